@@ -1,0 +1,6 @@
+//! LEMMA scene-text super-resolution and ABINet text recognition in hand-written WGSL on wgpu.
+#![warn(missing_docs)]
+
+mod error;
+
+pub use error::{Error, ErrorKind, Result};
