@@ -37,7 +37,10 @@ pub enum ErrorKind {
 
 /// A failure with its place, its reason and, where it helps, a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
     kind: ErrorKind,
     place: String,
     what: String,
@@ -50,7 +53,7 @@ pub struct Error {
 impl Error {
     /// A failure `what` at `place` (a file, a parameter path, an option).
     pub fn new(kind: ErrorKind, place: impl fmt::Display, what: impl fmt::Display) -> Self {
-        Error {
+        Error(Box::new(Parts {
             kind,
             place: place.to_string(),
             what: what.to_string(),
@@ -58,46 +61,46 @@ impl Error {
             got: None,
             detail: None,
             hint: None,
-        }
+        }))
     }
 
     /// Adds what would have been right.
     pub fn expected(mut self, expected: impl fmt::Display) -> Self {
-        self.expected = Some(expected.to_string());
+        self.0.expected = Some(expected.to_string());
         self
     }
 
     /// Adds what was there instead.
     pub fn got(mut self, got: impl fmt::Display) -> Self {
-        self.got = Some(got.to_string());
+        self.0.got = Some(got.to_string());
         self
     }
 
     /// Adds the circumstances (the shapes involved), shown on a line of their own.
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
-        self.detail = Some(detail.to_string());
+        self.0.detail = Some(detail.to_string());
         self
     }
 
     /// Adds a way out, where it is surely useful.
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.hint = Some(hint.to_string());
+        self.0.hint = Some(hint.to_string());
         self
     }
 
     /// Puts `outer` in front of the place: errors gain their path on the way up.
     pub fn within(mut self, outer: impl fmt::Display) -> Self {
-        self.place = if self.place.is_empty() {
+        self.0.place = if self.0.place.is_empty() {
             outer.to_string()
         } else {
-            format!("{outer}: {}", self.place)
+            format!("{outer}: {}", self.0.place)
         };
         self
     }
 
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// A failed input or output at `path`.
@@ -108,22 +111,23 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
+        let Parts { place, what, expected, got, detail, hint, .. } = &*self.0;
+        if !place.is_empty() {
+            write!(f, "{place}: ")?;
         }
-        write!(f, "{}", self.what)?;
-        match (&self.expected, &self.got) {
+        write!(f, "{what}")?;
+        match (expected, got) {
             (Some(e), Some(g)) => write!(f, ": expected {e}, got {g}")?,
             (Some(e), None) => write!(f, ": expected {e}")?,
             (None, Some(g)) => write!(f, ": got {g}")?,
             (None, None) => {}
         }
-        if let Some(detail) = &self.detail {
+        if let Some(detail) = detail {
             for line in detail.lines() {
                 write!(f, "\n    {line}")?;
             }
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = hint {
             write!(f, "\n    hint: {hint}")?;
         }
         Ok(())

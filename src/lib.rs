@@ -2,5 +2,7 @@
 #![warn(missing_docs)]
 
 mod error;
+pub mod gpu;
+pub mod shape;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,54 @@
+//! The device floor: adapters, buffers, kernels, recorded passes, read-back and timings.
+//!
+//! This is the only module that names wgpu. It knows bytes and kernels, not tensors.
+
+mod buffer;
+mod device;
+mod flatten;
+mod kernel;
+mod profile;
+mod readback;
+mod record;
+
+pub use buffer::{Buffer, MemoryUse};
+pub use device::{AdapterSummary, GUARD_BYTES, Gpu, GpuOptions, POISON};
+pub use flatten::{Flat, flatten, shared_sources};
+pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
+pub use profile::Timing;
+pub use readback::Readback;
+pub use record::{Bind, Grid, Pass, Recorder};
+
+/// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.
+#[macro_export]
+macro_rules! kernel {
+    ($(#[$meta:meta])* $name:ident = $path:literal, $params:ty) => {
+        $(#[$meta])*
+        pub static $name: $crate::gpu::Kernel = $crate::gpu::Kernel {
+            path: $path,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path, ".wgsl")),
+            params: <$params as $crate::gpu::Params>::FIELDS,
+        };
+    };
+}
+
+/// Declares the uniform parameters of a kernel: a plain struct of `u32`, `i32` and `f32` whose layout a test compares
+/// with the WGSL side.
+#[macro_export]
+macro_rules! params {
+    ($(#[$meta:meta])* struct $name:ident { $($(#[$fm:meta])* $field:ident : $ty:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(C)]
+        pub struct $name { $($(#[$fm])* pub $field: $ty),+ }
+
+        impl $crate::gpu::Params for $name {
+            const FIELDS: &'static [$crate::gpu::Field] = &[
+                $($crate::gpu::Field {
+                    name: stringify!($field),
+                    ty: $crate::gpu::FieldType::$ty,
+                    offset: std::mem::offset_of!($name, $field) as u32,
+                }),+
+            ];
+        }
+    };
+}

@@ -1,0 +1,75 @@
+//! Bringing results to the host: the only call that waits for the device.
+
+use super::buffer::Buffer;
+use super::device::Gpu;
+use crate::{Error, ErrorKind, Result};
+use std::sync::{Arc, mpsc};
+
+/// Copies on their way to the host.
+pub struct Readback {
+    gpu: Gpu,
+    staging: wgpu::Buffer,
+    parts: Vec<(u64, u64)>,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Readback {
+    /// Queues the copy of `(buffer, bytes)` parts behind everything submitted so far; does not wait.
+    pub fn start(gpu: &Gpu, parts: &[(&Arc<Buffer>, u64)]) -> Self {
+        let mut offsets = Vec::new();
+        let mut total = 0;
+        for (_, bytes) in parts {
+            offsets.push((total, *bytes));
+            total += bytes.next_multiple_of(8);
+        }
+        let staging = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: total.max(8),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = gpu.device().create_command_encoder(&Default::default());
+        for ((buffer, bytes), (offset, _)) in parts.iter().zip(&offsets) {
+            encoder.copy_buffer_to_buffer(
+                buffer.raw(),
+                0,
+                &staging,
+                *offset,
+                bytes.next_multiple_of(4),
+            );
+        }
+        gpu.queue().submit([encoder.finish()]);
+        let (send, mapped) = mpsc::channel();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
+            // The receiver is gone only when nobody wants the result any more.
+            let _ = send.send(r);
+        });
+        Readback { gpu: gpu.clone(), staging, parts: offsets, mapped }
+    }
+
+    /// Waits and returns the bytes of each part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device is lost.
+    pub fn wait(self) -> Result<Vec<Vec<u8>>> {
+        let lost = |what: String| Error::new(ErrorKind::Device, &self.gpu.summary().name, what);
+        self.gpu
+            .device()
+            .poll(wgpu::PollType::wait_indefinitely())
+            .map_err(|e| lost(format!("waiting for results: {e}")))?;
+        match self.mapped.try_recv() {
+            Ok(Ok(())) => {}
+            other => return Err(lost(format!("results cannot be mapped: {other:?}"))),
+        }
+        let view = self
+            .staging
+            .slice(..)
+            .get_mapped_range()
+            .map_err(|e| lost(format!("results cannot be mapped: {e}")))?;
+        Ok(self
+            .parts
+            .iter()
+            .map(|(offset, bytes)| view[*offset as usize..(offset + bytes) as usize].to_vec())
+            .collect())
+    }
+}

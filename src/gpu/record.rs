@@ -1,0 +1,385 @@
+//! Recording dispatches into a pass, and submitting it.
+//!
+//! A recorded pass is a value: pipelines, bind groups, grids and parameter slots in order. Two traps are guarded here. A queue
+//! write runs *before* the commands of the next submission, so contents for buffers that the pass itself recycles are copied
+//! by commands, never written by the queue; and a parameter slot is never reused inside a pass.
+
+use super::buffer::{Buffer, Shelf};
+use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
+use super::kernel::{Access, Kernel, Params, Variant};
+use super::profile::Timing;
+use super::readback::Readback;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+/// A buffer as a kernel sees it.
+#[derive(Clone, Copy)]
+pub enum Bind<'a> {
+    /// The first `bytes` of a buffer that the kernel reads.
+    Read(&'a Arc<Buffer>, u64),
+    /// The first `bytes` of a buffer that the kernel writes, or reads and writes.
+    Write(&'a Arc<Buffer>, u64),
+    /// An optional input that is absent; the kernel must not read it.
+    Absent,
+}
+
+/// Workgroups of a dispatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Workgroups in x, y and z, each at most 65 535.
+    pub size: [u32; 3],
+}
+
+const MOST_GROUPS: usize = 65_535;
+
+impl Grid {
+    /// `n` workgroups, folded into x and y; the kernel's index is `wid.x + wid.y * groups.x` and it must test it against its
+    /// bound, since the fold rounds up.
+    pub fn linear(n: usize) -> Self {
+        Self::planes(n, 1)
+    }
+
+    /// `n` workgroups folded into x and y for each of `z` planes.
+    pub fn planes(n: usize, z: usize) -> Self {
+        let y = n.div_ceil(MOST_GROUPS).max(1);
+        let x = n.div_ceil(y).max(1);
+        Grid::xyz(x, y, z)
+    }
+
+    /// A grid as given.
+    pub fn xyz(x: usize, y: usize, z: usize) -> Self {
+        assert!(
+            x.max(y).max(z) <= MOST_GROUPS,
+            "a grid of {x}x{y}x{z} workgroups does not fit WebGPU's limits"
+        );
+        Grid { size: [x as u32, y as u32, z as u32] }
+    }
+}
+
+enum Command {
+    Dispatch {
+        pipeline: Arc<Pipeline>,
+        group: wgpu::BindGroup,
+        params: Option<(usize, u32)>,
+        grid: Grid,
+        kernel: &'static str,
+        scope: Arc<str>,
+    },
+    Copy {
+        from: Arc<Buffer>,
+        from_offset: u64,
+        to: wgpu::Buffer,
+        to_offset: u64,
+        bytes: u64,
+    },
+}
+
+/// A pass in the making.
+pub struct Recorder {
+    gpu: Gpu,
+    shelf: Arc<Shelf>,
+    commands: Vec<Command>,
+    arenas: Vec<(wgpu::Buffer, Vec<u8>)>,
+    scope: Arc<str>,
+}
+
+impl Recorder {
+    pub(super) fn new(gpu: Gpu) -> Self {
+        let shelf = gpu.shelf();
+        Recorder { gpu, shelf, commands: Vec::new(), arenas: Vec::new(), scope: "".into() }
+    }
+
+    /// The device this pass is for.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Sets the path that labels what is recorded next.
+    pub fn set_scope(&mut self, scope: &str) {
+        self.scope = scope.into();
+    }
+
+    /// A buffer of at least `bytes` with unspecified content.
+    pub fn alloc(&mut self, bytes: u64) -> Arc<Buffer> {
+        let Some(poison) = self.gpu.poison().cloned() else {
+            return self.shelf.take(self.gpu.device(), bytes);
+        };
+        let buffer = self.shelf.take(self.gpu.device(), bytes.next_multiple_of(4) + GUARD_BYTES);
+        let mut at = 0;
+        while at < buffer.bytes() {
+            let part = (buffer.bytes() - at).min(POISON_BYTES);
+            self.copy(&poison, 0, &buffer, at, part);
+            at += part;
+        }
+        buffer
+    }
+
+    /// Copies `bytes` between buffers, in order with the dispatches.
+    pub fn copy(
+        &mut self,
+        from: &Arc<Buffer>,
+        from_offset: u64,
+        to: &Arc<Buffer>,
+        to_offset: u64,
+        bytes: u64,
+    ) {
+        self.commands.push(Command::Copy {
+            from: from.clone(),
+            from_offset,
+            to: to.raw().clone(),
+            to_offset,
+            bytes: bytes.next_multiple_of(4),
+        });
+    }
+
+    /// Records one dispatch of a kernel's variant.
+    ///
+    /// # Errors
+    /// A kernel that the device's compiler refuses.
+    ///
+    /// # Panics
+    /// When `binds` does not fit the kernel in number or access, or `params` in size: a mistake in this crate.
+    pub fn dispatch<P: Params>(
+        &mut self,
+        kernel: &'static Kernel,
+        variant: &Variant,
+        grid: Grid,
+        params: &P,
+        binds: &[Bind<'_>],
+    ) -> Result<()> {
+        let pipeline = self.gpu.pipeline(kernel, variant)?;
+        check_binds(kernel, &pipeline, binds, size_of::<P>());
+        let slot = self.params(bytemuck::bytes_of(params));
+        let mut entries = Vec::with_capacity(binds.len() + 1);
+        entries.push(wgpu::BindGroupEntry {
+            binding: 0,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: &self.arenas[slot.0].0,
+                offset: 0,
+                size: std::num::NonZeroU64::new(size_of::<P>() as u64),
+            }),
+        });
+        for (i, bind) in binds.iter().enumerate() {
+            let (buffer, bytes) = match bind {
+                Bind::Read(b, n) | Bind::Write(b, n) => (*b, *n),
+                Bind::Absent => (self.gpu.null(), 256),
+            };
+            entries.push(wgpu::BindGroupEntry {
+                binding: i as u32 + 1,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: buffer.raw(),
+                    offset: 0,
+                    size: std::num::NonZeroU64::new(bytes.next_multiple_of(16).min(buffer.bytes())),
+                }),
+            });
+        }
+        let group = self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(kernel.path),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        self.commands.push(Command::Dispatch {
+            pipeline,
+            group,
+            params: Some(slot),
+            grid,
+            kernel: kernel.name(),
+            scope: self.scope.clone(),
+        });
+        Ok(())
+    }
+
+    /// Puts parameters into the next slot: the arena's index and the byte offset.
+    fn params(&mut self, bytes: &[u8]) -> (usize, u32) {
+        let align = self.gpu.device().limits().min_uniform_buffer_offset_alignment as usize;
+        let full = self.arenas.last().is_none_or(|(_, used)| {
+            used.len().next_multiple_of(align) + bytes.len() > ARENA as usize
+        });
+        if full {
+            self.arenas.push((self.gpu.take_arena(), Vec::new()));
+        }
+        let index = self.arenas.len() - 1;
+        let used = &mut self.arenas[index].1;
+        used.resize(used.len().next_multiple_of(align), 0);
+        let offset = used.len() as u32;
+        used.extend_from_slice(bytes);
+        (index, offset)
+    }
+
+    /// Ends the recording.
+    pub fn finish(self) -> Pass {
+        Pass { gpu: self.gpu, shelf: self.shelf, commands: self.commands, arenas: self.arenas }
+    }
+}
+
+fn check_binds(kernel: &Kernel, pipeline: &Pipeline, binds: &[Bind<'_>], params: usize) {
+    assert_eq!(pipeline.params_size as usize, params, "{}: size of the parameters", kernel.path);
+    assert_eq!(pipeline.buffers.len(), binds.len(), "{}: number of buffers", kernel.path);
+    for ((name, access), bind) in pipeline.buffers.iter().zip(binds) {
+        let fits = match bind {
+            Bind::Read(..) | Bind::Absent => *access == Access::Read,
+            Bind::Write(..) => *access == Access::Write,
+        };
+        assert!(fits, "{}: access of buffer {name}", kernel.path);
+    }
+}
+
+/// A recorded pass.
+pub struct Pass {
+    gpu: Gpu,
+    shelf: Arc<Shelf>,
+    commands: Vec<Command>,
+    arenas: Vec<(wgpu::Buffer, Vec<u8>)>,
+}
+
+impl Pass {
+    /// Number of dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.commands.iter().filter(|c| matches!(c, Command::Dispatch { .. })).count()
+    }
+
+    /// Submits the pass. Its buffers are free for others from here on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] with the driver's message when it is refused.
+    pub fn submit(self) -> Result<()> {
+        self.run(false).map(|_| ())
+    }
+
+    /// Submits the pass, waits, and returns the time of each dispatch.
+    ///
+    /// # Errors
+    /// As [`Pass::submit`]; also where the device has no timestamp queries or was not opened with profiling.
+    pub fn submit_timed(self) -> Result<Vec<Timing>> {
+        if !self.gpu.timestamps() {
+            return Err(Error::new(
+                ErrorKind::Device,
+                &self.gpu.summary().name,
+                "timestamp queries are not available",
+            ));
+        }
+        self.run(true)
+    }
+
+    fn run(mut self, timed: bool) -> Result<Vec<Timing>> {
+        let device = self.gpu.device().clone();
+        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
+            .map(|f| device.push_error_scope(f));
+        for (arena, bytes) in &self.arenas {
+            self.gpu.queue().write_buffer(arena, 0, bytes);
+        }
+        let clock = timed.then(|| Clock::new(&self.gpu, self.dispatches()));
+        let mut encoder = device.create_command_encoder(&Default::default());
+        let mut at = 0;
+        let mut query = 0;
+        while at < self.commands.len() {
+            match &self.commands[at] {
+                Command::Copy { from, from_offset, to, to_offset, bytes } => {
+                    encoder.copy_buffer_to_buffer(from.raw(), *from_offset, to, *to_offset, *bytes);
+                    at += 1;
+                }
+                Command::Dispatch { .. } => {
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: None,
+                        timestamp_writes: clock.as_ref().map(|c| c.writes(query)),
+                    });
+                    let mut run = 0;
+                    while let Some(Command::Dispatch { pipeline, group, params, grid, .. }) =
+                        self.commands.get(at + run)
+                    {
+                        pass.set_pipeline(&pipeline.raw);
+                        let offset = params.map(|(_, o)| o);
+                        pass.set_bind_group(0, group, offset.as_slice());
+                        let [x, y, z] = grid.size;
+                        pass.dispatch_workgroups(x, y, z);
+                        run += 1;
+                        if timed {
+                            break;
+                        }
+                    }
+                    at += run;
+                    query += 1;
+                }
+            }
+        }
+        if let Some(c) = &clock {
+            c.resolve(&mut encoder);
+        }
+        self.gpu.queue().submit([encoder.finish()]);
+        for scope in scopes.into_iter().rev() {
+            if let Some(e) = pollster::block_on(scope.pop()) {
+                return Err(Error::new(ErrorKind::Device, &self.gpu.summary().name, e));
+            }
+        }
+        self.shelf.close();
+        for (arena, _) in self.arenas.drain(..) {
+            self.gpu.return_arena(arena);
+        }
+        let Some(clock) = clock else { return Ok(Vec::new()) };
+        let seconds = clock.seconds(&self.gpu)?;
+        let dispatches = self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
+            Command::Copy { .. } => None,
+        });
+        Ok(dispatches
+            .zip(seconds)
+            .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
+            .collect())
+    }
+}
+
+/// A pair of timestamps for every dispatch, in sets of at most 4096 queries.
+struct Clock {
+    sets: Vec<wgpu::QuerySet>,
+    dispatches: usize,
+    resolved: Arc<Buffer>,
+}
+
+const QUERIES: usize = 4096;
+
+impl Clock {
+    fn new(gpu: &Gpu, dispatches: usize) -> Self {
+        let sets = (0..(2 * dispatches).div_ceil(QUERIES))
+            .map(|_| {
+                gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+                    label: None,
+                    ty: wgpu::QueryType::Timestamp,
+                    count: QUERIES as u32,
+                })
+            })
+            .collect();
+        let raw = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: ((2 * dispatches).next_multiple_of(QUERIES) * 8).max(256) as u64,
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        Clock { sets, dispatches, resolved: Buffer::foreign(raw) }
+    }
+
+    fn writes(&self, dispatch: usize) -> wgpu::ComputePassTimestampWrites<'_> {
+        let first = 2 * dispatch;
+        let index = (first % QUERIES) as u32;
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.sets[first / QUERIES],
+            beginning_of_pass_write_index: Some(index),
+            end_of_pass_write_index: Some(index + 1),
+        }
+    }
+
+    fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        for (i, set) in self.sets.iter().enumerate() {
+            let count = (2 * self.dispatches - i * QUERIES).min(QUERIES) as u32;
+            let offset = (i * QUERIES * 8) as u64;
+            encoder.resolve_query_set(set, 0..count, self.resolved.raw(), offset);
+        }
+    }
+
+    fn seconds(&self, gpu: &Gpu) -> Result<Vec<f64>> {
+        let bytes =
+            Readback::start(gpu, &[(&self.resolved, self.dispatches as u64 * 16)]).wait()?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes[0]);
+        let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+        Ok(ticks.chunks_exact(2).map(|p| p[1].saturating_sub(p[0]) as f64 * period).collect())
+    }
+}
