@@ -4,6 +4,8 @@
 pub mod data;
 mod error;
 pub mod gpu;
+pub mod ops;
 pub mod shape;
+pub mod tensor;
 
 pub use error::{Error, ErrorKind, Result};

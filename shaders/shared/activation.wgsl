@@ -1,1 +1,35 @@
-// activation
+// Pointwise activations by number; `slope` is PReLU's.
+const ACT_NONE: u32 = 0u;
+const ACT_RELU: u32 = 1u;
+const ACT_PRELU: u32 = 2u;
+const ACT_MISH: u32 = 3u;
+const ACT_TANH: u32 = 4u;
+const ACT_SIGMOID: u32 = 5u;
+
+fn sigmoid(v: f32) -> f32 {
+    return 1.0 / (1.0 + exp(-v));
+}
+
+// tanh by the exponential of a negative number, which cannot overflow.
+fn tanh_safe(v: f32) -> f32 {
+    let e = exp(-2.0 * abs(v));
+    return sign(v) * (1.0 - e) / (1.0 + e);
+}
+
+// v·tanh(softplus(v)) with tanh(ln(1 + eᵛ)) = n / (n + 2), n = eᵛ·(eᵛ + 2); PyTorch's softplus is linear above 20.
+fn mish(v: f32) -> f32 {
+    let e = exp(min(v, 20.0));
+    let n = e * (e + 2.0);
+    return select(v * (n / (n + 2.0)), v, v > 20.0);
+}
+
+fn activate(kind: u32, v: f32, slope: f32) -> f32 {
+    switch kind {
+        case ACT_RELU: { return max(v, 0.0); }
+        case ACT_PRELU: { return select(slope * v, v, v > 0.0); }
+        case ACT_MISH: { return mish(v); }
+        case ACT_TANH: { return tanh_safe(v); }
+        case ACT_SIGMOID: { return sigmoid(v); }
+        default: { return v; }
+    }
+}

@@ -369,6 +369,11 @@ impl Gpu {
         Ok(made)
     }
 
+    /// The kernels and variants that have been compiled so far.
+    pub fn pipelines(&self) -> Vec<(&'static str, Variant)> {
+        self.0.pipelines.lock().expect("pipelines").keys().cloned().collect()
+    }
+
     fn make_pipeline(&self, kernel: &'static Kernel, variant: &Variant) -> Result<Pipeline> {
         let device = &self.0.device;
         let flat = kernel.flatten(variant)?;

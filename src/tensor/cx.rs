@@ -1,0 +1,139 @@
+//! The pass in the making, as operations see it.
+
+use super::{Axes, Dtype, Tap, Tensor};
+use crate::gpu::{Bind, Gpu, Grid, Kernel, Params, Pass, Recorder, Timing, Variant};
+use crate::shape::Shape;
+use crate::{Error, ErrorKind, Result};
+use std::cell::RefCell;
+
+/// One pass over a graph: operations record their dispatches here, in order. Nothing runs before [`Cx::submit`].
+pub struct Cx {
+    gpu: Gpu,
+    recorder: RefCell<Recorder>,
+    taps: Option<RefCell<Vec<Tap>>>,
+}
+
+impl Cx {
+    /// A pass for inference: intermediate buffers go home as soon as their tensors are dropped.
+    pub fn new(gpu: &Gpu) -> Self {
+        Cx { gpu: gpu.clone(), recorder: RefCell::new(gpu.record()), taps: None }
+    }
+
+    /// A pass that keeps every activation that layers name with [`Cx::tap`]. Layers then run one module at a time, without
+    /// fusing across the names of the official state dict.
+    pub fn traced(gpu: &Gpu) -> Self {
+        Cx { taps: Some(RefCell::default()), ..Cx::new(gpu) }
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Whether activations are kept, so that layers must not fuse across module borders.
+    pub fn tracing(&self) -> bool {
+        self.taps.is_some()
+    }
+
+    /// Names an activation. Free of cost unless the pass is traced.
+    pub fn tap(&self, name: &str, tensor: &Tensor, axes: Axes) {
+        if let Some(taps) = &self.taps {
+            taps.borrow_mut().push(Tap { name: name.into(), tensor: tensor.clone(), axes });
+        }
+    }
+
+    /// Labels the dispatches recorded next, for timings.
+    pub fn scope(&self, path: &str) {
+        if self.gpu.options().profile {
+            self.recorder.borrow_mut().set_scope(path);
+        }
+    }
+
+    /// A tensor of floats with unspecified content.
+    pub fn out(&self, shape: impl Into<Shape>) -> Tensor {
+        self.alloc(shape.into(), Dtype::F32)
+    }
+
+    /// A tensor of unsigned integers with unspecified content.
+    pub fn out_u32(&self, shape: impl Into<Shape>) -> Tensor {
+        self.alloc(shape.into(), Dtype::U32)
+    }
+
+    fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
+        let buffer = self.recorder.borrow_mut().alloc(shape.len() as u64 * 4);
+        Tensor { buffer, shape, dtype }
+    }
+
+    /// Records one dispatch. `binds` in the order of the kernel's bindings from 1.
+    ///
+    /// # Errors
+    /// A kernel that the device's compiler refuses.
+    pub fn run<P: Params>(
+        &self,
+        kernel: &'static Kernel,
+        variant: &Variant,
+        grid: Grid,
+        params: &P,
+        binds: &[Bind<'_>],
+    ) -> Result<()> {
+        self.recorder.borrow_mut().dispatch(kernel, variant, grid, params, binds)
+    }
+
+    /// Copies all elements of `from` into `to` from its element `at`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] when they do not fit.
+    pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
+        if at + from.len() > to.len() {
+            return Err(Error::new(ErrorKind::Shape, "copy", "room in the target")
+                .expected(format!("{} elements from {at}", from.len()))
+                .got(format!("{to:?}")));
+        }
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.copy(from.buffer(), 0, to.buffer(), at as u64 * 4, from.bytes());
+        Ok(())
+    }
+
+    /// Checks the shape of an operand.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] naming operation, operand, expected and actual shape.
+    pub fn expect(
+        &self,
+        op: &str,
+        operand: &str,
+        tensor: &Tensor,
+        shape: impl Into<Shape>,
+    ) -> Result<()> {
+        let shape = shape.into();
+        if tensor.shape() == shape {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Shape, op, format!("shape of {operand}"))
+            .expected(shape)
+            .got(tensor.shape()))
+    }
+
+    /// Runs what was recorded. Tensors of the pass can be read afterwards; returns its named activations.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device refuses the pass.
+    pub fn submit(self) -> Result<Vec<Tap>> {
+        let (pass, taps) = self.finish();
+        pass.submit()?;
+        Ok(taps)
+    }
+
+    /// Runs what was recorded, waits, and returns the time of each dispatch by the GPU's clock.
+    ///
+    /// # Errors
+    /// As [`Cx::submit`], and where the device was not opened with profiling.
+    pub fn submit_timed(self) -> Result<Vec<Timing>> {
+        self.finish().0.submit_timed()
+    }
+
+    fn finish(self) -> (Pass, Vec<Tap>) {
+        let taps = self.taps.map(RefCell::into_inner).unwrap_or_default();
+        (self.recorder.into_inner().finish(), taps)
+    }
+}

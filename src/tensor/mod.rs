@@ -1,0 +1,159 @@
+//! Tensors: a pooled buffer with a shape and an element type, always contiguous, and the pass they are computed in.
+//!
+//! Knows buffers, shapes and transfers; knows no operation and no gradient.
+
+mod cx;
+mod host;
+mod trace;
+
+pub use cx::Cx;
+pub use host::{Host, Seeded};
+pub use trace::{Axes, Tap};
+
+use crate::gpu::{Bind, Buffer, Gpu};
+use crate::shape::Shape;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+/// Element type of a tensor on the device; four bytes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned: indices, lengths, classes.
+    U32,
+}
+
+/// A contiguous tensor on the device. Cloning shares the buffer; the last owner returns it to the pool.
+#[derive(Clone)]
+pub struct Tensor {
+    buffer: Arc<Buffer>,
+    shape: Shape,
+    dtype: Dtype,
+}
+
+impl Tensor {
+    /// A tensor over the first elements of `buffer`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] when the buffer is too small.
+    pub fn from_buffer(buffer: Arc<Buffer>, shape: Shape, dtype: Dtype) -> Result<Self> {
+        let bytes = shape.len() as u64 * 4;
+        if buffer.bytes() < bytes {
+            return Err(Error::new(ErrorKind::Shape, "tensor", "buffer too small for the shape")
+                .expected(format!("{bytes} bytes for {shape}"))
+                .got(format!("{} bytes", buffer.bytes())));
+        }
+        Ok(Tensor { buffer, shape, dtype })
+    }
+
+    /// Copies values to the device before later submissions.
+    ///
+    /// # Panics
+    /// When `data` does not have one value for each element of `shape`.
+    pub fn upload(gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
+        let buffer = gpu.upload(bytemuck::cast_slice(data));
+        Tensor { buffer, shape, dtype: Dtype::F32 }
+    }
+
+    /// Copies indices to the device before later submissions.
+    ///
+    /// # Panics
+    /// As [`Tensor::upload`].
+    pub fn upload_u32(gpu: &Gpu, shape: impl Into<Shape>, data: &[u32]) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
+        let buffer = gpu.upload(bytemuck::cast_slice(data));
+        Tensor { buffer, shape, dtype: Dtype::U32 }
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Sizes of its axes.
+    pub fn dims(&self) -> &[usize] {
+        self.shape.dims()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// Whether it has no element.
+    pub fn is_empty(&self) -> bool {
+        self.shape.is_empty()
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The buffer behind it.
+    pub fn buffer(&self) -> &Arc<Buffer> {
+        &self.buffer
+    }
+
+    /// Bytes of its elements.
+    pub fn bytes(&self) -> u64 {
+        self.len() as u64 * 4
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] when the number of elements differs.
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        if shape.len() != self.len() {
+            return Err(Error::new(ErrorKind::Shape, "reshape", "number of elements")
+                .expected(format!("{} of {}", self.len(), self.shape))
+                .got(format!("{} of {shape}", shape.len())));
+        }
+        Ok(Tensor { shape, ..self.clone() })
+    }
+
+    /// As an input of a kernel.
+    pub fn read(&self) -> Bind<'_> {
+        Bind::Read(&self.buffer, self.bytes())
+    }
+
+    /// As an output of a kernel.
+    pub fn write(&self) -> Bind<'_> {
+        Bind::Write(&self.buffer, self.bytes())
+    }
+
+    /// An optional input of a kernel.
+    pub fn read_or_absent(tensor: Option<&Tensor>) -> Bind<'_> {
+        tensor.map_or(Bind::Absent, Tensor::read)
+    }
+
+    /// Waits for the device and copies the values to the host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device is lost.
+    pub fn to_host(&self, gpu: &Gpu) -> Result<Host> {
+        Ok(Tensor::read_all(gpu, &[self])?.remove(0))
+    }
+
+    /// Waits once and copies the values of several tensors to the host.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device is lost.
+    pub fn read_all(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Vec<Host>> {
+        let parts: Vec<_> = tensors.iter().map(|t| (&t.buffer, t.bytes())).collect();
+        let bytes = gpu.read(&parts)?;
+        Ok(tensors.iter().zip(bytes).map(|(t, b)| Host::from_bytes(t.shape, t.dtype, &b)).collect())
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}{}", self.dtype, self.shape)
+    }
+}
