@@ -46,18 +46,24 @@ impl Counters {
     }
 }
 
+/// A buffer of the driver; none on a device that only plans.
+type Raw = Option<wgpu::Buffer>;
+
 /// Where free buffers wait: the device's pool, or the shelf of a pass in the making.
 pub(super) struct Shelf {
-    free: Mutex<HashMap<u64, Vec<wgpu::Buffer>>>,
+    free: Mutex<HashMap<u64, Vec<Raw>>>,
+    planning: bool,
     pool: Option<Arc<Shelf>>,
     closed: AtomicBool,
     counters: Arc<Counters>,
 }
 
 impl Shelf {
-    pub(super) fn pool() -> Arc<Self> {
+    /// The device's pool; where `planning`, it counts bytes and asks the driver for none.
+    pub(super) fn pool(planning: bool) -> Arc<Self> {
         Arc::new(Shelf {
             free: Mutex::default(),
+            planning,
             pool: None,
             closed: AtomicBool::new(false),
             counters: Arc::default(),
@@ -68,6 +74,7 @@ impl Shelf {
     pub(super) fn open(self: &Arc<Self>) -> Arc<Self> {
         Arc::new(Shelf {
             free: Mutex::default(),
+            planning: self.planning,
             pool: Some(self.clone()),
             closed: AtomicBool::new(false),
             counters: self.counters.clone(),
@@ -97,7 +104,7 @@ impl Shelf {
         }
     }
 
-    fn find(&self, class: u64) -> Option<wgpu::Buffer> {
+    fn find(&self, class: u64) -> Option<Raw> {
         let own = self.free.lock().expect("shelf").get_mut(&class).and_then(Vec::pop);
         own.or_else(|| self.pool.as_ref().and_then(|p| p.find(class)))
     }
@@ -109,18 +116,20 @@ impl Shelf {
         let raw = self.find(class).unwrap_or_else(|| {
             let now = c.allocated.fetch_add(class, Relaxed) + class;
             c.peak_allocated.fetch_max(now, Relaxed);
-            device.create_buffer(&wgpu::BufferDescriptor {
+            let usage = wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST;
+            let desc = wgpu::BufferDescriptor {
                 label: None,
                 size: class,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
+                usage,
                 mapped_at_creation: false,
-            })
+            };
+            (!self.planning).then(|| device.create_buffer(&desc))
         });
         let live = c.live.fetch_add(class, Relaxed) + class;
         c.peak_live.fetch_max(live, Relaxed);
-        Arc::new(Buffer { raw: Some(raw), class, home: Some(self.clone()) })
+        Arc::new(Buffer { raw, class, home: Some(self.clone()) })
     }
 }
 
@@ -133,7 +142,7 @@ fn size_class(bytes: u64) -> u64 {
 
 /// A storage buffer that goes home when dropped.
 pub struct Buffer {
-    raw: Option<wgpu::Buffer>,
+    raw: Raw,
     class: u64,
     home: Option<Arc<Shelf>>,
 }
@@ -147,7 +156,12 @@ impl Buffer {
 
     /// The wgpu buffer, for hosts that share the device.
     pub fn raw(&self) -> &wgpu::Buffer {
-        self.raw.as_ref().expect("a buffer has its wgpu buffer until dropped")
+        self.raw.as_ref().expect("a wgpu buffer, which only devices that plan go without")
+    }
+
+    /// Whether it returns to `shelf` when dropped.
+    pub(super) fn is_of(&self, shelf: &Arc<Shelf>) -> bool {
+        self.home.as_ref().is_some_and(|h| Arc::ptr_eq(h, shelf))
     }
 
     /// Its size in bytes, at least that of its tensor.
@@ -158,7 +172,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let (Some(raw), Some(home)) = (self.raw.take(), self.home.take()) else { return };
+        let Some(home) = self.home.take() else { return };
+        let raw = self.raw.take();
         home.counters.live.fetch_sub(self.class, Relaxed);
         let mut free = home.free.lock().expect("shelf");
         match &home.pool {

@@ -19,6 +19,8 @@ pub struct GpuOptions {
     pub checked: bool,
     /// For tests: every buffer is handed out full of NaN, with guard words behind the tensor.
     pub poison: bool,
+    /// Record and count bytes only: no buffer is allocated and nothing is computed.
+    pub planning: bool,
     /// Time every dispatch (needs the adapter's timestamp queries).
     pub profile: bool,
 }
@@ -179,6 +181,7 @@ impl Gpu {
     ) -> Result<Self> {
         let useful = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SHADER_INT64
             | wgpu::Features::PIPELINE_CACHE;
         let offered = adapter.limits();
         let limits = wgpu::Limits {
@@ -239,10 +242,10 @@ impl Gpu {
             device,
             queue,
             summary,
+            pool: Shelf::pool(options.planning),
             options,
             subgroup,
             timestamps,
-            pool: Shelf::pool(),
             arenas: Mutex::default(),
             pipelines: Mutex::default(),
             null,
@@ -268,6 +271,12 @@ impl Gpu {
     /// Lanes of a subgroup, where subgroup operations are available and all subgroups have one size.
     pub fn subgroup(&self) -> Option<u32> {
         self.0.subgroup
+    }
+
+    /// Whether a kernel should move data as 64-bit integers: the device has them, and computes on the CPU, where a load
+    /// costs by its components rather than its bytes.
+    pub fn wide_words(&self) -> bool {
+        self.0.summary.software && self.0.device.features().contains(wgpu::Features::SHADER_INT64)
     }
 
     /// The options the device was opened with.
@@ -298,6 +307,9 @@ impl Gpu {
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
     pub fn upload(&self, bytes: &[u8]) -> Arc<Buffer> {
         let buffer = self.0.pool.take(&self.0.device, bytes.len() as u64);
+        if self.0.options.planning {
+            return buffer;
+        }
         let whole = bytes.len() & !3;
         self.0.queue.write_buffer(buffer.raw(), 0, &bytes[..whole]);
         if whole < bytes.len() {

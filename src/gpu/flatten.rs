@@ -20,7 +20,18 @@ macro_rules! shared {
 
 /// The files below `shaders/shared/`, by name.
 pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
-    shared!["activation", "index", "reduce"]
+    shared![
+        "activation",
+        "attention",
+        "columns",
+        "element",
+        "fours",
+        "gemm",
+        "heads",
+        "index",
+        "quad",
+        "strided",
+    ]
 }
 
 /// A flattened kernel: its text and, for every line of it, the file and line it came from.

@@ -9,6 +9,13 @@ mod kernel;
 mod profile;
 mod readback;
 mod record;
+mod translate;
+
+/// The wgpu that this crate is built with, for host programs that share their device.
+pub use wgpu;
+pub use wgpu::{
+    Adapter as HostAdapter, Buffer as HostBuffer, Device as HostDevice, Queue as HostQueue,
+};
 
 pub use buffer::{Buffer, MemoryUse};
 pub use device::{AdapterSummary, GUARD_BYTES, Gpu, GpuOptions, POISON};
@@ -17,6 +24,7 @@ pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, 
 pub use profile::Timing;
 pub use readback::Readback;
 pub use record::{Bind, Grid, Pass, Recorder};
+pub use translate::{Footprint, Specialised, Target, Translation, translate};
 
 /// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.
 #[macro_export]

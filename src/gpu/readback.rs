@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 pub struct Readback {
     gpu: Gpu,
     staging: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
     parts: Vec<(u64, u64)>,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
@@ -38,16 +39,16 @@ impl Readback {
                 bytes.next_multiple_of(4),
             );
         }
-        gpu.queue().submit([encoder.finish()]);
+        let submission = gpu.queue().submit([encoder.finish()]);
         let (send, mapped) = mpsc::channel();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
             // The receiver is gone only when nobody wants the result any more.
             let _ = send.send(r);
         });
-        Readback { gpu: gpu.clone(), staging, parts: offsets, mapped }
+        Readback { gpu: gpu.clone(), staging, submission, parts: offsets, mapped }
     }
 
-    /// Waits and returns the bytes of each part.
+    /// Waits and returns the bytes of each part. What was submitted later is not waited for.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost.
@@ -55,7 +56,7 @@ impl Readback {
         let lost = |what: String| Error::new(ErrorKind::Device, &self.gpu.summary().name, what);
         self.gpu
             .device()
-            .poll(wgpu::PollType::wait_indefinitely())
+            .poll(wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: None })
             .map_err(|e| lost(format!("waiting for results: {e}")))?;
         match self.mapped.try_recv() {
             Ok(Ok(())) => {}

@@ -2,7 +2,8 @@
 //!
 //! A recorded pass is a value: pipelines, bind groups, grids and parameter slots in order. Two traps are guarded here. A queue
 //! write runs *before* the commands of the next submission, so contents for buffers that the pass itself recycles are copied
-//! by commands, never written by the queue; and a parameter slot is never reused inside a pass.
+//! by commands, never written by the queue, and buffers from outside stay taken until the pass is submitted; and a parameter
+//! slot is never reused inside a pass.
 
 use super::buffer::{Buffer, Shelf};
 use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
@@ -80,13 +81,15 @@ pub struct Recorder {
     shelf: Arc<Shelf>,
     commands: Vec<Command>,
     arenas: Vec<(wgpu::Buffer, Vec<u8>)>,
+    foreign: Vec<Arc<Buffer>>,
     scope: Arc<str>,
 }
 
 impl Recorder {
     pub(super) fn new(gpu: Gpu) -> Self {
         let shelf = gpu.shelf();
-        Recorder { gpu, shelf, commands: Vec::new(), arenas: Vec::new(), scope: "".into() }
+        let (commands, arenas, foreign) = (Vec::new(), Vec::new(), Vec::new());
+        Recorder { gpu, shelf, commands, arenas, foreign, scope: "".into() }
     }
 
     /// The device this pass is for.
@@ -123,6 +126,11 @@ impl Recorder {
         to_offset: u64,
         bytes: u64,
     ) {
+        if self.gpu.options().planning {
+            return;
+        }
+        self.hold(from);
+        self.hold(to);
         self.commands.push(Command::Copy {
             from: from.clone(),
             from_offset,
@@ -147,8 +155,16 @@ impl Recorder {
         params: &P,
         binds: &[Bind<'_>],
     ) -> Result<()> {
+        if self.gpu.options().planning {
+            return Ok(());
+        }
         let pipeline = self.gpu.pipeline(kernel, variant)?;
         check_binds(kernel, &pipeline, binds, size_of::<P>());
+        for bind in binds {
+            if let Bind::Read(buffer, _) | Bind::Write(buffer, _) = bind {
+                self.hold(buffer);
+            }
+        }
         let slot = self.params(bytemuck::bytes_of(params));
         let mut entries = Vec::with_capacity(binds.len() + 1);
         entries.push(wgpu::BindGroupEntry {
@@ -189,6 +205,14 @@ impl Recorder {
         Ok(())
     }
 
+    /// Keeps a buffer from outside this pass until it is submitted: dropped before, it could go to an upload, whose write
+    /// would overtake the pass.
+    fn hold(&mut self, buffer: &Arc<Buffer>) {
+        if !buffer.is_of(&self.shelf) {
+            self.foreign.push(buffer.clone());
+        }
+    }
+
     /// Puts parameters into the next slot: the arena's index and the byte offset.
     fn params(&mut self, bytes: &[u8]) -> (usize, u32) {
         let align = self.gpu.device().limits().min_uniform_buffer_offset_alignment as usize;
@@ -208,7 +232,8 @@ impl Recorder {
 
     /// Ends the recording.
     pub fn finish(self) -> Pass {
-        Pass { gpu: self.gpu, shelf: self.shelf, commands: self.commands, arenas: self.arenas }
+        let Recorder { gpu, shelf, commands, arenas, foreign, .. } = self;
+        Pass { gpu, shelf, commands, arenas, _foreign: foreign }
     }
 }
 
@@ -230,6 +255,7 @@ pub struct Pass {
     shelf: Arc<Shelf>,
     commands: Vec<Command>,
     arenas: Vec<(wgpu::Buffer, Vec<u8>)>,
+    _foreign: Vec<Arc<Buffer>>,
 }
 
 impl Pass {

@@ -35,11 +35,35 @@ impl Cx {
         self.taps.is_some()
     }
 
-    /// Names an activation. Free of cost unless the pass is traced.
-    pub fn tap(&self, name: &str, tensor: &Tensor, axes: Axes) {
-        if let Some(taps) = &self.taps {
-            taps.borrow_mut().push(Tap { name: name.into(), tensor: tensor.clone(), axes });
-        }
+    /// Names the output of the module `path.name`, or `path` alone where `name` is empty. Free of cost unless the pass is
+    /// traced.
+    pub fn tap(&self, path: &str, name: &str, tensor: &Tensor, axes: Axes) {
+        self.keep(path, name, tensor, axes, 1, true);
+    }
+
+    /// Names a module's output that stands once for all `copies` samples of the batch.
+    pub fn tap_copies(&self, path: &str, name: &str, tensor: &Tensor, axes: Axes, copies: usize) {
+        self.keep(path, name, tensor, axes, copies, true);
+    }
+
+    /// Names a value of interest that is no module's output by itself.
+    pub fn value(&self, path: &str, name: &str, tensor: &Tensor, axes: Axes) {
+        self.keep(path, name, tensor, axes, 1, false);
+    }
+
+    fn keep(
+        &self,
+        path: &str,
+        name: &str,
+        tensor: &Tensor,
+        axes: Axes,
+        copies: usize,
+        module: bool,
+    ) {
+        let Some(taps) = &self.taps else { return };
+        let dot = if path.is_empty() || name.is_empty() { "" } else { "." };
+        let name = format!("{path}{dot}{name}");
+        taps.borrow_mut().push(Tap { name, tensor: tensor.clone(), axes, copies, module });
     }
 
     /// Labels the dispatches recorded next, for timings.

@@ -89,7 +89,8 @@ impl Host {
         Host { shape: Shape::new(&out), dtype: self.dtype, data }
     }
 
-    pub(super) fn from_bytes(shape: Shape, dtype: Dtype, bytes: &[u8]) -> Self {
+    /// Values from the bytes that were read back.
+    pub fn from_bytes(shape: Shape, dtype: Dtype, bytes: &[u8]) -> Self {
         let words = bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
         let data = match dtype {
             Dtype::F32 => words.map(|b| f64::from(f32::from_le_bytes(b))).collect(),

@@ -11,17 +11,34 @@ pub enum Axes {
     Image,
     /// `[N, L, C]` here, `[L, N, C]` there.
     Sequence,
+    /// `[N, H, W, C]` here, rows as sequences `[N·H, W, C]` there.
+    Rows,
+    /// `[N, H, W, C]` here, columns as sequences `[N·W, H, C]` there.
+    Columns,
+    /// `[N, H, W, C]` here, `[N, C, W, H]` there.
+    Turned,
 }
 
 impl Axes {
-    /// Values in the official layout.
-    pub fn official(self, host: &Host) -> Host {
+    fn official(self, host: &Host) -> Host {
         match self {
             Axes::Same => host.clone(),
             Axes::Image => host.permute(&[0, 3, 1, 2]),
             Axes::Sequence => host.permute(&[1, 0, 2]),
+            Axes::Rows => merge_first(host.clone()),
+            Axes::Columns => merge_first(host.permute(&[0, 2, 1, 3])),
+            Axes::Turned => host.permute(&[0, 3, 2, 1]),
         }
     }
+}
+
+/// `[A, B, ..]` as `[A·B, ..]`.
+fn merge_first(mut host: Host) -> Host {
+    let mut dims = host.dims().to_vec();
+    let first = dims.remove(0);
+    dims[0] *= first;
+    host.shape = dims.as_slice().into();
+    host
 }
 
 /// One named activation.
@@ -33,4 +50,22 @@ pub struct Tap {
     pub tensor: Tensor,
     /// Its layout.
     pub axes: Axes,
+    /// How often it is repeated along the batch in the official layout.
+    pub copies: usize,
+    /// Whether it is the output of a module.
+    pub module: bool,
+}
+
+impl Tap {
+    /// Values in the official layout, repeated along the batch.
+    pub fn official(&self, host: &Host) -> Host {
+        let mut dims = host.dims().to_vec();
+        let mut repeated = host.clone();
+        if self.copies > 1 {
+            dims[0] *= self.copies;
+            repeated = Host { data: host.data.repeat(self.copies), ..repeated };
+            repeated.shape = dims.as_slice().into();
+        }
+        self.axes.official(&repeated)
+    }
 }

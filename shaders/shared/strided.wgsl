@@ -1,0 +1,13 @@
+// Where element `i` of a contiguous tensor lies in a view of another tensor. The view has INNER axes of size d and stride s,
+// fastest first, and a slowest one of stride `outer`; they are fields of the kernel's parameters.
+const INNER: u32 = 0u; // tile
+
+fn strided(i: u32) -> u32 {
+    var rest = i;
+    var at = 0u;
+#repeat a 0..INNER
+    at += rest % p.d{a} * p.s{a};
+    rest /= p.d{a};
+#end
+    return at + rest * p.outer;
+}
