@@ -1,6 +1,7 @@
 //! LEMMA scene-text super-resolution and ABINet text recognition in hand-written WGSL on wgpu.
 #![warn(missing_docs)]
 
+pub mod data;
 mod error;
 pub mod gpu;
 pub mod shape;

@@ -1,0 +1,170 @@
+//! Writes image files: whole or not at all, and never over another file unless told to.
+
+use crate::{Error, ErrorKind, Result};
+use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageFormat, RgbImage};
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Quality of the JPEG files written, of 100.
+const JPEG_QUALITY: u8 = 95;
+
+/// Image formats that are read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Lossless; the usual choice.
+    Png,
+    /// Lossy, at quality 95.
+    Jpeg,
+    /// Written lossless; at most 16,384 pixels a side.
+    WebP,
+    /// Uncompressed.
+    Bmp,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Format; 4] = [Format::Png, Format::Jpeg, Format::WebP, Format::Bmp];
+
+    /// The formats in words, for messages.
+    pub const LIST: &str = "PNG, JPEG, WebP or BMP";
+
+    /// The usual file extension, without a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Png => "png",
+            Format::Jpeg => "jpg",
+            Format::WebP => "webp",
+            Format::Bmp => "bmp",
+        }
+    }
+
+    /// The format that a path's extension names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] when there is no extension or it names none of them.
+    pub fn from_path(path: &Path) -> Result<Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        extension.parse().map_err(|e: Error| e.within(path.display()))
+    }
+
+    /// Most pixels a side can have.
+    fn max_side(self) -> u32 {
+        match self {
+            Format::Png | Format::Bmp => i32::MAX as u32,
+            Format::Jpeg => 65_535,
+            Format::WebP => 16_384,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    /// From an extension or name, in any case.
+    fn from_str(name: &str) -> Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "png" => Ok(Format::Png),
+            "jpg" | "jpeg" => Ok(Format::Jpeg),
+            "webp" => Ok(Format::WebP),
+            "bmp" => Ok(Format::Bmp),
+            other => Err(Error::new(ErrorKind::Argument, "", "image format")
+                .expected("png, jpg, jpeg, webp or bmp")
+                .got(if other.is_empty() { "no extension" } else { other })),
+        }
+    }
+}
+
+impl TryFrom<ImageFormat> for Format {
+    type Error = ();
+
+    fn try_from(format: ImageFormat) -> Result<Self, ()> {
+        match format {
+            ImageFormat::Png => Ok(Format::Png),
+            ImageFormat::Jpeg => Ok(Format::Jpeg),
+            ImageFormat::WebP => Ok(Format::WebP),
+            ImageFormat::Bmp => Ok(Format::Bmp),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Png => "PNG",
+            Format::Jpeg => "JPEG",
+            Format::WebP => "WebP",
+            Format::Bmp => "BMP",
+        })
+    }
+}
+
+/// The image as a file's bytes.
+///
+/// # Errors
+/// [`ErrorKind::Argument`] when the format cannot hold an image of this size.
+pub fn encode(image: &RgbImage, format: Format) -> Result<Vec<u8>> {
+    let (w, h) = image.dimensions();
+    let unfit = |what: &str| Error::new(ErrorKind::Argument, format, what).got(format!("{w}×{h}"));
+    if w == 0 || h == 0 {
+        return Err(unfit("an image without pixels"));
+    }
+    if w.max(h) > format.max_side() {
+        return Err(unfit("an image too large for the format")
+            .expected(format!("at most {} pixels a side", format.max_side()))
+            .hint("png has no such limit"));
+    }
+    let mut bytes = Vec::new();
+    let rgb = ExtendedColorType::Rgb8;
+    match format {
+        Format::Png => PngEncoder::new(&mut bytes).write_image(image, w, h, rgb),
+        Format::Jpeg => {
+            JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).write_image(image, w, h, rgb)
+        }
+        Format::WebP => WebPEncoder::new_lossless(&mut bytes).write_image(image, w, h, rgb),
+        Format::Bmp => BmpEncoder::new(&mut bytes).write_image(image, w, h, rgb),
+    }
+    .map_err(|e| unfit(&format!("encoding: {e}")))?;
+    Ok(bytes)
+}
+
+/// Writes `bytes` to `path`: to a temporary file beside it, which is synced and then renamed, so
+/// that nobody sees half a file. The folder must exist.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when writing fails, and when `path` exists and `overwrite` is off; what was
+/// there is then untouched.
+pub fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
+    let exists = || {
+        Error::new(ErrorKind::Io, path.display(), "the file exists and is kept")
+            .hint("overwriting has to be asked for (--overwrite)")
+    };
+    if !overwrite && path.symlink_metadata().is_ok() {
+        return Err(exists());
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lemma-gpu-").suffix(".part");
+    // Readable as any new file is: the default is for secrets. The umask still applies.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(|e| Error::io(path.display(), "creating a file beside it", e))?;
+    file.write_all(bytes).map_err(|e| Error::io(path.display(), "writing", e))?;
+    file.as_file().sync_all().map_err(|e| Error::io(path.display(), "syncing", e))?;
+    let done = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+    match done {
+        Ok(_) => Ok(()),
+        Err(e) if !overwrite && e.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(exists())
+        }
+        Err(e) => Err(Error::io(path.display(), "renaming the finished file", e.error)),
+    }
+}

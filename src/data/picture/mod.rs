@@ -1,0 +1,44 @@
+//! Pictures: everything between an image file and the network's input, and between its output and
+//! an image file.
+//!
+//! ```text
+//! file ── decode ──▶ RgbImage ── Plan::new ──▶ windows 64×16 ── lr_input ──▶ [16, 64, 4] ─┐
+//!                                                                                         network
+//! file ◀── encode, write_file ── RgbImage ◀── Plan::assemble ◀────────────── [32, 128, C] ┘
+//! ```
+//!
+//! [`Plan`] is where any image becomes windows of the one size the network takes and where the
+//! results become one image again. [`Sheet`], [`character_maps`] and [`selection`] draw figures for
+//! people. Arithmetic that decides numbers follows the reference to the bit: resizing and luma are
+//! Pillow's ([`bicubic`], [`luma`]).
+//!
+//! Values are channels-last. Nothing here knows the network, a device or a terminal.
+
+mod canvas;
+mod decode;
+mod encode;
+mod fit;
+mod heat;
+mod maps;
+mod mask;
+mod pillow;
+mod sheet;
+mod text;
+mod values;
+
+pub use decode::{Decoded, MAX_PIXELS, decode};
+pub use encode::{Format, encode, write_file};
+pub use fit::{Fit, MAX_WINDOWS, Plan, upright};
+pub use heat::{Map, inferno};
+pub use image::RgbImage;
+pub use maps::{character_maps, selection};
+pub use mask::{lr_input, mask, rgb_input};
+pub use pillow::{bicubic, luma};
+pub use sheet::{Reading, Sheet};
+pub use values::{check_not_flat, to_rgb8};
+
+/// Width and height of the network's input.
+pub const LR_SIZE: (u32, u32) = (64, 16);
+
+/// Factor of the super-resolution.
+pub const SCALE: u32 = 2;
