@@ -4,6 +4,7 @@
 pub mod data;
 mod error;
 pub mod gpu;
+pub mod ops;
 pub mod shape;
 pub mod tensor;
 

@@ -1,0 +1,48 @@
+//! formula: y = act(x·scale + shift + residual)
+//! bindings: x [R, C], scale, shift [C], residual [R, C] if HAS_RESIDUAL, slope [1] of PReLU -> y [R, C]
+//! grid: one workgroup per LANES channels of DEPTH·WG/LANES rows, folded into x and y; any sizes
+//! cost: reads x and residual once, writes y once; 3 flops an element and the activation
+
+#import activation
+#import index
+
+struct Params { rows: u32, channels: u32 }
+
+override LANES: u32 = 8u;
+override WG: u32 = 64u;
+override DEPTH: u32 = 8u;
+override HAS_RESIDUAL: bool = false;
+override ACT: u32 = 0u;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> scale: array<f32>;
+@group(0) @binding(3) var<storage, read> shift: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read> slope: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lid: u32,
+) {
+    let splits = WG / LANES;
+    let blocks = (p.channels + LANES - 1u) / LANES;
+    let group = folded(wid, groups);
+    let c = (group % blocks) * LANES + lid % LANES;
+    let begin = (group / blocks) * splits * DEPTH;
+    if (c >= p.channels) { return; }
+    let by = scale[c];
+    let plus = shift[c];
+    var negative = 0.0;
+    if (ACT == ACT_PRELU) { negative = slope[0]; }
+    let end = min(begin + splits * DEPTH, p.rows);
+    for (var r = begin + lid / LANES; r < end; r += splits) {
+        let i = r * p.channels + c;
+        var v = x[i] * by + plus;
+        if (HAS_RESIDUAL) { v += residual[i]; }
+        y[i] = activate(ACT, v, negative);
+    }
+}

@@ -1,0 +1,104 @@
+//! formula: y[m, n] = act(scale[n]·Σ a[m, k]·b[k, n] + shift[n] + residual[m, n]); a row of A is a window of an image
+//! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1] -> y [Z, M, N]
+//! grid: one subgroup per tile of GROUPS·LANES by LANES·4·VECS outputs, columns fastest, folded into x and y; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
+//! cost: 2·M·N·K flops; A is read N / (LANES·4·VECS) times, B M / (GROUPS·LANES) times
+
+#import index
+#import gemm
+
+const GROUPS: u32 = 3u; // tile
+const VECS: u32 = 2u; // tile
+const LANES: u32 = 8u; // tile
+const A_FOURS: u32 = 1u; // tile
+const B_FOURS: u32 = 1u; // tile
+const WORDS: u32 = 0u; // tile
+const EIGHTS: u32 = 0u; // tile
+#import fours
+
+const ROWS: u32 = GROUPS * LANES;
+const COLS: u32 = 4u * VECS;
+const STEP: u32 = 4u;
+
+// For its share of A a lane is a row of each group, for its share of B, and of the result, four columns, VECS times. In a
+// step of four along K it fetches those, and broadcasts hand A's numbers round.
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let across = (p.cols + LANES * COLS - 1u) / (LANES * COLS);
+    let tile = folded(wid, groups);
+    let m0 = tile / across * ROWS;
+    let n0 = (tile % across * LANES + lane) * COLS;
+    if (m0 >= p.rows) { return; }
+    let run = i32(p.run);
+    let height = p.height;
+    let b_stride = p.b_stride;
+    let first_a = i32(wid.z * p.a_batch);
+    let first_b = wid.z * p.b_batch + p.b_first;
+
+    #repeat g 0..GROUPS
+    let w{g} = window(m0 + {g}u * LANES + lane);
+    #repeat r 0..LANES
+    #repeat v 0..VECS
+    var acc{g}_{r}_{v} = vec4f();
+    #end
+    #end
+    #end
+    let steps = (p.segment + STEP - 1u) / STEP;
+    let part = wid.z % p.splits;
+    let begin = part * (steps * p.segments) / p.splits;
+    let end = (part + 1u) * (steps * p.segments) / p.splits;
+    for (var s = begin / steps; s * steps < end; s++) {
+        #repeat g 0..GROUPS
+        let inside{g} = u32(w{g}.y + i32(s)) < height;
+        let base{g} = first_a + w{g}.base + i32(s) * run;
+        #end
+        let last = (s + 1u) * p.segment - 1u;
+        let stop = min((end - s * steps) * STEP, p.segment);
+        for (var j = (max(begin, s * steps) - s * steps) * STEP; j < stop; j += STEP) {
+            #repeat g 0..GROUPS
+            let a{g} = fetch_a(base{g}, u32(w{g}.x), j, inside{g});
+            #end
+            let k = s * p.segment + j;
+            #repeat l 0..4
+            let at{l} = first_b + min(k + {l}u, last) * b_stride;
+            let b{l} = fetch_b(at{l}, n0);
+            #end
+            #repeat g 0..GROUPS
+            #repeat r 0..LANES
+            #repeat l 0..4
+            let s{g}_{r}_{l} = subgroupBroadcast(a{g}[{l}], {r}u);
+            #repeat v 0..VECS
+            acc{g}_{r}_{v} = fma(vec4f(s{g}_{r}_{l}), b{l}[{v}], acc{g}_{r}_{v});
+            #end
+            #end
+            #end
+            #end
+        }
+    }
+
+    // Through memory and a loop: this many copies of the epilogue would take a driver seconds to compile.
+    var sums: array<vec4f, ROWS * VECS>;
+    #repeat g 0..GROUPS
+    #repeat r 0..LANES
+    #repeat v 0..VECS
+    sums[({g}u * LANES + {r}u) * VECS + {v}u] = acc{g}_{r}_{v};
+    #end
+    #end
+    #end
+    let plane = wid.z * p.rows * p.cols;
+    let below = slope_below();
+    let rows = min(ROWS, p.rows - m0);
+    for (var v = 0u; v < VECS; v++) {
+        let col = n0 + v * 4u;
+        if (col < p.cols) {
+            let f = affine(col);
+            for (var r = 0u; r < rows; r++) {
+                let sum = fma(sums[r * VECS + v], f.scale, f.shift);
+                store(sum, plane, (m0 + r) * p.cols + col, col, below);
+            }
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Multi-head attention between projections:  y = soft-max(scale·q·kᵀ, masked)·v  for every head.
+//!
+//! Heads are consecutive slices of the channel axis. q, k and v may be parts of one packed tensor, so that one projection
+//! serves all three. Scores stay in workgroup memory unless the caller asks for the weights, or a head is wider than one
+//! workgroup's accumulators: then the weights are written, and multiplied by the values in a second dispatch.
+
+use super::{Case, KernelUse, Row};
+use crate::gpu::{Bind, Gpu, Grid, Kernel, Variant};
+use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+
+kernel!(FWD = "attention/attention_fwd", Scores);
+kernel!(SUBGROUP = "attention/attention_subgroup", Scores);
+kernel!(VALUES = "attention/attention_values", Values);
+kernel!(VALUES_SUBGROUP = "attention/attention_values_subgroup", Values);
+params! {
+    struct Scores {
+        images: u32, lq: u32, lk: u32, heads: u32, width: u32,
+        q_image: u32, q_row: u32, q_first: u32,
+        k_image: u32, k_row: u32, k_first: u32,
+        v_image: u32, v_row: u32, v_first: u32,
+        mask: u32, scale: f32,
+    }
+}
+params! {
+    struct Values {
+        images: u32, lq: u32, lk: u32, heads: u32, width: u32,
+        v_image: u32, v_row: u32, v_first: u32,
+    }
+}
+
+/// The channels of a sequence that hold the heads.
+#[derive(Clone, Copy)]
+pub struct Heads<'a> {
+    /// `[N, L, stride]`, or `[1, L, stride]` for one sequence shared by all images.
+    pub tensor: &'a Tensor,
+    /// First channel.
+    pub first: usize,
+}
+
+impl<'a> Heads<'a> {
+    /// All channels of `tensor`.
+    pub fn whole(tensor: &'a Tensor) -> Self {
+        Heads { tensor, first: 0 }
+    }
+
+    /// Channels of `tensor` from `first`.
+    pub fn part(tensor: &'a Tensor, first: usize) -> Self {
+        Heads { tensor, first }
+    }
+}
+
+/// Pairs of query i and key j that do not attend. A query without any key left gets the mean of all values.
+#[derive(Clone, Copy)]
+pub enum Mask<'a> {
+    /// Every pair attends.
+    None,
+    /// j > i does not.
+    Causal,
+    /// j = i and j ≥ length do not; lengths are u32 `[N]`.
+    DiagonalAndLengths(&'a Tensor),
+}
+
+/// Heads and scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention {
+    /// Number of heads.
+    pub heads: usize,
+    /// Channels of all heads together, E.
+    pub width: usize,
+    /// Factor of the scores.
+    pub scale: f32,
+}
+
+/// Attention of queries `q [N, Lq, E]` to keys `k [N, Lk, E]` and values `v [N, Lk, E]`, the part of
+/// `torch.nn.MultiheadAttention` between its projections. Returns `[N, Lq, E]` and, if asked for, the soft-max weights
+/// `[N, heads, Lq, Lk]`. A sequence whose batch is 1 serves all images.
+///
+/// # Errors
+/// Operands whose shapes do not fit, heads that do not divide the width, or a sequence without keys.
+pub fn attention(
+    cx: &Cx,
+    q: Heads,
+    k: Heads,
+    v: Heads,
+    shape: Attention,
+    mask: Mask,
+    weights: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let s = scores(cx, q, k, v, shape, mask)?;
+    let [n, lq, lk, width] = [s.images, s.lq, s.lk, s.width].map(|x| x as usize);
+    let plan = Plan::of(cx.gpu());
+    let (tile, fused) = plan.scores(width);
+    let aligned = [s.width, s.q_row, s.q_first, s.k_row, s.k_first, s.v_row, s.v_first]
+        .iter()
+        .all(|x| x % 4 == 0);
+    let y = cx.out([n, lq, shape.width]);
+    let soft = (weights || !fused).then(|| cx.out([n, shape.heads, lq, lk]));
+    if y.is_empty() {
+        return Ok((y, soft.filter(|_| weights)));
+    }
+
+    // An output that a variant does not write is bound all the same.
+    let unused = (!fused || soft.is_none()).then(|| cx.out([1]));
+    let or_unused = |t: Option<&Tensor>| t.or(unused.as_ref()).cloned().expect("an output");
+    let (y_out, soft_out) = (or_unused(fused.then_some(&y)), or_unused(soft.as_ref()));
+    let lengths = match mask {
+        Mask::DiagonalAndLengths(lengths) => lengths.read(),
+        _ => Bind::Absent,
+    };
+    let inputs = [q.tensor.read(), k.tensor.read(), v.tensor.read(), lengths];
+    let binds = [&inputs[..], &[y_out.write(), soft_out.write()]].concat();
+    let grid = Grid::linear(n * shape.heads * lq.div_ceil(tile.queries));
+    let variant = tile.scores(aligned, fused, soft.is_some());
+    cx.run(tile.kernel, &variant, grid, &s, &binds)?;
+
+    if let (false, Some(soft)) = (fused, &soft) {
+        let Scores { images, lq: queries, lk, heads, width: d, v_image, v_row, v_first, .. } = s;
+        let p = Values { images, lq: queries, lk, heads, width: d, v_image, v_row, v_first };
+        let tile = &plan.values;
+        let groups = lq.div_ceil(tile.queries) * width.div_ceil(tile.channels);
+        let grid = Grid::linear(n * shape.heads * groups);
+        let binds = [soft.read(), v.tensor.read(), y.write()];
+        cx.run(tile.kernel, &tile.variant(aligned), grid, &p, &binds)?;
+    }
+    Ok((y, soft.filter(|_| weights)))
+}
+
+/// Checks the operands and gathers what the kernel must know of them.
+fn scores(cx: &Cx, q: Heads, k: Heads, v: Heads, shape: Attention, mask: Mask) -> Result<Scores> {
+    const OP: &str = "attention";
+    let Attention { heads, width, scale } = shape;
+    if heads == 0 || width == 0 || width % heads != 0 {
+        return Err(Error::new(ErrorKind::Argument, OP, "heads")
+            .expected(format!("a divisor of the width {width}"))
+            .got(heads));
+    }
+    let [nq, lq, q_row] = q.tensor.shape().nlc(OP)?;
+    let [nk, lk, k_row] = k.tensor.shape().nlc(OP)?;
+    let [nv, _, v_row] = v.tensor.shape().nlc(OP)?;
+    let images = [nq, nk, nv].into_iter().find(|n| *n != 1).unwrap_or(1);
+    cx.expect(OP, "v", v.tensor, [nv, lk, v_row])?;
+    for (name, part, batch) in [("q", q, nq), ("k", k, nk), ("v", v, nv)] {
+        let [_, length, stride] = part.tensor.shape().nlc(OP)?;
+        if batch != 1 && batch != images || part.first + width > stride || length == 0 {
+            return Err(Error::new(ErrorKind::Shape, OP, format!("shape of {name}"))
+                .expected(format!("[{images} or 1, at least 1, at least {}]", part.first + width))
+                .got(part.tensor.shape()));
+        }
+    }
+    if let Mask::DiagonalAndLengths(lengths) = mask {
+        cx.expect(OP, "lengths", lengths, [images])?;
+        if lengths.dtype() != Dtype::U32 {
+            return Err(Error::new(ErrorKind::Argument, OP, "type of lengths")
+                .expected("u32")
+                .got(format!("{lengths:?}")));
+        }
+    }
+    let step = |batch: usize, length: usize, row: usize| {
+        if batch == 1 { 0 } else { (length * row) as u32 }
+    };
+    Ok(Scores {
+        images: images as u32,
+        lq: lq as u32,
+        lk: lk as u32,
+        heads: heads as u32,
+        width: (width / heads) as u32,
+        q_image: step(nq, lq, q_row),
+        q_row: q_row as u32,
+        q_first: q.first as u32,
+        k_image: step(nk, lk, k_row),
+        k_row: k_row as u32,
+        k_first: k.first as u32,
+        v_image: step(nv, lk, v_row),
+        v_row: v_row as u32,
+        v_first: v.first as u32,
+        mask: match mask {
+            Mask::None => 0,
+            Mask::Causal => 1,
+            Mask::DiagonalAndLengths(_) => 2,
+        },
+        scale,
+    })
+}
+
+/// A kernel with its tile constants, and the queries and channels of a head that one workgroup of it covers.
+struct Tile {
+    kernel: &'static Kernel,
+    constants: &'static [(&'static str, u32)],
+    queries: usize,
+    channels: usize,
+}
+
+/// The tiles for one kind of adapter: for scores and values at once, by width; for the scores alone of wider heads; and for
+/// the values of those.
+struct Plan {
+    fused: &'static [Tile],
+    scores: Tile,
+    values: Tile,
+}
+
+/// Workgroup memory hands scores round: 64 lanes, COLS·ROWS, to hide latency, and few registers.
+static WORKGROUP: Plan = Plan {
+    fused: &[
+        Tile {
+            kernel: &FWD,
+            constants: &[("COLS", 4), ("ROWS", 16), ("TQ", 2), ("TK", 4), ("TV", 1)],
+            queries: 32,
+            channels: 16,
+        },
+        Tile {
+            kernel: &FWD,
+            constants: &[("COLS", 8), ("ROWS", 8), ("TQ", 4), ("TK", 4), ("TV", 1)],
+            queries: 32,
+            channels: 32,
+        },
+        Tile {
+            kernel: &FWD,
+            constants: &[("COLS", 16), ("ROWS", 4), ("TQ", 4), ("TK", 4), ("TV", 1)],
+            queries: 16,
+            channels: 64,
+        },
+    ],
+    scores: Tile {
+        kernel: &FWD,
+        constants: &[("COLS", 16), ("ROWS", 4), ("TQ", 4), ("TK", 4), ("TV", 0)],
+        queries: 16,
+        channels: 0,
+    },
+    values: Tile { kernel: &VALUES, constants: &[("TQ", 4), ("TV", 1)], queries: 4, channels: 256 },
+};
+
+/// Shuffles hand everything round: 8 lanes with large register tiles, for adapters where a load costs fifty times a
+/// multiply-add.
+static SHUFFLE: Plan = Plan {
+    fused: &[
+        Tile {
+            kernel: &SUBGROUP,
+            constants: &[("TG", 2), ("TK", 4), ("TV", 1)],
+            queries: 16,
+            channels: 32,
+        },
+        Tile {
+            kernel: &SUBGROUP,
+            constants: &[("TG", 2), ("TK", 4), ("TV", 2)],
+            queries: 16,
+            channels: 64,
+        },
+    ],
+    scores: Tile {
+        kernel: &SUBGROUP,
+        constants: &[("TG", 2), ("TK", 4), ("TV", 0)],
+        queries: 16,
+        channels: 0,
+    },
+    values: Tile {
+        kernel: &VALUES_SUBGROUP,
+        constants: &[("TG", 2), ("TV", 4)],
+        queries: 16,
+        channels: 128,
+    },
+};
+
+impl Plan {
+    fn of(gpu: &Gpu) -> &'static Plan {
+        let shuffles = gpu.subgroup().is_some_and(|lanes| lanes >= 8);
+        if gpu.summary().software && shuffles { &SHUFFLE } else { &WORKGROUP }
+    }
+
+    /// The tile for the scores of heads of `width` channels, and whether it does the values too.
+    fn scores(&self, width: usize) -> (&Tile, bool) {
+        match self.fused.iter().find(|t| t.channels >= width) {
+            Some(tile) => (tile, true),
+            None => (&self.scores, false),
+        }
+    }
+
+    fn scores_variants(&self) -> Vec<Variant> {
+        let both = [false, true];
+        let fused =
+            self.fused.iter().flat_map(|t| both.map(|w| both.map(|a| t.scores(a, true, w))));
+        let wide = both.map(|a| self.scores.scores(a, false, true));
+        fused.flatten().chain(wide).collect()
+    }
+
+    fn values_variants(&self) -> Vec<Variant> {
+        [false, true].map(|aligned| self.values.variant(aligned)).into()
+    }
+}
+
+impl Tile {
+    fn variant(&self, aligned: bool) -> Variant {
+        let variant = Variant::new().set("ALIGNED", aligned);
+        self.constants.iter().fold(variant, |v, (name, value)| v.tile(name, *value))
+    }
+
+    fn scores(&self, aligned: bool, values: bool, weights: bool) -> Variant {
+        self.variant(aligned).set("VALUES", values).set("WEIGHTS", weights)
+    }
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "attention",
+    kernels: &[
+        KernelUse { kernel: &FWD, variants: || WORKGROUP.scores_variants() },
+        KernelUse { kernel: &SUBGROUP, variants: || SHUFFLE.scores_variants() },
+        KernelUse { kernel: &VALUES, variants: || WORKGROUP.values_variants() },
+        KernelUse { kernel: &VALUES_SUBGROUP, variants: || SHUFFLE.values_variants() },
+    ],
+    tolerance: 3e-6,
+    cases,
+};
+
+/// Sizes of a case: images, queries, keys, heads, channels of a head.
+type Sizes = (usize, usize, usize, usize, usize);
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, (n, lq, lk, heads, d): Sizes, mask: u32, weights: bool, shared: bool| {
+        let label = format!(
+            "{n} x {lq} x {lk}, {heads} heads of {d}, mask {mask} weights={weights} shared={shared}: {why}"
+        );
+        let (mut s, e) = (Seeded::new(&label), heads * d);
+        let nq = if shared { 1 } else { n };
+        let inputs = vec![
+            s.uniform([nq, lq, e], -3.0, 3.0),
+            s.signed([n, lk, e]),
+            s.signed([n, lk, e]),
+            s.ints([n], 2.min(lk as u32), lk as u32 + 1),
+        ];
+        let shape = Attention { heads, width: e, scale: 1.0 / (d as f32).sqrt() };
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let mask = [Mask::None, Mask::Causal, Mask::DiagonalAndLengths(&t[3])][mask as usize];
+            let [q, k, v] = [0, 1, 2].map(|i| Heads::whole(&t[i]));
+            let (y, w) = attention(cx, q, k, v, shape, mask, weights)?;
+            Ok([Some(y), w].into_iter().flatten().collect())
+        };
+        let oracle = move |h: &[Host]| {
+            let mut out = oracle(&h[0], &h[1], &h[2], &h[3], shape, mask);
+            out.truncate(1 + usize::from(weights));
+            out
+        };
+        Case::new(label, inputs, run, oracle).bench(4.0 * (n * lq * lk * e) as f64)
+    };
+    vec![
+        case("one pair", (1, 1, 1, 1, 4), 0, true, false),
+        case("primes, a head of odd width", (2, 7, 13, 3, 5), 0, true, true),
+        case("odd width above the accumulators", (1, 9, 11, 1, 67), 1, true, false),
+        case("a width between words, no weights", (2, 17, 65, 2, 22), 2, false, false),
+        case("a wide head without weights", (2, 5, 33, 2, 128), 0, false, false),
+        case("vision encoder", (1, 256, 256, 2, 64), 0, false, false),
+        case("vision encoder, nano", (1, 256, 256, 2, 32), 0, false, false),
+        case("text encoder", (2, 26, 26, 4, 16), 0, false, false),
+        case("text encoder, nano", (2, 26, 26, 4, 8), 0, false, false),
+        case("text decoder", (1, 26, 500, 4, 16), 0, false, false),
+        case("text decoder, nano", (1, 26, 500, 4, 8), 0, false, false),
+        case("semantic decoder", (1, 1024, 26, 4, 16), 0, false, false),
+        case("semantic decoder, nano", (1, 1024, 26, 4, 8), 0, false, false),
+        case("language model", (2, 26, 26, 8, 64), 2, false, true),
+        case("language model, nano", (2, 26, 26, 4, 16), 2, false, true),
+        case("position attention", (1, 26, 256, 1, 512), 0, true, true),
+        case("position attention, nano", (2, 26, 256, 1, 64), 0, true, true),
+        case("text focus on itself", (1, 21, 21, 16, 64), 1, true, false),
+        case("text focus on the image", (1, 21, 256, 4, 64), 0, true, false),
+        packed(),
+    ]
+}
+
+/// Queries, keys and values as parts of one tensor.
+fn packed() -> Case {
+    let label = "parts of a packed projection, beside other channels";
+    let inputs = vec![Seeded::new(label).signed([2, 33, 200])];
+    let shape = Attention { heads: 4, width: 64, scale: 0.25 };
+    let run = move |cx: &Cx, t: &[Tensor]| {
+        let [q, k, v] = [0, 64, 136].map(|first| Heads::part(&t[0], first));
+        Ok(vec![attention(cx, q, k, v, shape, Mask::Causal, false)?.0])
+    };
+    Case::new(label, inputs, run, move |h| {
+        let part = |first: usize| {
+            let rows = h[0].data.chunks_exact(200);
+            Host::new([2, 33, 64], rows.flat_map(|r| &r[first..first + 64]).copied().collect())
+        };
+        let lengths = Host::zeros([2]);
+        let mut out = oracle(&part(0), &part(64), &part(136), &lengths, shape, 1);
+        out.truncate(1);
+        out
+    })
+}
+
+/// Reference in f64; `mask` by its number in the shader. Gives the result and the weights.
+pub fn oracle(
+    q: &Host,
+    k: &Host,
+    v: &Host,
+    lengths: &Host,
+    shape: Attention,
+    mask: u32,
+) -> Vec<Host> {
+    let (n, lq, lk) = (k.dims()[0], q.dims()[1], k.dims()[1]);
+    let (heads, e) = (shape.heads, shape.width);
+    let d = e / heads;
+    let mut y = Host::zeros([n, lq, e]);
+    let mut weights = Host::zeros([n, heads, lq, lk]);
+    for (row, w) in weights.data.chunks_exact_mut(lk).enumerate() {
+        let (image, head, i) = (row / lq / heads, row / lq % heads, row % lq);
+        let q_row = if q.dims()[0] == 1 { i } else { image * lq + i };
+        let query = &q.data[q_row * e + head * d..][..d];
+        let hidden = |j: usize| match mask {
+            1 => j > i,
+            2 => j == i || j >= lengths.data[image] as usize,
+            _ => false,
+        };
+        for (j, s) in w.iter_mut().enumerate() {
+            let key = &k.data[(image * lk + j) * e + head * d..][..d];
+            let dot: f64 = query.iter().zip(key).map(|(a, b)| a * b).sum();
+            *s = if hidden(j) { f64::NEG_INFINITY } else { dot * f64::from(shape.scale) };
+        }
+        let most = w.iter().fold(f64::NEG_INFINITY, |m, s| m.max(*s));
+        let sum: f64 = w.iter().map(|s| (s - most).exp()).sum();
+        let out = &mut y.data[(image * lq + i) * e + head * d..][..d];
+        for (j, s) in w.iter_mut().enumerate() {
+            *s = (*s - most).exp() / sum;
+            let value = &v.data[(image * lk + j) * e + head * d..][..d];
+            out.iter_mut().zip(value).for_each(|(o, x)| *o += *s * x);
+        }
+    }
+    vec![y, weights]
+}

@@ -1,0 +1,145 @@
+//! A scale and a shift of every channel:  y = act(x·scale + shift + residual).
+//!
+//! Batch normalisation by running statistics where no convolution takes it into its epilogue, and the normalisation of inputs.
+
+use super::{Act, Case, KernelUse, Row};
+use crate::gpu::{Grid, Variant};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Result, kernel, params};
+
+kernel!(FWD = "elementwise/channel_affine_fwd", Params);
+params! { struct Params { rows: u32, channels: u32 } }
+
+/// `act(x·scale + shift + residual)` for `x [.., C]`, `scale [C]`, `shift [C]` and `residual` of the shape of `x`.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn channel_affine(
+    cx: &Cx,
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    residual: Option<&Tensor>,
+    act: Act,
+) -> Result<Tensor> {
+    let (rows, channels) = x.shape().rows_by_last();
+    cx.expect("channel_affine", "scale", scale, [channels])?;
+    cx.expect("channel_affine", "shift", shift, [channels])?;
+    if let Some(r) = residual {
+        cx.expect("channel_affine", "residual", r, x.shape())?;
+    }
+    if let Act::Prelu(slope) = act {
+        cx.expect("channel_affine", "slope", slope, [1])?;
+    }
+    let y = cx.out(x.shape());
+    if x.is_empty() {
+        return Ok(y);
+    }
+    let (grid, variant) = by_channel(rows, channels);
+    let variant = variant.set("HAS_RESIDUAL", residual.is_some()).set("ACT", act.code());
+    let p = Params { rows: rows as u32, channels: channels as u32 };
+    let residual = Tensor::read_or_absent(residual);
+    let binds = [x.read(), scale.read(), shift.read(), residual, act.slope(), y.write()];
+    cx.run(&FWD, &variant, grid, &p, &binds)?;
+    Ok(y)
+}
+
+const DEPTH: usize = 8;
+const WG: usize = 64;
+
+/// A grid and tile for elementwise work on `[rows, channels]`: neighbouring invocations along the channels, and every
+/// invocation at one channel of several rows, so that it reads what belongs to the channel once.
+pub(super) fn by_channel(rows: usize, channels: usize) -> (Grid, Variant) {
+    let lanes = channels.next_power_of_two().clamp(4, WG);
+    let splits = WG / lanes;
+    let groups = channels.div_ceil(lanes) * rows.div_ceil(splits * DEPTH);
+    (Grid::linear(groups), tile(lanes))
+}
+
+fn tile(lanes: usize) -> Variant {
+    Variant::new().set("LANES", lanes as u32).set("WG", WG as u32).set("DEPTH", DEPTH as u32)
+}
+
+/// Every tile that [`by_channel`] gives.
+pub(super) fn tiles() -> Vec<Variant> {
+    [4, 8, 16, 32, 64].map(tile).into()
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "channel_affine",
+    kernels: &[KernelUse { kernel: &FWD, variants }],
+    tolerance: 3e-6,
+    cases,
+};
+
+fn variants() -> Vec<Variant> {
+    let with_act = |t: Variant| (0..6u32).map(move |a| t.clone().set("ACT", a));
+    tiles()
+        .into_iter()
+        .flat_map(with_act)
+        .flat_map(|t| [false, true].map(|r| t.clone().set("HAS_RESIDUAL", r)))
+        .collect()
+}
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, shape: &[usize], residual: bool, act: u32| {
+        let label = format!("{shape:?} residual={residual} activation {act}: {why}");
+        let mut s = Seeded::new(&label);
+        let c = shape[shape.len() - 1];
+        let mut inputs = vec![
+            s.uniform(shape, -3.0, 3.0),
+            s.uniform([c], 0.5, 1.5),
+            s.signed([c]),
+            s.uniform([1], 0.1, 0.3),
+        ];
+        if residual {
+            inputs.push(s.signed(shape));
+        }
+        let flops = 3.0 * inputs[0].data.len() as f64;
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let acts =
+                [Act::None, Act::Relu, Act::Prelu(&t[3]), Act::Mish, Act::Tanh, Act::Sigmoid];
+            Ok(vec![channel_affine(cx, &t[0], &t[1], &t[2], t.get(4), acts[act as usize])?])
+        };
+        Case::new(label, inputs, run, move |h| {
+            vec![oracle(&h[0], &h[1], &h[2], h.get(4), act, h[3].data[0])]
+        })
+        .bench(flops)
+    };
+    vec![
+        case("smallest", &[1, 1], false, 0),
+        case("primes, below a tile of lanes", &[2, 7, 3], true, 1),
+        case("one above the lanes", &[3, 5, 65], true, 2),
+        case("input normalisation", &[2, 32, 128, 3], false, 0),
+        case("an image's features", &[1, 16, 64, 64], true, 3),
+        case("nano", &[1, 16, 64, 32], false, 3),
+        case("prior", &[26, 24], false, 4),
+        case("gate", &[26, 512], false, 5),
+    ]
+}
+
+/// Reference in f64; `act` by its number in the shaders.
+pub fn oracle(
+    x: &Host,
+    scale: &Host,
+    shift: &Host,
+    residual: Option<&Host>,
+    act: u32,
+    slope: f64,
+) -> Host {
+    let (_, c) = x.shape.rows_by_last();
+    let mut y = x.clone();
+    for (i, v) in y.data.iter_mut().enumerate() {
+        let s = *v * scale.data[i % c] + shift.data[i % c] + residual.map_or(0.0, |r| r.data[i]);
+        *v = match act {
+            1 => s.max(0.0),
+            2 => s.max(0.0) + slope * s.min(0.0),
+            3 => s * s.exp().ln_1p().tanh(),
+            4 => s.tanh(),
+            5 => 1.0 / (1.0 + (-s).exp()),
+            _ => s,
+        };
+    }
+    y
+}

@@ -1,0 +1,148 @@
+//! An operation against its oracle on an adapter: what the tests, `kernels check` and the self-test share.
+//!
+//! The only operations' module that reads results back, besides the measurements: it runs no model.
+
+use super::{Case, Row};
+use crate::gpu::{Gpu, GpuOptions, POISON, Variant};
+use crate::tensor::{Cx, Host, Tensor};
+use crate::{Error, ErrorKind, Result};
+
+/// One adapter opened twice: with every check, and as plain as production can be.
+pub struct Checker {
+    /// Bounds checks compiled in; buffers come full of NaN, with guard words behind each tensor.
+    pub checked: Gpu,
+    /// No checks and no subgroup operations.
+    pub plain: Gpu,
+}
+
+impl Checker {
+    /// Opens `adapter` (as in [`GpuOptions::adapter`]).
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub fn open(adapter: Option<String>) -> Result<Self> {
+        let options = GpuOptions { adapter, ..Default::default() };
+        Ok(Checker {
+            checked: Gpu::new(GpuOptions { checked: true, poison: true, ..options.clone() })?,
+            plain: Gpu::new(GpuOptions { no_subgroups: true, ..options })?,
+        })
+    }
+
+    /// Runs `case` against its oracle: with checks, where guard words must stay whole and a second run must give the same
+    /// bits, and again without checks and subgroup operations.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Result`] saying which output differs where and by how much; errors of the operation itself.
+    pub fn check(&self, row: &Row, case: &Case) -> Result<()> {
+        let check = || -> Result<()> {
+            let want = (case.oracle)(&case.inputs);
+            let (first, outputs) = run(&self.checked, case)?;
+            compare(row.tolerance, &first, &want)?;
+            guards_whole(&self.checked, &outputs)?;
+            let (second, _) = run(&self.checked, case)?;
+            if first != second {
+                return Err(Error::new(ErrorKind::Result, "", "two runs differ"));
+            }
+            let (plain, _) = run(&self.plain, case)?;
+            compare(row.tolerance, &plain, &want)
+                .map_err(|e| e.within("without checks and subgroup operations"))
+        };
+        check().map_err(|e| located(row, case, e))
+    }
+
+    /// The pipelines made so far: kernel path and variant.
+    pub fn pipelines(&self) -> impl Iterator<Item = (&'static str, Variant)> {
+        self.checked.pipelines().into_iter().chain(self.plain.pipelines())
+    }
+}
+
+/// Runs `case` once on `gpu` as it was opened, against its oracle.
+///
+/// # Errors
+/// As [`Checker::check`].
+pub fn agrees(gpu: &Gpu, row: &Row, case: &Case) -> Result<()> {
+    run(gpu, case)
+        .and_then(|(got, _)| compare(row.tolerance, &got, &(case.oracle)(&case.inputs)))
+        .map_err(|e| located(row, case, e))
+}
+
+fn located(row: &Row, case: &Case, error: Error) -> Error {
+    error.within(format!("{} {}", row.op, case.label))
+}
+
+fn run(gpu: &Gpu, case: &Case) -> Result<(Vec<Host>, Vec<Tensor>)> {
+    let inputs: Vec<Tensor> = case.inputs.iter().map(|h| h.upload(gpu)).collect();
+    let cx = Cx::new(gpu);
+    let outputs = (case.run)(&cx, &inputs)?;
+    cx.submit()?;
+    let hosts = Tensor::read_all(gpu, &outputs.iter().collect::<Vec<_>>())?;
+    Ok((hosts, outputs))
+}
+
+/// Compares outputs with an oracle's: every error within `tolerance` of the largest magnitude of its output.
+///
+/// # Errors
+/// [`ErrorKind::Result`] about the worst element of the first output that differs.
+pub fn compare(tolerance: f64, got: &[Host], want: &[Host]) -> Result<()> {
+    let wrong = |what: String| Error::new(ErrorKind::Result, "", what);
+    if got.len() != want.len() {
+        return Err(wrong("number of outputs".into()).expected(want.len()).got(got.len()));
+    }
+    for (o, (g, w)) in got.iter().zip(want).enumerate() {
+        if g.shape != w.shape || g.dtype != w.dtype {
+            return Err(wrong(format!("output {o}"))
+                .expected(format!("{:?}{}", w.dtype, w.shape))
+                .got(format!("{:?}{}", g.dtype, g.shape)));
+        }
+        let size = w.data.iter().fold(0f64, |m, v| m.max(v.abs()));
+        // A NaN is the largest of all to `total_cmp`, whatever its sign after `abs`.
+        let error = |i: usize| (g.data[i] - w.data[i]).abs();
+        let worst = (0..g.data.len()).max_by(|a, b| error(*a).total_cmp(&error(*b)));
+        let Some(i) = worst else { continue };
+        let within = error(i) <= tolerance * size;
+        if !within {
+            return Err(wrong(format!("output {o} at {i} of {}", w.shape))
+                .expected(w.data[i])
+                .got(g.data[i])
+                .detail(format!(
+                    "error {:.3e} of the largest magnitude {size:.3e}, tolerance {tolerance:.1e}",
+                    error(i) / size
+                )));
+        }
+    }
+    Ok(())
+}
+
+fn guards_whole(gpu: &Gpu, outputs: &[Tensor]) -> Result<()> {
+    for (o, t) in outputs.iter().enumerate() {
+        let bytes = &gpu.read(&[(t.buffer(), t.buffer().bytes())])?[0];
+        let words: &[u32] = bytemuck::cast_slice(&bytes[t.bytes() as usize..]);
+        if words.is_empty() || words.iter().any(|w| *w != POISON) {
+            let what = format!("output {o}: a guard word behind the tensor was overwritten");
+            return Err(Error::new(ErrorKind::Result, "", what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparison_finds_the_worst_element_and_nan() {
+        let want = [Host::new([3], vec![1.0, -4.0, 2.0])];
+        let near = [Host::new([3], vec![1.0, -4.0, 2.0 + 3e-6])];
+        assert!(compare(1e-6, &near, &want).is_ok());
+        assert!(compare(5e-7, &near, &want).is_err());
+        assert!(compare(0.0, &want, &want).is_ok());
+        let nan = [Host::new([3], vec![f64::NAN, -4.0, 9.0])];
+        let e = compare(1.0, &nan, &want).unwrap_err().to_string();
+        assert!(e.starts_with("output 0 at 0 of [3]: expected 1, got NaN"), "{e}");
+        let flat = [Host::new([1, 3], vec![1.0, -4.0, 2.0])];
+        assert!(compare(1.0, &flat, &want).is_err());
+        assert!(compare(1.0, &[], &want).is_err());
+        let ints = [want[0].clone().into_u32()];
+        assert!(compare(1.0, &ints, &want).is_err());
+    }
+}

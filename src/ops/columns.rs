@@ -1,0 +1,28 @@
+//! The tile of kernels that reduce columns of channels-last tensors (`shaders/shared/columns.wgsl`).
+
+use crate::gpu::{Gpu, Variant};
+
+/// Neighbouring columns of a workgroup.
+pub(super) const LANES: usize = 8;
+
+/// Eight columns, one memory sector wide, and many invocations down each, so that few channels still fill a GPU. On a CPU a
+/// subgroup is a loop of one thread: splitting a column there only adds barriers.
+pub(super) fn tile(gpu: &Gpu) -> Variant {
+    let [split, whole] = tiles();
+    if serial(gpu) { whole } else { split }
+}
+
+/// Every tile that [`tile`] gives.
+pub(super) fn tiles() -> [Variant; 2] {
+    [256u32, 8].map(|workgroup| of(LANES as u32, workgroup))
+}
+
+/// A tile by hand.
+pub(super) fn of(lanes: u32, workgroup: u32) -> Variant {
+    Variant::new().set("LANES", lanes).set("WG", workgroup)
+}
+
+/// Whether a workgroup of more than one subgroup is worth nothing here.
+pub(super) fn serial(gpu: &Gpu) -> bool {
+    gpu.summary().software && gpu.subgroup().is_some()
+}

@@ -1,0 +1,130 @@
+//! Convolution of channels-last images, as a product of windows with the weight (implicit GEMM).
+
+use super::epilogue::{Epilogue, Parts};
+use super::gemm::{Gemm, KERNELS};
+use super::{Case, Row};
+use crate::Result;
+use crate::shape::Window;
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+
+/// `x [N, H, W, Cin]` with `w [KH, KW, Cin, Cout]` → `[N, OH, OW, Cout]`, then the epilogue. `torch.nn.Conv2d`, zero padding,
+/// no dilation, one group.
+///
+/// # Errors
+/// Operands whose shapes do not fit, and a kernel larger than the padded image.
+pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) -> Result<Tensor> {
+    let dims @ [n, height, width, channels] = x.shape().nhwc("conv2d")?;
+    let out_channels = w.shape().last();
+    let (kh, kw) = window.kernel;
+    cx.expect("conv2d", "weight", w, [kh, kw, channels, out_channels])?;
+    let (oh, ow) = window.output("conv2d", height, width)?;
+    let shape = [n, oh, ow, out_channels].into();
+    ep.check(cx, "conv2d", out_channels, shape)?;
+    Gemm::windows(dims, (oh, ow), window, out_channels).run(cx, x, w, ep, shape)
+}
+
+/// The row of the table.
+pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, cases };
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, dims: [usize; 4], out: usize, window: Window, parts: Parts| {
+        let label = format!("{dims:?} → {out} {window:?} {parts:?}: {why}");
+        let mut s = Seeded::new(&label);
+        let [n, h, w, c] = dims;
+        let (oh, ow) = window.output("case", h, w).expect("a window that fits");
+        let (kh, kw) = window.kernel;
+        // Sums of about one, where activations bend.
+        let bound = (kh as f64 * kw as f64 * c as f64).sqrt().recip();
+        let mut inputs = vec![s.signed(dims), s.uniform([kh, kw, c, out], -bound, bound)];
+        inputs.extend(parts.inputs(&mut s, out, [n, oh, ow, out].into()));
+        let flops = 2.0 * (n * oh * ow * out * kh * kw * c) as f64;
+        let case = Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![conv2d(cx, &t[0], &t[1], window, &parts.tensors(&t[2..]))?]),
+            move |h| {
+                let mut y = oracle(&h[0], &h[1], window);
+                parts.apply(&mut y, &h[2..], 0);
+                vec![y]
+            },
+        );
+        (case, flops)
+    };
+    let same = Window::same;
+    let plain = |why, dims, out, window, parts| case(why, dims, out, window, parts).0;
+    let timed = |why, dims, out, window, parts| {
+        let (case, flops) = case(why, dims, out, window, parts);
+        case.bench(flops)
+    };
+    let folded = Parts { residual: false, ..Parts::ALL }.with_act(1);
+    vec![
+        plain("one pixel", [1, 1, 1, 1], 1, same(3), Parts::ALL),
+        plain("primes", [3, 7, 11, 5], 13, same(3), Parts::ALL),
+        plain("no padding", [2, 5, 9, 6], 7, Window::pool(2, 2).strided(1, 1), Parts::BIAS),
+        plain("2×2 windows side by side", [2, 7, 9, 8], 12, Window::pool(2, 2), Parts::BIAS),
+        plain("strides by height", [2, 9, 8, 4], 36, same(3).strided(2, 1), Parts::ALL),
+        plain("strides by width", [2, 8, 9, 4], 33, same(3).strided(1, 2), Parts::ALL),
+        plain("one channel below a subgroup", [1, 8, 16, 31], 31, same(3), Parts::ALL),
+        plain("one channel above a subgroup", [1, 8, 16, 33], 65, same(1), Parts::ALL),
+        plain("a window wider than the image", [2, 3, 2, 4], 4, same(9), Parts::BIAS),
+        plain("few pixels", [1, 1, 2, 128], 64, same(3), folded),
+        plain("few pixels, strided", [1, 2, 4, 64], 128, same(3).strided(2, 2), folded),
+        plain("three columns, many taps", [2, 5, 21, 8], 3, same(9), Parts::ALL.with_act(4)),
+        plain("four columns, an odd line", [2, 3, 17, 36], 4, same(3), Parts::ALL),
+        plain("four columns, strided", [2, 8, 12, 4], 4, same(3).strided(2, 2), Parts::BIAS),
+        timed("stem", [1, 32, 128, 3], 32, same(3), folded),
+        timed(
+            "first layer of the network",
+            [1, 16, 64, 4],
+            64,
+            same(9),
+            Parts::default().with_act(4),
+        ),
+        timed("first layer, nano", [1, 16, 64, 4], 32, same(9), Parts::BIAS),
+        timed("last layer, nano", [1, 32, 128, 32], 4, same(9), Parts::BIAS.with_act(4)),
+        timed("trunk, nano", [2, 16, 64, 32], 32, same(3), folded),
+        timed("up-sampling, nano", [1, 16, 64, 32], 128, same(3), Parts::BIAS),
+        timed("fusion, nano", [1, 16, 64, 64], 32, same(1), Parts::BIAS),
+        timed("trunk", [1, 16, 64, 64], 64, same(3), folded),
+        timed("fusion", [1, 16, 64, 128], 64, same(1), Parts::BIAS),
+        timed("backbone, strided", [1, 32, 128, 32], 32, same(3).strided(2, 2), folded),
+        timed(
+            "backbone, strided shortcut",
+            [1, 32, 128, 32],
+            64,
+            same(1).strided(2, 2),
+            Parts::BIAS,
+        ),
+        timed("backbone, 128 channels", [1, 8, 32, 128], 128, same(3), Parts::ALL.with_act(1)),
+        timed("backbone, 1×1", [1, 8, 32, 512], 512, same(1), folded),
+        timed("backbone, 256 channels", [1, 8, 32, 256], 256, same(3), Parts::ALL.with_act(1)),
+    ]
+}
+
+/// Reference in f64.
+pub fn oracle(x: &Host, w: &Host, window: Window) -> Host {
+    let [n, h, width, c] = x.shape.nhwc("x").expect("an image");
+    let out = w.shape.last();
+    let (oh, ow) = window.output("oracle", h, width).expect("a window that fits");
+    let mut y = Host::zeros([n, oh, ow, out]);
+    for (pixel, sums) in y.data.chunks_exact_mut(out).enumerate() {
+        let (image, oy, ox) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
+        for ky in 0..window.kernel.0 {
+            for kx in 0..window.kernel.1 {
+                let iy = (oy * window.stride.0 + ky).wrapping_sub(window.pad.0);
+                let ix = (ox * window.stride.1 + kx).wrapping_sub(window.pad.1);
+                if iy >= h || ix >= width {
+                    continue;
+                }
+                for ci in 0..c {
+                    let a = x.data[((image * h + iy) * width + ix) * c + ci];
+                    let row = &w.data[((ky * window.kernel.1 + kx) * c + ci) * out..][..out];
+                    for (v, b) in sums.iter_mut().zip(row) {
+                        *v += a * b;
+                    }
+                }
+            }
+        }
+    }
+    y
+}

@@ -1,0 +1,211 @@
+//! What a matrix kernel does to its result before writing it: folded batch norm or bias, residual, activation.
+
+use crate::Result;
+use crate::gpu::{Bind, Variant};
+use crate::shape::Shape;
+use crate::tensor::{Cx, Host, Tensor};
+
+/// A pointwise activation.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Act<'a> {
+    /// The identity.
+    #[default]
+    None,
+    /// max(v, 0).
+    Relu,
+    /// v for v > 0, else slope·v, with one slope `[1]` for all channels: `torch.nn.PReLU()`.
+    Prelu(&'a Tensor),
+    /// v·tanh(ln(1 + eᵛ)).
+    Mish,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// 1 / (1 + e⁻ᵛ).
+    Sigmoid,
+}
+
+impl Act<'_> {
+    /// Its number in `shaders/shared/activation.wgsl`.
+    pub(crate) fn code(self) -> u32 {
+        match self {
+            Act::None => 0,
+            Act::Relu => 1,
+            Act::Prelu(_) => 2,
+            Act::Mish => 3,
+            Act::Tanh => 4,
+            Act::Sigmoid => 5,
+        }
+    }
+
+    /// The slope as a kernel's input.
+    pub(crate) fn slope(&self) -> Bind<'_> {
+        match self {
+            Act::Prelu(slope) => slope.read(),
+            _ => Bind::Absent,
+        }
+    }
+
+    /// Checks the slope's shape for operation `op`.
+    pub(crate) fn check(self, cx: &Cx, op: &str) -> Result<()> {
+        match self {
+            Act::Prelu(slope) => cx.expect(op, "slope", slope, [1]),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// y = act(scale ⊙ acc + shift + residual) on the result of a product, each part optional. Scale and shift go along the
+/// last axis: a folded batch norm, or a bias.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Factor of each output channel, `[N]`.
+    pub scale: Option<&'a Tensor>,
+    /// Summand of each output channel, `[N]`.
+    pub shift: Option<&'a Tensor>,
+    /// Added before the activation; of the output's shape.
+    pub residual: Option<&'a Tensor>,
+    /// Applied last.
+    pub act: Act<'a>,
+}
+
+impl<'a> Epilogue<'a> {
+    /// Adds a bias `[N]`.
+    pub fn bias(bias: &'a Tensor) -> Self {
+        Epilogue { shift: Some(bias), ..Default::default() }
+    }
+
+    /// A batch norm by running statistics, folded: scale = γ·r, shift = β − μ·γ·r.
+    pub fn affine(scale: &'a Tensor, shift: &'a Tensor) -> Self {
+        Epilogue { scale: Some(scale), shift: Some(shift), ..Default::default() }
+    }
+
+    /// With a residual of the output's shape.
+    pub fn residual(mut self, residual: &'a Tensor) -> Self {
+        self.residual = Some(residual);
+        self
+    }
+
+    /// With an activation.
+    pub fn act(mut self, act: Act<'a>) -> Self {
+        self.act = act;
+        self
+    }
+
+    /// What of it is data to a kernel: bits as in `shaders/shared/gemm.wgsl`.
+    pub(crate) fn word(&self) -> u32 {
+        let act = match self.act {
+            Act::Prelu(_) => 4,
+            Act::Relu => 0,
+            _ => 8,
+        };
+        let residual = u32::from(self.residual.is_some()) << 4;
+        u32::from(self.scale.is_some()) | u32::from(self.shift.is_some()) << 1 | act | residual
+    }
+
+    /// What of it is code: a kernel's variant with this activation, unless that is straight on both sides of 0.
+    pub(crate) fn on(&self, variant: Variant) -> Variant {
+        match self.act {
+            Act::None | Act::Relu | Act::Prelu(_) => variant.set("CURVE", 0u32),
+            curve => variant.set("CURVE", curve.code()),
+        }
+    }
+
+    /// Every variant that [`Epilogue::on`] makes of one.
+    pub(crate) fn all(variant: Variant) -> [Variant; 4] {
+        [Act::None, Act::Mish, Act::Tanh, Act::Sigmoid]
+            .map(|act| Epilogue::default().act(act).on(variant.clone()))
+    }
+
+    /// Checks the operands: `channels` in scale and shift, a residual of shape `out`.
+    pub(crate) fn check(&self, cx: &Cx, op: &str, channels: usize, out: Shape) -> Result<()> {
+        for (name, operand) in [("scale", self.scale), ("shift", self.shift)] {
+            if let Some(t) = operand {
+                cx.expect(op, name, t, [channels])?;
+            }
+        }
+        if let Some(t) = self.residual {
+            cx.expect(op, "residual", t, out)?;
+        }
+        self.act.check(cx, op)
+    }
+}
+
+/// Which parts a test case has, and their values: a stand-in for [`Epilogue`] that owns no tensor. Cases of every matrix
+/// operation append [`Parts::inputs`] to their own and read them back with [`Parts::tensors`] and [`Parts::apply`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Parts {
+    pub scale: bool,
+    pub shift: bool,
+    pub residual: bool,
+    pub act: u32,
+}
+
+impl Parts {
+    pub(crate) const BIAS: Parts = Parts { scale: false, shift: true, residual: false, act: 0 };
+    pub(crate) const ALL: Parts = Parts { scale: true, shift: true, residual: true, act: 2 };
+
+    pub(crate) fn with_act(mut self, act: u32) -> Self {
+        self.act = act;
+        self
+    }
+
+    /// Scale, shift, residual and slope, present or not: absent ones are empty.
+    pub(crate) fn inputs(
+        self,
+        s: &mut crate::tensor::Seeded,
+        channels: usize,
+        out: Shape,
+    ) -> Vec<Host> {
+        let mut part = |there: bool, shape: Shape| {
+            if there { s.signed(shape) } else { Host::zeros([0]) }
+        };
+        vec![
+            part(self.scale, [channels].into()),
+            part(self.shift, [channels].into()),
+            part(self.residual, out),
+            part(self.act == 2, [1].into()),
+        ]
+    }
+
+    /// The epilogue over the uploaded [`Parts::inputs`].
+    pub(crate) fn tensors(self, t: &[Tensor]) -> Epilogue<'_> {
+        let act = match self.act {
+            1 => Act::Relu,
+            2 => Act::Prelu(&t[3]),
+            3 => Act::Mish,
+            4 => Act::Tanh,
+            5 => Act::Sigmoid,
+            _ => Act::None,
+        };
+        Epilogue {
+            scale: self.scale.then_some(&t[0]),
+            shift: self.shift.then_some(&t[1]),
+            residual: self.residual.then_some(&t[2]),
+            act,
+        }
+    }
+
+    /// The same in f64 on `y`, whose channel 0 is channel `first` of scale and shift.
+    pub(crate) fn apply(self, y: &mut Host, h: &[Host], first: usize) {
+        let cols = y.shape.last();
+        for (i, v) in y.data.iter_mut().enumerate() {
+            let c = first + i % cols;
+            if self.scale {
+                *v *= h[0].data[c];
+            }
+            if self.shift {
+                *v += h[1].data[c];
+            }
+            if self.residual {
+                *v += h[2].data[i];
+            }
+            *v = match self.act {
+                1 => v.max(0.0),
+                2 if *v < 0.0 => *v * h[3].data[0],
+                3 => *v * v.exp().ln_1p().tanh(),
+                4 => v.tanh(),
+                5 => 1.0 / (1.0 + (-*v).exp()),
+                _ => *v,
+            };
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The matrix core: one product behind linear layers, batched products and convolutions (as implicit GEMM).
+//!
+//! A row of A is a window of a channels-last image, read in place; see `shaders/shared/gemm.wgsl`. Knows no layer and no
+//! layout other than that; which kernel and tile serve a shape on an adapter is decided here and nowhere else.
+
+use super::epilogue::Epilogue;
+use super::row::KernelUse;
+use crate::gpu::{Bind, Gpu, Grid, Kernel, Variant};
+use crate::shape::{Shape, Window};
+use crate::tensor::{Cx, Tensor};
+use crate::{Result, kernel, params};
+
+kernel!(TILED = "matmul/gemm_tiled", Params);
+kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
+kernel!(NARROW = "matmul/gemm_narrow", Params);
+kernel!(SPLIT_SUM = "matmul/split_sum", Params);
+params! {
+    struct Params {
+        rows: u32, cols: u32, segments: u32, segment: u32, b_stride: u32, b_first: u32,
+        height: u32, run: u32, step: u32, out_height: u32, out_width: u32,
+        stride_y: u32, pad_y: u32, pad_x: u32,
+        a_batch: u32, b_batch: u32, splits: u32, epilogue: u32,
+    }
+}
+
+/// One product: what A's rows are, which columns of B are used, and how many such products there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gemm {
+    p: Params,
+    batch: usize,
+    /// Whether neighbouring rows of A are windows one pixel apart.
+    sliding: bool,
+}
+
+impl Gemm {
+    /// `[m, k]` times `[k, n]`.
+    pub(super) fn matrix(m: usize, k: usize, n: usize) -> Self {
+        let p = Params {
+            rows: m as u32,
+            cols: n as u32,
+            segments: 1,
+            segment: k as u32,
+            b_stride: n as u32,
+            height: 1,
+            run: k as u32,
+            step: 0,
+            out_height: 1,
+            out_width: 1,
+            stride_y: 1,
+            splits: 1,
+            ..Default::default()
+        };
+        Gemm { p, batch: 1, sliding: false }
+    }
+
+    /// Only `n` columns of a B with `stride` columns, from `first` on.
+    pub(super) fn columns(mut self, first: usize, stride: usize) -> Self {
+        (self.p.b_first, self.p.b_stride) = (first as u32, stride as u32);
+        self
+    }
+
+    /// `batch` products of consecutive matrices.
+    pub(super) fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self.p.a_batch = self.p.rows * self.p.segment;
+        self.p.b_batch = self.p.segment * self.p.b_stride;
+        self
+    }
+
+    /// Windows of an image `[n, h, w, c]` with `(oh, ow)` outputs each, times `[kh·kw·c, cout]`.
+    pub(super) fn windows(
+        [n, h, w, c]: [usize; 4],
+        (oh, ow): (usize, usize),
+        window: Window,
+        cout: usize,
+    ) -> Self {
+        let p = Params {
+            rows: (n * oh * ow) as u32,
+            cols: cout as u32,
+            segments: window.kernel.0 as u32,
+            segment: (window.kernel.1 * c) as u32,
+            b_stride: cout as u32,
+            height: h as u32,
+            run: (w * c) as u32,
+            step: (window.stride.1 * c) as u32,
+            out_height: oh as u32,
+            out_width: ow as u32,
+            stride_y: window.stride.0 as u32,
+            pad_y: window.pad.0 as u32,
+            pad_x: (window.pad.1 * c) as u32,
+            splits: 1,
+            ..Default::default()
+        };
+        Gemm { p, batch: 1, sliding: window.stride.1 == 1 }
+    }
+
+    /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns.
+    pub(super) fn run(
+        self,
+        cx: &Cx,
+        a: &Tensor,
+        b: &Tensor,
+        ep: &Epilogue,
+        shape: Shape,
+    ) -> Result<Tensor> {
+        let y = cx.out(shape);
+        if y.is_empty() {
+            return Ok(y);
+        }
+        let plan = Plan::choose(cx.gpu(), &self);
+        let run = |splits: usize, ep: &Epilogue, binds: &[Bind]| {
+            let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
+            let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
+            cx.run(plan.tile.kernel(), &ep.on(plan.tile.variant()), grid, &p, binds)
+        };
+        if plan.splits == 1 {
+            run(1, ep, &operands(a.read(), b.read(), ep, &y))?;
+            return Ok(y);
+        }
+        let parts = cx.out([plan.splits, y.len()]);
+        let nothing = Epilogue::default();
+        run(plan.splits, &nothing, &operands(a.read(), b.read(), &nothing, &parts))?;
+        let p = Params { splits: plan.splits as u32, epilogue: ep.word(), ..self.p };
+        let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
+        let binds = operands(parts.read(), Bind::Absent, ep, &y);
+        cx.run(&SPLIT_SUM, &ep.on(Variant::new()), grid, &p, &binds)?;
+        Ok(y)
+    }
+}
+
+/// Outputs of one workgroup of [`SPLIT_SUM`].
+const SUM_GROUP: usize = 64;
+
+fn operands<'a>(a: Bind<'a>, b: Bind<'a>, ep: &'a Epilogue, y: &'a Tensor) -> [Bind<'a>; 7] {
+    let optional = Tensor::read_or_absent;
+    let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
+    [a, b, scale, shift, residual, ep.act.slope(), y.write()]
+}
+
+/// A kernel with its tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tile {
+    /// Tiles in workgroup memory: `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
+    Workgroup { rows: u32, tx: u32, ty: u32, depth: u32 },
+    /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, or B and y, are moved in fours where all offsets allow it,
+    /// and these as 64-bit words where that is cheaper.
+    Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
+    /// A subgroup for sixteen neighbouring windows of an image and at most four columns.
+    Narrow { lanes: u32, moves: Moves },
+}
+
+/// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; and whether these fours
+/// are moved as two 64-bit words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moves {
+    a_fours: bool,
+    b_fours: bool,
+    words: bool,
+}
+
+impl Moves {
+    const ALL: [Moves; 6] = [
+        Moves { a_fours: true, b_fours: true, words: true },
+        Moves { a_fours: true, b_fours: true, words: false },
+        Moves { a_fours: false, b_fours: true, words: true },
+        Moves { a_fours: false, b_fours: true, words: false },
+        Moves { a_fours: true, b_fours: false, words: false },
+        Moves { a_fours: false, b_fours: false, words: false },
+    ];
+
+    /// The best moves for lanes of `vecs` fours of columns.
+    fn of(gpu: &Gpu, p: &Params, vecs: u32) -> Moves {
+        let multiples = |n: u32, all: &[u32]| all.iter().all(|v| v % n == 0);
+        let b = [p.cols, p.b_first, p.b_stride];
+        Moves {
+            a_fours: multiples(4, &[p.segment, p.run, p.step, p.pad_x]),
+            b_fours: multiples(4, &b),
+            words: multiples(4 * vecs, &b) && gpu.wide_words(),
+        }
+    }
+
+    fn on(self, variant: Variant, vecs: u32) -> Variant {
+        variant
+            .tile("VECS", vecs)
+            .tile("A_FOURS", self.a_fours.into())
+            .tile("B_FOURS", self.b_fours.into())
+            .tile("WORDS", self.words.into())
+            .tile("EIGHTS", (self.words && vecs == 2).into())
+    }
+}
+
+/// Tiles of workgroups: for large products, for those with few rows or columns, and for at most four columns.
+const WORKGROUPS: [Tile; 3] = [
+    Tile::Workgroup { rows: 2, tx: 16, ty: 8, depth: 16 },
+    Tile::Workgroup { rows: 1, tx: 8, ty: 8, depth: 16 },
+    Tile::Workgroup { rows: 1, tx: 1, ty: 64, depth: 4 },
+];
+
+/// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`].
+const SUBGROUPS: [(u32, u32); 2] = [(3, 2), (6, 1)];
+
+/// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
+const LANES: [u32; 2] = [4, 8];
+
+/// Windows and taps in a row that [`Tile::Narrow`] serves.
+const WINDOWS: u32 = 16;
+const TAPS: u32 = 3;
+
+impl Tile {
+    fn kernel(self) -> &'static Kernel {
+        match self {
+            Tile::Workgroup { .. } => &TILED,
+            Tile::Subgroup { .. } => &SUBGROUP,
+            Tile::Narrow { .. } => &NARROW,
+        }
+    }
+
+    fn variant(self) -> Variant {
+        let v = Variant::new();
+        match self {
+            Tile::Workgroup { rows, tx, ty, depth } => v
+                .tile("ROWS", rows)
+                .tile("TX", tx)
+                .tile("TY", ty)
+                .tile("DEPTH", depth)
+                .tile("LOADS_A", rows * depth / tx)
+                .tile("LOADS_B", depth.div_ceil(ty)),
+            Tile::Subgroup { groups, vecs, lanes, moves } => {
+                moves.on(v.tile("GROUPS", groups).tile("LANES", lanes), vecs)
+            }
+            Tile::Narrow { lanes, moves } => {
+                let v = v.tile("ROWS", WINDOWS).tile("TAPS", TAPS);
+                moves.on(v.tile("REACH", WINDOWS + TAPS - 1).tile("LANES", lanes), 1)
+            }
+        }
+    }
+
+    /// Tiles of a product.
+    fn count(self, p: &Params) -> usize {
+        let (m, n) = match self {
+            Tile::Workgroup { rows, tx, ty, .. } => (rows * ty * 4, tx * 4),
+            Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
+            Tile::Narrow { .. } => {
+                return (p.rows / p.out_width) as usize * p.out_width.div_ceil(WINDOWS) as usize;
+            }
+        };
+        p.rows.div_ceil(m) as usize * p.cols.div_ceil(n) as usize
+    }
+}
+
+/// How a product is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    tile: Tile,
+    splits: usize,
+}
+
+impl Plan {
+    /// The table: adapter and shape to kernel, tile and parts along K.
+    fn choose(gpu: &Gpu, g: &Gemm) -> Plan {
+        let p = &g.p;
+        let tile = match gpu.subgroup().filter(|lanes| LANES.contains(lanes)) {
+            Some(lanes) => {
+                let moves = Moves::of(gpu, p, 1);
+                let taps = p.segment.is_multiple_of(TAPS * p.step);
+                if g.sliding && p.cols <= 4 && moves.a_fours && taps {
+                    return Plan { tile: Tile::Narrow { lanes, moves }, splits: 1 };
+                }
+                let wide = lanes * 8;
+                let narrow = (p.cols + wide - 1) % wide < wide / 2;
+                let (groups, vecs) = SUBGROUPS[usize::from(narrow)];
+                Tile::Subgroup { groups, vecs, lanes, moves: Moves::of(gpu, p, vecs) }
+            }
+            None if p.cols <= 4 => WORKGROUPS[2],
+            None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
+        };
+        // Enough workgroups for every core: two on a CPU, hundreds on a GPU.
+        let wanted = if gpu.summary().software { 8 } else { 256 };
+        let tiles = tile.count(p) * g.batch;
+        let depth = (p.segments * p.segment) as usize;
+        let splits = if g.batch == 1 { (wanted / tiles).min(depth / 256).clamp(1, 16) } else { 1 };
+        Plan { tile, splits }
+    }
+}
+
+/// The kernels and variants behind every matrix operation.
+pub(super) const KERNELS: &[KernelUse] = &[
+    KernelUse { kernel: &TILED, variants: || variants(WORKGROUPS.to_vec()) },
+    KernelUse { kernel: &SUBGROUP, variants: || variants(subgroup_tiles()) },
+    KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
+    KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
+];
+
+fn subgroup_tiles() -> Vec<Tile> {
+    let moves = |(lanes, (groups, vecs))| {
+        Moves::ALL.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves })
+    };
+    LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))).flat_map(moves).collect()
+}
+
+fn narrow_tiles() -> Vec<Tile> {
+    let moves = |lanes| {
+        Moves::ALL.into_iter().filter(|m| m.a_fours).map(move |moves| Tile::Narrow { lanes, moves })
+    };
+    LANES.into_iter().flat_map(moves).collect()
+}
+
+fn variants(tiles: Vec<Tile>) -> Vec<Variant> {
+    tiles.into_iter().flat_map(|t| Epilogue::all(t.variant())).collect()
+}

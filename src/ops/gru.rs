@@ -1,0 +1,202 @@
+//! A gated recurrent unit that walks the rows or the columns of a feature map in both directions.
+
+use super::{Case, KernelUse, Row};
+use crate::gpu::{Grid, Variant};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+
+kernel!(GRU = "recurrent/gru_fwd", Params);
+kernel!(REGISTERS = "recurrent/gru_registers_fwd", RegistersParams);
+params! { struct Params {
+    sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, units: u32,
+} }
+params! { struct RegistersParams {
+    sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, run: u32,
+} }
+
+/// Most hidden units.
+const MOST_UNITS: usize = 256;
+/// Hidden units of the models: the small one's and the official one's.
+const MODEL_UNITS: [u32; 2] = [16, 32];
+/// Sequences that a subgroup walks one after the other on a software adapter.
+const SOFTWARE_RUN: u32 = 4;
+
+/// What one direction of a GRU works with; gates in PyTorch's order r, z, n.
+#[derive(Clone, Copy)]
+pub struct GruDirection<'a> {
+    /// The projected input W_ih x + b_ih, `[N, H, W, 3U]`.
+    pub input: &'a Tensor,
+    /// W_hh transposed, `[U, 3U]`.
+    pub weight: &'a Tensor,
+    /// b_hh, `[3U]`.
+    pub bias: &'a Tensor,
+}
+
+/// The axis that a recurrent layer walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Along {
+    /// Over W: every row is a sequence.
+    Rows,
+    /// Over H: every column is a sequence.
+    Columns,
+}
+
+/// `torch.nn.GRU(bidirectional=True)` from a zero state: `[N, H, W, 3U]` of each direction → `[N, H, W, 2U]`, forward half
+/// first. r = σ(x_r + W_r h + b_r), z likewise, n = tanh(x_n + r ⊙ (W_n h + b_n)), h' = (1 − z) ⊙ n + z ⊙ h.
+///
+/// # Errors
+/// Shapes that do not fit, or more than 256 hidden units.
+pub fn bidirectional_gru(
+    cx: &Cx,
+    forward: GruDirection,
+    backward: GruDirection,
+    along: Along,
+) -> Result<Tensor> {
+    let shape = forward.input.shape();
+    let [n, h, w, gates] = shape.nhwc("bidirectional_gru")?;
+    let units = gates / 3;
+    if !gates.is_multiple_of(3) || units == 0 || units > MOST_UNITS {
+        return Err(Error::new(ErrorKind::Shape, "bidirectional_gru", "channels of the input")
+            .expected(format!("three gates of 1 to {MOST_UNITS} units"))
+            .got(shape));
+    }
+    cx.expect("bidirectional_gru", "backward input", backward.input, shape)?;
+    for (name, d) in [("forward", forward), ("backward", backward)] {
+        cx.expect("bidirectional_gru", &format!("{name} weight"), d.weight, [units, gates])?;
+        cx.expect("bidirectional_gru", &format!("{name} bias"), d.bias, [gates])?;
+    }
+    let y = cx.out([n, h, w, 2 * units]);
+    if y.is_empty() {
+        return Ok(y);
+    }
+    let (across, apart, step, steps) = match along {
+        Along::Rows => (h, w, 1, w),
+        Along::Columns => (w, 1, w, h),
+    };
+    let inputs = [forward, backward].map(|d| [d.input.read(), d.weight.read(), d.bias.read()]);
+    let binds = [inputs.concat(), vec![y.write()]].concat();
+    let sequences = n * across;
+    let p = Params {
+        sequences: sequences as u32,
+        across: across as u32,
+        image: (h * w) as u32,
+        apart: apart as u32,
+        step: step as u32,
+        steps: steps as u32,
+        units: units as u32,
+    };
+    match cx.gpu().subgroup().and_then(|lanes| registers_variant(units as u32, lanes)) {
+        Some(variant) => {
+            // A processor fills its few subgroups with several sequences each; a GPU has subgroups to spare.
+            let run = if cx.gpu().summary().software { SOFTWARE_RUN } else { 1 };
+            let Params { sequences: s, across, image, apart, step, steps, .. } = p;
+            let p = RegistersParams { sequences: s, across, image, apart, step, steps, run };
+            let grid = Grid::linear(2 * sequences.div_ceil(run as usize));
+            cx.run(&REGISTERS, &variant, grid, &p, &binds)?;
+        }
+        None => cx.run(&GRU, &Variant::new(), Grid::linear(2 * sequences), &p, &binds)?,
+    }
+    Ok(y)
+}
+
+/// The variant that keeps the weights in registers, for the hidden sizes of the models and subgroups of `lanes`.
+fn registers_variant(units: u32, lanes: u32) -> Option<Variant> {
+    let used = lanes.min(units);
+    let per = units / used;
+    let fits = MODEL_UNITS.contains(&units) && units.is_multiple_of(used) && per <= 4;
+    fits.then(|| {
+        Variant::new()
+            .set("WG", lanes)
+            .tile("LANES", used)
+            .tile("PER", per)
+            .tile("SHIFTED", 3 * (units - 1) * per)
+    })
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "gru",
+    kernels: &[
+        KernelUse { kernel: &GRU, variants: || vec![Variant::new()] },
+        KernelUse { kernel: &REGISTERS, variants: registers_variants },
+    ],
+    tolerance: 3e-6,
+    cases,
+};
+
+fn registers_variants() -> Vec<Variant> {
+    let sizes = MODEL_UNITS.into_iter().flat_map(|u| [4, 8, 16, 32, 64].map(|lanes| (u, lanes)));
+    sizes.filter_map(|(units, lanes)| registers_variant(units, lanes)).collect()
+}
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, [n, h, w]: [usize; 3], units: usize, along: Along| {
+        let label = format!("[{n}, {h}, {w}] {units} units along {along:?}: {why}");
+        let mut s = Seeded::new(&label);
+        let bound = 1.0 / (units as f64).sqrt();
+        let mut inputs = Vec::new();
+        for _ in 0..2 {
+            inputs.push(s.uniform([n, h, w, 3 * units], -2.0, 2.0));
+            inputs.push(s.uniform([units, 3 * units], -bound, bound));
+            inputs.push(s.uniform([3 * units], -bound, bound));
+        }
+        let case = Case::new(
+            label,
+            inputs,
+            move |cx, t| {
+                let d =
+                    |i: usize| GruDirection { input: &t[i], weight: &t[i + 1], bias: &t[i + 2] };
+                Ok(vec![bidirectional_gru(cx, d(0), d(3), along)?])
+            },
+            move |h| vec![oracle(h, along)],
+        );
+        case.bench(12.0 * (n * h * w * units * units) as f64)
+    };
+    use Along::{Columns, Rows};
+    vec![
+        case("one step of one unit", [1, 1, 1], 1, Rows),
+        case("primes", [2, 3, 7], 5, Rows),
+        case("primes", [2, 7, 3], 5, Columns),
+        case("one above a workgroup", [1, 2, 3], 65, Rows),
+        case("more workgroups than one grid axis", [32_769, 1, 1], 1, Rows),
+        case("as many as no run of sequences divides", [1, 3, 5], 16, Rows),
+        case("block, first", [1, 16, 64], 32, Columns),
+        case("block, second", [1, 16, 64], 32, Rows),
+        case("small model, first", [2, 16, 64], 16, Columns),
+        case("small model, second", [2, 16, 64], 16, Rows),
+    ]
+}
+
+/// Reference: one sequence after the other, one unit after the other.
+fn oracle(inputs: &[Host], along: Along) -> Host {
+    let [n, h, w, gates] = inputs[0].shape.nhwc("oracle").expect("a feature map");
+    let units = gates / 3;
+    let mut y = Host::zeros([n, h, w, 2 * units]);
+    let (across, steps) = if along == Along::Rows { (h, w) } else { (w, h) };
+    for (image, s, back) in
+        (0..n).flat_map(|i| (0..across).flat_map(move |s| [(i, s, false), (i, s, true)]))
+    {
+        let [x, weight, bias] = [0, 1, 2].map(|i| &inputs[i + 3 * usize::from(back)].data);
+        let mut state = vec![0.0; units];
+        for t in 0..steps {
+            let t = if back { steps - 1 - t } else { t };
+            let pixel = image * h * w + if along == Along::Rows { s * w + t } else { t * w + s };
+            let x = &x[pixel * gates..][..gates];
+            let hidden = |g: usize| -> f64 {
+                bias[g] + (0..units).map(|k| state[k] * weight[k * gates + g]).sum::<f64>()
+            };
+            let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+            let next = |u: usize| {
+                let r = sigmoid(x[u] + hidden(u));
+                let z = sigmoid(x[units + u] + hidden(units + u));
+                let new = (x[2 * units + u] + r * hidden(2 * units + u)).tanh();
+                (1.0 - z) * new + z * state[u]
+            };
+            let after: Vec<f64> = (0..units).map(next).collect();
+            let at = (pixel * 2 + usize::from(back)) * units;
+            y.data[at..at + units].copy_from_slice(&after);
+            state = after;
+        }
+    }
+    y
+}

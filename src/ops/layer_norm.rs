@@ -1,0 +1,138 @@
+//! Layer normalisation over the last axis:  y = (s − μ)·r·γ + β  with  s = x + residual.
+
+use super::columns::{self, LANES};
+use super::{Case, KernelUse, Row};
+use crate::gpu::{Gpu, Grid, Variant};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Result, kernel, params};
+
+kernel!(FWD = "norm/layer_norm_fwd", Params);
+params! { struct Params { rows: u32, cols: u32, eps: f32 } }
+
+/// Which deviation normalises a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deviation {
+    /// √(σ² + ε) with the biased variance: `torch.nn.LayerNorm`.
+    Biased,
+    /// σ + ε with the n − 1 deviation: the text-focus transformer's layer norm.
+    Unbiased,
+}
+
+/// Normalises every row of the last axis of `x [.., C]`, after adding `residual [.., C]`, by `gamma [C]` and `beta [C]`.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn layer_norm(
+    cx: &Cx,
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    gamma: &Tensor,
+    beta: &Tensor,
+    eps: f32,
+    deviation: Deviation,
+) -> Result<Tensor> {
+    let (rows, cols) = x.shape().rows_by_last();
+    if let Some(r) = residual {
+        cx.expect("layer_norm", "residual", r, x.shape())?;
+    }
+    cx.expect("layer_norm", "gamma", gamma, [cols])?;
+    cx.expect("layer_norm", "beta", beta, [cols])?;
+    let p = Params { rows: rows as u32, cols: cols as u32, eps };
+    let y = cx.out(x.shape());
+    let (lanes, tile) = tile(cx.gpu());
+    let residual_bind = Tensor::read_or_absent(residual);
+    cx.run(
+        &FWD,
+        &with(tile, residual.is_some(), deviation),
+        Grid::linear(rows.div_ceil(lanes)),
+        &p,
+        &[x.read(), residual_bind, gamma.read(), beta.read(), y.write()],
+    )?;
+    Ok(y)
+}
+
+/// Rows of a workgroup, and its tile: one row along its invocations, or one for each where a barrier buys nothing.
+fn tile(gpu: &Gpu) -> (usize, Variant) {
+    let [row, rows] = tiles();
+    if columns::serial(gpu) { (LANES, rows) } else { (1, row) }
+}
+
+fn tiles() -> [Variant; 2] {
+    [columns::of(1, 64), columns::of(LANES as u32, LANES as u32)]
+}
+
+fn with(tile: Variant, residual: bool, deviation: Deviation) -> Variant {
+    tile.set("HAS_RESIDUAL", residual).set("UNBIASED", deviation == Deviation::Unbiased)
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "layer_norm",
+    kernels: &[KernelUse { kernel: &FWD, variants }],
+    tolerance: 2e-6,
+    cases,
+};
+
+fn variants() -> Vec<Variant> {
+    let ways = [Deviation::Biased, Deviation::Unbiased].map(|d| [(false, d), (true, d)]);
+    let of = |t: Variant| ways.as_flattened().iter().map(move |(r, d)| with(t.clone(), *r, *d));
+    tiles().into_iter().flat_map(of).collect()
+}
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, rows: usize, cols: usize, residual: bool, deviation: Deviation| {
+        let label = format!("[{rows}, {cols}] {deviation:?} residual={residual}: {why}");
+        let mut s = Seeded::new(&label);
+        let mut inputs =
+            vec![s.signed([rows, cols]), s.uniform([cols], 0.5, 1.5), s.signed([cols])];
+        if residual {
+            inputs.push(s.signed([rows, cols]));
+        }
+        let eps = if deviation == Deviation::Biased { 1e-5f32 } else { 1e-6 };
+        let case = Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![layer_norm(cx, &t[0], t.get(3), &t[1], &t[2], eps, deviation)?]),
+            move |h| vec![oracle(&h[0], h.get(3), &h[1], &h[2], eps.into(), deviation)],
+        );
+        case.bench(8.0 * (rows * cols) as f64)
+    };
+    vec![
+        case("smallest with a deviation", 1, 2, false, Deviation::Unbiased),
+        case("primes, one below a workgroup", 7, 63, true, Deviation::Biased),
+        case("one above a workgroup", 5, 65, false, Deviation::Biased),
+        case("guidance", 1024, 64, true, Deviation::Biased),
+        case("recogniser", 256, 512, true, Deviation::Biased),
+        case("text-focus decoder", 21, 1024, true, Deviation::Unbiased),
+        case("more rows than one grid axis", 65_537, 8, false, Deviation::Biased),
+    ]
+}
+
+/// Reference in f64.
+pub fn oracle(
+    x: &Host,
+    residual: Option<&Host>,
+    gamma: &Host,
+    beta: &Host,
+    eps: f64,
+    deviation: Deviation,
+) -> Host {
+    let (_, cols) = x.shape.rows_by_last();
+    let n = cols as f64;
+    let mut y = x.clone();
+    for (r, row) in y.data.chunks_exact_mut(cols).enumerate() {
+        for (c, v) in row.iter_mut().enumerate() {
+            *v += residual.map_or(0.0, |h| h.data[r * cols + c]);
+        }
+        let mean = row.iter().sum::<f64>() / n;
+        let squares = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        let rstd = match deviation {
+            Deviation::Biased => 1.0 / (squares / n + eps).sqrt(),
+            Deviation::Unbiased => 1.0 / ((squares / (n - 1.0)).sqrt() + eps),
+        };
+        for (c, v) in row.iter_mut().enumerate() {
+            *v = (*v - mean) * rstd * gamma.data[c] + beta.data[c];
+        }
+    }
+    y
+}

@@ -1,0 +1,242 @@
+//! Moving values: concatenation and slices along the last axis, and axes in another order.
+
+use super::strided::{self, View, strides};
+use super::{Case, KernelUse, Row, element};
+use crate::gpu::Variant;
+use crate::shape::{MAX_RANK, Shape};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+use std::ops::Range;
+
+kernel!(COPY = "layout/copy_columns_fwd", Params);
+kernel!(PERMUTE = "layout/permute_fwd", strided::Params);
+params! { struct Params {
+    n: u32, cols: u32, from_cols: u32, from_first: u32, to_cols: u32, to_first: u32,
+} }
+
+/// Tensors that differ in the last axis only, side by side along it: `[.., A]`, `[.., B]` → `[.., A + B]`.
+///
+/// # Errors
+/// No tensor at all, or other axes that differ.
+pub fn concat_last(cx: &Cx, parts: &[&Tensor]) -> Result<Tensor> {
+    let wrong = |what: &str| Error::new(ErrorKind::Shape, "concat_last", what);
+    let first = parts.first().ok_or_else(|| wrong("tensors").expected("at least one"))?;
+    if first.shape().rank() == 0 {
+        return Err(wrong("axes of the first tensor").expected("at least one").got("a scalar"));
+    }
+    for (i, part) in parts.iter().enumerate() {
+        let shape = first.shape().with_last(part.shape().last());
+        cx.expect("concat_last", &format!("tensor {i}"), part, shape)?;
+    }
+    let total = parts.iter().map(|p| p.shape().last()).sum();
+    let y = cx.out(first.shape().with_last(total));
+    let mut to = 0;
+    for part in parts {
+        let cols = part.shape().last();
+        copy_columns(cx, part, 0, &y, to, cols)?;
+        to += cols;
+    }
+    Ok(y)
+}
+
+/// Some columns of the last axis: `[.., C]` → `[.., range.len()]`.
+///
+/// # Errors
+/// A range beyond the last axis.
+pub fn slice_last(cx: &Cx, x: &Tensor, range: Range<usize>) -> Result<Tensor> {
+    if x.shape().rank() == 0 || range.start > range.end || range.end > x.shape().last() {
+        return Err(Error::new(ErrorKind::Shape, "slice_last", "range of the last axis")
+            .expected(format!("within that of {}", x.shape()))
+            .got(format!("{range:?}")));
+    }
+    let y = cx.out(x.shape().with_last(range.len()));
+    copy_columns(cx, x, range.start, &y, 0, range.len())?;
+    Ok(y)
+}
+
+/// One sample `n` times: `[1, ..]` → `[n, ..]`, as `torch.Tensor.expand` with its memory filled.
+///
+/// # Errors
+/// A first axis that is not 1.
+pub fn repeat(cx: &Cx, x: &Tensor, n: usize) -> Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    if dims.first() != Some(&1) {
+        return Err(Error::new(ErrorKind::Shape, "repeat", "first axis")
+            .expected("1")
+            .got(x.shape()));
+    }
+    dims[0] = n;
+    let y = cx.out(dims.as_slice());
+    let cols = x.len();
+    if n * cols > 0 {
+        let width = element::width(&[cols]);
+        let cols = (cols / width) as u32;
+        let n = n as u32 * cols;
+        // Every row reads the same one.
+        let p = Params { n, cols, from_cols: 0, from_first: 0, to_cols: cols, to_first: 0 };
+        let grid = element::grid(n as usize);
+        cx.run(&COPY, &element::variant(width), grid, &p, &[x.read(), y.write()])?;
+    }
+    Ok(y)
+}
+
+/// Copies `cols` columns of every row, from the columns of `x` at `from` to those of `y` at `to`.
+fn copy_columns(
+    cx: &Cx,
+    x: &Tensor,
+    from: usize,
+    y: &Tensor,
+    to: usize,
+    cols: usize,
+) -> Result<()> {
+    let (rows, from_cols) = x.shape().rows_by_last();
+    let to_cols = y.shape().last();
+    if rows * cols == 0 {
+        return Ok(());
+    }
+    let width = element::width(&[cols, from_cols, from, to_cols, to]);
+    let n = rows * cols / width;
+    let unit = |floats: usize| (floats / width) as u32;
+    let p = Params {
+        n: n as u32,
+        cols: unit(cols),
+        from_cols: unit(from_cols),
+        from_first: unit(from),
+        to_cols: unit(to_cols),
+        to_first: unit(to),
+    };
+    cx.run(&COPY, &element::variant(width), element::grid(n), &p, &[x.read(), y.write()])
+}
+
+/// Axes in another order: axis `i` of the result is axis `order[i]` of `x`, as `torch.permute`.
+///
+/// # Errors
+/// An `order` that is not a permutation of the axes.
+pub fn permute(cx: &Cx, x: &Tensor, order: &[usize]) -> Result<Tensor> {
+    let mut sorted = order.to_vec();
+    sorted.sort_unstable();
+    if sorted != (0..x.shape().rank()).collect::<Vec<_>>() {
+        return Err(Error::new(ErrorKind::Shape, "permute", "order of the axes")
+            .expected(format!("a permutation of the axes of {}", x.shape()))
+            .got(format!("{order:?}")));
+    }
+    let strides = strides(x.shape());
+    let axes: Vec<_> = order.iter().map(|&o| (x.dims()[o], strides[o])).collect();
+    let sizes: Vec<_> = axes.iter().map(|(size, _)| *size).collect();
+    let y = cx.out(Shape::new(&sizes));
+    let view = View::new(&axes);
+    let (width, view) = view.by_four().map_or((1, view), |fours| (4, fours));
+    let n = x.len() / width;
+    cx.run(
+        &PERMUTE,
+        &permute_variant(width, view.inner()),
+        element::grid(n),
+        &view.params(n),
+        &[x.read(), y.write()],
+    )?;
+    Ok(y)
+}
+
+fn permute_variant(width: usize, inner: u32) -> Variant {
+    element::variant(width).tile("INNER", inner)
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "layout",
+    kernels: &[
+        KernelUse { kernel: &COPY, variants: element::variants },
+        KernelUse { kernel: &PERMUTE, variants: permute_variants },
+    ],
+    tolerance: 0.0,
+    cases,
+};
+
+fn permute_variants() -> Vec<Variant> {
+    (0..MAX_RANK as u32).flat_map(|i| [1, 4].map(|width| permute_variant(width, i))).collect()
+}
+
+fn cases() -> Vec<Case> {
+    let concat = |why: &str, rows: [usize; 2], cols: &[usize]| {
+        let label = format!("concat {rows:?} x {cols:?}: {why}");
+        let mut s = Seeded::new(&label);
+        let inputs = cols.iter().map(|c| s.signed([rows[0], rows[1], *c])).collect();
+        Case::new(
+            label,
+            inputs,
+            |cx, t| Ok(vec![concat_last(cx, &t.iter().collect::<Vec<_>>())?]),
+            |h| vec![concat_oracle(h)],
+        )
+    };
+    let slice = |why: &str, shape: [usize; 3], range: Range<usize>| {
+        let label = format!("slice {shape:?} at {range:?}: {why}");
+        let inputs = vec![Seeded::new(&label).signed(shape)];
+        let columns = range.clone();
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![slice_last(cx, &t[0], columns.clone())?]),
+            move |h| vec![slice_oracle(&h[0], range.clone())],
+        )
+    };
+    let axes = |why: &str, shape: &[usize], order: &[usize]| {
+        let label = format!("permute {shape:?} by {order:?}: {why}");
+        let inputs = vec![Seeded::new(&label).signed(shape)];
+        let (order, same) = (order.to_vec(), order.to_vec());
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![permute(cx, &t[0], &order)?]),
+            move |h| vec![h[0].permute(&same)],
+        )
+    };
+    let repeated = |why: &str, shape: [usize; 3], n: usize| {
+        let label = format!("repeat {shape:?} {n} times: {why}");
+        let inputs = vec![Seeded::new(&label).signed(shape)];
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![repeat(cx, &t[0], n)?]),
+            move |h| vec![Host::new([n, shape[1], shape[2]], h[0].data.repeat(n))],
+        )
+    };
+    vec![
+        repeated("queries of the language model", [1, 26, 64], 5),
+        repeated("odd sizes", [1, 3, 5], 7),
+        concat("block and guidance", [16, 64], &[64, 64]).bench(0.0),
+        concat("three odd parts", [3, 7], &[3, 1, 5]),
+        concat("mask channel", [16, 64], &[3, 1]),
+        concat("one part", [2, 3], &[4]),
+        concat("an empty part", [2, 3], &[4, 0]),
+        slice("the picture of an image with mask", [2, 1024, 4], 0..3),
+        slice("by fours", [2, 26, 192], 64..128).bench(0.0),
+        slice("one column", [1, 1, 5], 4..5),
+        slice("nothing", [2, 3, 5], 2..2),
+        axes("scalar", &[], &[]),
+        axes("identity", &[3, 5, 7], &[0, 1, 2]),
+        axes("maps to channels", &[2, 26, 16, 64], &[0, 2, 3, 1]).bench(0.0),
+        axes("heads", &[2, 26, 4, 16], &[0, 2, 1, 3]).bench(0.0),
+        axes("transpose of primes", &[31, 67], &[1, 0]),
+        axes("all six reversed", &[2, 3, 4, 3, 2, 5], &[5, 4, 3, 2, 1, 0]),
+        axes("six with the last kept", &[2, 3, 2, 3, 2, 4], &[4, 3, 2, 1, 0, 5]),
+    ]
+}
+
+fn concat_oracle(parts: &[Host]) -> Host {
+    let (rows, _) = parts[0].shape.rows_by_last();
+    let mut data = Vec::new();
+    for r in 0..rows {
+        for part in parts {
+            let cols = part.shape.last();
+            data.extend_from_slice(&part.data[r * cols..(r + 1) * cols]);
+        }
+    }
+    let total = parts.iter().map(|p| p.shape.last()).sum();
+    Host::new(parts[0].shape.with_last(total), data)
+}
+
+fn slice_oracle(x: &Host, range: Range<usize>) -> Host {
+    let rows = x.data.chunks_exact(x.shape.last());
+    let data = rows.flat_map(|row| row[range.clone()].to_vec()).collect();
+    Host::new(x.shape.with_last(range.len()), data)
+}

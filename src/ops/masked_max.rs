@@ -1,0 +1,84 @@
+//! The largest of several maps at every pixel, maps beyond the length counting as zero.
+
+use super::{Case, KernelUse, Row, element};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+
+kernel!(MASKED_MAX = "reduce/masked_max_fwd", Params);
+params! { struct Params { n: u32, steps: u32, pixels: u32 } }
+
+/// `max over t of maps[n, t, p]·[t < lengths[n]]`: `maps [N, T, P]` and u32 `[N]` → the maximum `[N, P]` and the lowest t that
+/// attains it, u32 `[N, P]` (LEMMA, the compression of section 3.2).
+///
+/// # Errors
+/// No map at all, or lengths that do not fit.
+pub fn masked_max(cx: &Cx, maps: &Tensor, lengths: &Tensor) -> Result<(Tensor, Tensor)> {
+    let [n, steps, pixels] = maps.shape().nlc("masked_max")?;
+    cx.expect("masked_max", "lengths", lengths, [n])?;
+    if steps == 0 {
+        return Err(Error::new(ErrorKind::Shape, "masked_max", "number of maps")
+            .expected("at least 1")
+            .got(maps.shape()));
+    }
+    let (y, winner) = (cx.out([n, pixels]), cx.out_u32([n, pixels]));
+    if y.is_empty() {
+        return Ok((y, winner));
+    }
+    let p = Params { n: y.len() as u32, steps: steps as u32, pixels: pixels as u32 };
+    let binds = [maps.read(), lengths.read(), y.write(), winner.write()];
+    cx.run(&MASKED_MAX, &element::scalar(), element::grid(y.len()), &p, &binds)?;
+    Ok((y, winner))
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "masked_max",
+    kernels: &[KernelUse { kernel: &MASKED_MAX, variants: || vec![element::scalar()] }],
+    tolerance: 0.0,
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, [n, t, p]: [usize; 3], low: f64, lengths: &[u32]| {
+        let label = format!("[{n}, {t}, {p}] from {low}, lengths {lengths:?}: {why}");
+        let mut s = Seeded::new(&label);
+        // Coarse values, so that some tie.
+        let mut maps = s.uniform([n, t, p], low, low + 2.0);
+        maps.data.iter_mut().for_each(|v| *v = (*v * 8.0).round() / 8.0);
+        let lengths: Vec<f64> = lengths.iter().map(|l| f64::from(*l)).collect();
+        Case::new(
+            label,
+            vec![maps, Host::new([n], lengths).into_u32()],
+            |cx, t| masked_max(cx, &t[0], &t[1]).map(|(y, winner)| vec![y, winner]),
+            |h| oracle(&h[0], &h[1]),
+        )
+    };
+    vec![
+        case("one value", [1, 1, 1], -2.0, &[1]),
+        case("nothing valid", [1, 3, 5], -1.0, &[0]),
+        case("primes", [3, 7, 67], -1.0, &[3, 7, 1]),
+        case("negative maps lose to the zeros beyond the length", [2, 5, 9], -3.0, &[2, 5]),
+        case("a length beyond the maps", [1, 4, 65], -1.0, &[99]),
+        case("guidance", [2, 26, 1024], -0.1, &[9, 26]).bench(2.0 * 26.0 * 1024.0),
+    ]
+}
+
+/// Reference by plain loops.
+fn oracle(maps: &Host, lengths: &Host) -> Vec<Host> {
+    let [n, steps, pixels] = maps.shape.nlc("oracle").expect("three axes");
+    let mut y = Host::zeros([n, pixels]);
+    let mut winner = Host::zeros([n, pixels]).into_u32();
+    for i in 0..n {
+        for p in 0..pixels {
+            let value = |t: usize| {
+                let valid = (t as f64) < lengths.data[i];
+                if valid { maps.data[(i * steps + t) * pixels + p] } else { 0.0 }
+            };
+            let mut best = 0;
+            (1..steps).for_each(|t| best = if value(t) > value(best) { t } else { best });
+            y.data[i * pixels + p] = value(best);
+            winner.data[i * pixels + p] = best as f64;
+        }
+    }
+    vec![y, winner]
+}

@@ -1,0 +1,157 @@
+//! Matrix products: linear layers y = act(scale ⊙ (x·w) + shift + residual), and batches of plain products.
+
+use super::epilogue::{Epilogue, Parts};
+use super::gemm::{Gemm, KERNELS};
+use super::{Case, Row};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result};
+use std::ops::Range;
+
+/// `x [.., in]` times `w [in, out]` → `[.., out]`, then the epilogue. `torch.nn.Linear` with its weight transposed.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn linear(cx: &Cx, x: &Tensor, w: &Tensor, ep: &Epilogue) -> Result<Tensor> {
+    linear_columns(cx, x, w, 0..w.shape().last(), ep)
+}
+
+/// The same with only these columns of `w`, of scale and of shift: one part of a packed projection.
+///
+/// # Errors
+/// Operands whose shapes do not fit, and columns that `w` does not have.
+pub fn linear_columns(
+    cx: &Cx,
+    x: &Tensor,
+    w: &Tensor,
+    columns: Range<usize>,
+    ep: &Epilogue,
+) -> Result<Tensor> {
+    let (rows, depth) = x.shape().rows_by_last();
+    let stride = w.shape().last();
+    cx.expect("linear", "weight", w, [depth, stride])?;
+    if columns.start > columns.end || columns.end > stride {
+        return Err(Error::new(ErrorKind::Shape, "linear", "columns of the weight")
+            .expected(format!("a part of 0..{stride}"))
+            .got(format!("{columns:?}")));
+    }
+    let shape = x.shape().with_last(columns.len());
+    ep.check(cx, "linear", stride, shape)?;
+    let gemm = Gemm::matrix(rows, depth, columns.len()).columns(columns.start, stride);
+    gemm.run(cx, x, w, ep, shape)
+}
+
+/// `a [B, M, K]` times `b [B, K, N]`, or times one `b [1, K, N]` for all, → `[B, M, N]`. `torch.bmm`.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn batched_matmul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let [batch, m, k] = a.shape().nlc("batched_matmul")?;
+    let [planes, _, n] = b.shape().nlc("batched_matmul")?;
+    let one = planes == 1 && batch != 1;
+    cx.expect("batched_matmul", "b", b, [if one { 1 } else { batch }, k, n])?;
+    let gemm = if one { Gemm::matrix(batch * m, k, n) } else { Gemm::matrix(m, k, n).batch(batch) };
+    gemm.run(cx, a, b, &Epilogue::default(), [batch, m, n].into())
+}
+
+/// The row of the table.
+pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, cases };
+
+fn cases() -> Vec<Case> {
+    let linear = |why: &str, [m, k, n]: [usize; 3], columns: Range<usize>, parts: Parts| {
+        let label = format!("[{m}, {k}]·[{k}, {n}] columns {columns:?} {parts:?}: {why}");
+        let mut s = Seeded::new(&label);
+        let mut inputs = vec![s.signed([m, k]), s.signed([k, n])];
+        inputs.extend(parts.inputs(&mut s, n, [m, columns.len()].into()));
+        let flops = 2.0 * (m * k * columns.len()) as f64;
+        let of = columns.clone();
+        let case = Case::new(
+            label,
+            inputs,
+            move |cx, t| {
+                let ep = parts.tensors(&t[2..]);
+                Ok(vec![linear_columns(cx, &t[0], &t[1], of.clone(), &ep)?])
+            },
+            move |h| {
+                let mut y = oracle(&h[0], &h[1], columns.clone());
+                parts.apply(&mut y, &h[2..], columns.start);
+                vec![y]
+            },
+        );
+        (case, flops)
+    };
+    let plain = |why, mkn: [usize; 3], parts| linear(why, mkn, 0..mkn[2], parts).0;
+    let timed = |why, mkn: [usize; 3], parts| {
+        let (case, flops) = linear(why, mkn, 0..mkn[2], parts);
+        case.bench(flops)
+    };
+    let batched = |why: &str, [batch, m, k, n]: [usize; 4], planes: usize| {
+        let label = format!("[{batch}, {m}, {k}]·[{planes}, {k}, {n}]: {why}");
+        let mut s = Seeded::new(&label);
+        let inputs = vec![s.signed([batch, m, k]), s.signed([planes, k, n])];
+        Case::new(
+            label,
+            inputs,
+            |cx, t| Ok(vec![batched_matmul(cx, &t[0], &t[1])?]),
+            |h| vec![batched_oracle(&h[0], &h[1])],
+        )
+    };
+    let mut all = vec![
+        plain("one number", [1, 1, 1], Parts::ALL),
+        plain("one row, odd depth", [1, 37, 5], Parts::BIAS),
+        plain("primes", [67, 29, 41], Parts::ALL),
+        plain("fewer columns than a vector", [130, 36, 3], Parts::BIAS),
+        plain("one below every tile", [63, 31, 31], Parts::ALL),
+        plain("one above every tile", [65, 33, 33], Parts::ALL),
+        plain("nothing to add", [40, 64, 48], Parts::default()),
+        linear("the middle of a packed projection", [26, 64, 192], 64..128, Parts::ALL).0,
+        linear("an odd column", [9, 17, 23], 5..22, Parts::ALL).0,
+        plain("more rows than one grid axis of small tiles", [70_001, 3, 2], Parts::BIAS),
+        timed("classes", [26, 512, 37], Parts::BIAS),
+        timed("square", [512, 512, 512], Parts::default()),
+        timed("recogniser, packed projection", [256, 512, 1536], Parts::BIAS),
+        timed("recogniser, feed-forward in", [256, 512, 2048], Parts::BIAS.with_act(1)),
+        timed("recogniser, feed-forward out", [256, 2048, 512], Parts::ALL),
+        timed("language model, one word", [26, 512, 512], Parts::BIAS),
+        timed("GRU, projected input", [1024, 64, 96], Parts::BIAS),
+        timed("GRU, nano", [1024, 32, 48], Parts::BIAS),
+        timed("guidance, packed projection", [1024, 64, 192], Parts::BIAS),
+        timed("guidance", [1024, 64, 64], Parts::ALL),
+        batched("one number each", [3, 1, 1, 1], 3),
+        batched("primes", [5, 7, 11, 13], 5),
+        batched("one b for all", [3, 26, 64, 37], 1),
+        batched("attention scores of a batch", [4, 26, 256, 64], 4),
+    ];
+    for act in 1..=5 {
+        all.push(plain("each activation", [24, 16, 24], Parts::BIAS.with_act(act)));
+    }
+    all
+}
+
+/// `x [.., K]` times columns of `w [K, N]` in f64.
+pub fn oracle(x: &Host, w: &Host, columns: Range<usize>) -> Host {
+    let (rows, depth) = x.shape.rows_by_last();
+    let (stride, n) = (w.shape.last(), columns.len());
+    let mut y = Host::zeros(x.shape.with_last(n));
+    for r in 0..rows {
+        let out = &mut y.data[r * n..][..n];
+        for k in 0..depth {
+            let a = x.data[r * depth + k];
+            for (v, b) in out.iter_mut().zip(&w.data[k * stride..][columns.clone()]) {
+                *v += a * b;
+            }
+        }
+    }
+    y
+}
+
+fn batched_oracle(a: &Host, b: &Host) -> Host {
+    let ([_, m, k], [planes, _, n]) =
+        (a.shape.nlc("a").expect("three axes"), b.shape.nlc("b").expect("three axes"));
+    let mut data = Vec::new();
+    for (i, part) in a.data.chunks_exact(m * k).enumerate() {
+        let plane = &b.data[i % planes * k * n..][..k * n];
+        let (x, w) = (Host::new([m, k], part.to_vec()), Host::new([k, n], plane.to_vec()));
+        data.extend(oracle(&x, &w, 0..n).data);
+    }
+    Host::new([a.dims()[0], m, n], data)
+}

@@ -1,0 +1,96 @@
+//! Operations: one file per family with its kernels, its function and its oracle in f64.
+//!
+//! A row of [`TABLE`] makes an operation known to the tests, the benches, the kernel catalogue and the self-test. An operation
+//! that is composed of others is just a function and needs no row.
+
+mod element;
+mod epilogue;
+mod row;
+mod strided;
+
+mod attention;
+mod batch_norm;
+pub mod catalogue;
+mod channel_affine;
+pub mod check;
+mod columns;
+mod conv2d;
+mod depthwise;
+mod gather;
+mod gemm;
+mod grid_sample;
+mod gru;
+mod instance_norm;
+mod layer_norm;
+mod layout;
+mod masked_max;
+mod matmul;
+mod max_pool;
+pub mod measure;
+mod peak;
+mod pixel_shuffle;
+mod pointwise;
+mod resize;
+mod sequence;
+mod sinusoid;
+mod softmax;
+mod topk;
+mod tps;
+
+pub use attention::{Attention, Heads, Mask, attention};
+pub use batch_norm::{BatchStats, batch_norm_train};
+pub use channel_affine::channel_affine;
+pub use conv2d::conv2d;
+pub use depthwise::global_depthwise;
+pub use epilogue::{Act, Epilogue};
+pub use gather::{gather_rows, keep_rows, scatter_rows};
+pub use grid_sample::{grid_sample, tps_grid};
+pub use gru::{Along, GruDirection, bidirectional_gru};
+pub use instance_norm::instance_norm;
+pub use layer_norm::{Deviation, layer_norm};
+pub use layout::{concat_last, permute, repeat, slice_last};
+pub use masked_max::masked_max;
+pub use matmul::{batched_matmul, linear, linear_columns};
+pub use max_pool::max_pool;
+pub use peak::{TOOLS, copy_bandwidth, fma_peak};
+pub use pixel_shuffle::pixel_shuffle;
+pub use pointwise::{activate, add, mix, mul};
+pub use resize::{Filter, resize};
+pub use row::{Case, Cost, KernelUse, Row};
+pub use sequence::{argmax, clamp, embedding, lengths};
+pub use sinusoid::sinusoid_table;
+pub use softmax::softmax;
+pub use topk::{Order, sort_descending};
+pub use tps::Spline;
+
+/// Every operation that has kernels of its own.
+pub const TABLE: &[&Row] = &[
+    &attention::ROW,
+    &batch_norm::ROW,
+    &channel_affine::ROW,
+    &conv2d::ROW,
+    &depthwise::ROW,
+    &gather::ROW,
+    &grid_sample::ROW,
+    &gru::ROW,
+    &instance_norm::ROW,
+    &layer_norm::ROW,
+    &layout::ROW,
+    &masked_max::ROW,
+    &matmul::ROW,
+    &max_pool::ROW,
+    &pixel_shuffle::ROW,
+    &pointwise::ROW,
+    &resize::ROW,
+    &sequence::ROW,
+    &softmax::ROW,
+    &topk::ROW,
+];
+
+/// Every kernel in use, with the operation whose row names it; a kernel that several rows name comes once for each.
+pub fn kernels() -> impl Iterator<Item = (Option<&'static str>, &'static KernelUse)> {
+    TABLE
+        .iter()
+        .flat_map(|row| row.kernels.iter().map(|k| (Some(row.op), k)))
+        .chain(TOOLS.iter().map(|k| (None, k)))
+}

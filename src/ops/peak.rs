@@ -1,0 +1,85 @@
+//! What the adapter can do at most: the measure that kernel times are compared with.
+
+use super::KernelUse;
+use crate::gpu::{Gpu, Grid, Variant};
+use crate::tensor::Cx;
+use crate::{Result, kernel, params};
+
+kernel!(FMA = "bench/fma_peak", Fma);
+kernel!(COPY = "bench/copy", Copy4);
+params! { struct Fma { rounds: u32, x: f32, y: f32 } }
+params! { struct Copy4 { vectors: u32 } }
+
+/// Kernels that measure rather than compute.
+pub const TOOLS: &[KernelUse] = &[
+    KernelUse { kernel: &FMA, variants: || vec![Variant::new()] },
+    KernelUse { kernel: &COPY, variants: || vec![Variant::new()] },
+];
+
+/// Dispatches that take shorter than this say little.
+const LONG_ENOUGH: f64 = 0.02;
+const REPEATS: usize = 5;
+
+/// Floating-point operations a second of f32 multiply-adds in registers, two for each; the best of five.
+///
+/// # Errors
+/// A device that was not opened with profiling, or cannot time dispatches.
+pub fn fma_peak(gpu: &Gpu) -> Result<f64> {
+    const GROUPS: usize = 512;
+    const FLOPS_A_ROUND: f64 = 2.0 * 64.0 * 12.0 * 256.0 * GROUPS as f64;
+    let mut rounds = 1u32;
+    loop {
+        let seconds = fastest(gpu, |cx| {
+            let y = cx.out([1]);
+            let p = Fma { rounds, x: 0.999, y: 0.5 };
+            cx.run(&FMA, &Variant::new(), Grid::linear(GROUPS), &p, &[y.write()])
+        })?;
+        if seconds >= LONG_ENOUGH || rounds >= 1 << 20 {
+            return Ok(FLOPS_A_ROUND * f64::from(rounds) / seconds);
+        }
+        rounds *= 4;
+    }
+}
+
+/// Bytes a second, read and written, of a copy of 64 MiB; the best of five.
+///
+/// # Errors
+/// As [`fma_peak`].
+pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64> {
+    const VECTORS: usize = 4 << 20;
+    let seconds = fastest(gpu, |cx| {
+        let (x, y) = (cx.out([VECTORS, 4]), cx.out([VECTORS, 4]));
+        let p = Copy4 { vectors: VECTORS as u32 };
+        let grid = Grid::linear(VECTORS.div_ceil(4 * 256));
+        cx.run(&COPY, &Variant::new(), grid, &p, &[x.read(), y.write()])
+    })?;
+    Ok(2.0 * 16.0 * VECTORS as f64 / seconds)
+}
+
+/// The shortest time of one dispatch.
+fn fastest(gpu: &Gpu, record: impl Fn(&Cx) -> Result<()>) -> Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let cx = Cx::new(gpu);
+        record(&cx)?;
+        for timing in cx.submit_timed()? {
+            best = best.min(timing.seconds);
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+
+    #[test]
+    fn peaks_are_plausible() {
+        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+        let gpu = Gpu::new(GpuOptions { adapter, profile: true, ..Default::default() }).unwrap();
+        let (flops, bytes) = (fma_peak(&gpu).unwrap(), copy_bandwidth(&gpu).unwrap());
+        assert!((1e8..1e15).contains(&flops), "{flops:e} flops/s");
+        assert!((1e7..1e14).contains(&bytes), "{bytes:e} bytes/s");
+    }
+}

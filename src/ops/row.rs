@@ -1,0 +1,86 @@
+//! What the table says of an operation: its kernels with their variants, and cases with an oracle.
+
+use crate::Result;
+use crate::gpu::{Kernel, Variant};
+use crate::tensor::{Cx, Host, Tensor};
+
+/// One operation.
+pub struct Row {
+    /// Its name, as in `lemma-gpu kernels check NAME`.
+    pub op: &'static str,
+    /// Its kernels.
+    pub kernels: &'static [KernelUse],
+    /// Largest error against the oracle, relative to the largest magnitude of the output; 0 for exact results.
+    pub tolerance: f64,
+    /// The shapes that matter, each with its reason in the label.
+    pub cases: fn() -> Vec<Case>,
+}
+
+/// A kernel and every variant of it that the operation may ask for.
+pub struct KernelUse {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// Its variants.
+    pub variants: fn() -> Vec<Variant>,
+}
+
+/// Work of a case, for shares of the adapter's peak.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations: two for each multiply-add.
+    pub flops: f64,
+    /// Bytes of all inputs and outputs, each once.
+    pub bytes: f64,
+}
+
+type Run = Box<dyn Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>>>;
+type Oracle = Box<dyn Fn(&[Host]) -> Vec<Host>>;
+
+/// One operation at one shape: inputs, how to run it, and what should come out.
+pub struct Case {
+    /// Shape and options, and why they are tested.
+    pub label: String,
+    /// Inputs, exact in the device's types.
+    pub inputs: Vec<Host>,
+    /// Runs the operation on the device.
+    pub run: Run,
+    /// The same in f64 by plain loops.
+    pub oracle: Oracle,
+    /// Floating-point operations.
+    pub flops: f64,
+    /// Whether it is a shape of the models, to be timed by benches.
+    pub bench: bool,
+}
+
+impl Case {
+    /// A case; no work is counted and it is not timed.
+    pub fn new(
+        label: impl Into<String>,
+        inputs: Vec<Host>,
+        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
+        oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
+    ) -> Self {
+        Case {
+            label: label.into(),
+            inputs,
+            run: Box::new(run),
+            oracle: Box::new(oracle),
+            flops: 0.0,
+            bench: false,
+        }
+    }
+
+    /// Marks a shape of the models: benches time it and count `flops`.
+    pub fn bench(mut self, flops: f64) -> Self {
+        self.flops = flops;
+        self.bench = true;
+        self
+    }
+
+    /// Work of this case, with the outputs' bytes from `outputs`.
+    pub fn cost(&self, outputs: &[Tensor]) -> Cost {
+        let inputs: usize = self.inputs.iter().map(|h| h.data.len()).sum();
+        let outputs: usize = outputs.iter().map(Tensor::len).sum();
+        Cost { flops: self.flops, bytes: 4.0 * (inputs + outputs) as f64 }
+    }
+}

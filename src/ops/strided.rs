@@ -1,0 +1,103 @@
+//! How one tensor is read in the order of another: a view by sizes and strides. Twin of `shaders/shared/strided.wgsl`.
+
+use crate::params;
+use crate::shape::Shape;
+
+params! { struct Params {
+    n: u32,
+    d0: u32, d1: u32, d2: u32, d3: u32, d4: u32,
+    s0: u32, s1: u32, s2: u32, s3: u32, s4: u32,
+    outer: u32,
+} }
+
+/// Sizes and strides of a view, fastest axis first, neighbours merged where one stride covers both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct View(Vec<(usize, usize)>);
+
+/// Strides of a contiguous tensor.
+pub(super) fn strides(shape: Shape) -> Vec<usize> {
+    let mut strides = vec![1; shape.rank()];
+    for i in (1..shape.rank()).rev() {
+        strides[i - 1] = strides[i] * shape.dims()[i];
+    }
+    strides
+}
+
+impl View {
+    /// A view from `(size, stride)` of its axes, slowest first.
+    pub(super) fn new(axes: &[(usize, usize)]) -> Self {
+        let mut merged: Vec<(usize, usize)> = Vec::new();
+        for &(size, stride) in axes.iter().rev().filter(|(size, _)| *size != 1) {
+            match merged.last_mut() {
+                Some((s, inner)) if stride == *inner * *s => *s *= size,
+                _ => merged.push((size, stride)),
+            }
+        }
+        if merged.is_empty() {
+            merged.push((1, 0));
+        }
+        View(merged)
+    }
+
+    /// Whether one value serves a whole run of the fastest axis.
+    pub(super) fn repeats(&self) -> bool {
+        self.0[0].1 == 0
+    }
+
+    /// The same view in units of four floats: of both sides, or, where one value serves a whole run, of the reader's side
+    /// only. `None` where runs of four are not contiguous.
+    pub(super) fn by_four(&self) -> Option<Self> {
+        let ((size, stride), rest) = (self.0[0], &self.0[1..]);
+        let unit = if stride == 0 { 1 } else { 4 };
+        let fits = size.is_multiple_of(4)
+            && stride <= 1
+            && rest.iter().all(|(_, stride)| stride.is_multiple_of(unit));
+        let rest = rest.iter().map(|(size, stride)| (*size, stride / unit));
+        fits.then(|| View([(size / 4, stride)].into_iter().chain(rest).collect()))
+    }
+
+    /// Axes but the slowest.
+    pub(super) fn inner(&self) -> u32 {
+        self.0.len() as u32 - 1
+    }
+
+    /// Parameters of a kernel that reads `n` elements by this view.
+    pub(super) fn params(&self, n: usize) -> Params {
+        let inner = self.0.len() - 1;
+        let d = |i: usize| if i < inner { self.0[i].0 as u32 } else { 1 };
+        let s = |i: usize| if i < inner { self.0[i].1 as u32 } else { 0 };
+        Params {
+            n: n as u32,
+            d0: d(0),
+            d1: d(1),
+            d2: d(2),
+            d3: d(3),
+            d4: d(4),
+            s0: s(0),
+            s1: s(1),
+            s2: s(2),
+            s3: s(3),
+            s4: s(4),
+            outer: self.0[inner].1 as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_merge_and_units_of_four_are_found() {
+        let same = View::new(&[(2, 60), (3, 20), (4, 5), (5, 1)]);
+        assert_eq!(same, View(vec![(120, 1)]));
+        let per_channel = View::new(&[(2, 8), (3, 0), (4, 0), (8, 1)]);
+        assert_eq!(per_channel, View(vec![(8, 1), (12, 0), (2, 8)]));
+        assert_eq!(per_channel.by_four(), Some(View(vec![(2, 1), (12, 0), (2, 2)])));
+        let per_row = View::new(&[(2, 3), (3, 1), (8, 0)]);
+        assert_eq!(per_row.by_four(), Some(View(vec![(2, 0), (6, 1)])));
+        assert_eq!(View::new(&[(4, 1), (8, 4)]).by_four(), None, "the fastest axis is strided");
+        assert_eq!(View::new(&[(1, 7)]).by_four(), None);
+        assert_eq!(View::new(&[(2, 6), (4, 1)]).by_four(), None, "rows are not aligned");
+    }
+}

@@ -1,0 +1,361 @@
+//! Operations against the values that PyTorch computed for them in f64.
+//!
+//! The file keeps PyTorch's layouts; the helpers below turn them into this crate's: images NCHW to NHWC, sequences [L, N, E]
+//! to [N, L, E], weights [out, in] to [in, out] and OIHW to HWIO.
+
+mod common;
+#[path = "common/golden.rs"]
+mod golden;
+
+use golden::{Golden, relative_l2};
+use lemma_gpu::Result;
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::ops::*;
+use lemma_gpu::shape::Window;
+use lemma_gpu::tensor::{Cx, Dtype, Host, Tensor};
+
+/// Bound of the relative L2 error of floats; integers are exact.
+const BOUND: f64 = 1e-5;
+
+/// Bound of pixels behind the spline. The reference rounds K⁻¹, with entries up to 87, to f32: an exact computation in f64 is
+/// 1e-6 away from its coordinates and 4.07e-5 from its pixels.
+const SPLINE_BOUND: f64 = 1e-4;
+
+/// Cases of the file that are no forward operation: losses, the optimiser, pictures, and a cell no model here runs.
+const ELSEWHERE: &[&str] = &["adam.", "ce.", "image", "loss.", "lstm."];
+
+/// How an output here becomes the file's.
+enum Back {
+    /// By this order of axes (and then by its elements alone).
+    Axes(&'static [usize]),
+    /// By the mean over axis 1, the heads.
+    MeanOfHeads,
+    /// The file has the grid before it is clamped to [0, 1] and stretched to [-1, 1].
+    Unclamped,
+}
+
+const SAME: Back = Back::Axes(&[]);
+const IMAGE: Back = Back::Axes(&[0, 3, 1, 2]);
+const SEQUENCE: Back = Back::Axes(&[1, 0, 2]);
+
+type Outputs = Result<Vec<(&'static str, Tensor, Back)>>;
+
+/// One case at work: its inputs and its pass.
+struct Run<'a> {
+    golden: &'a Golden,
+    case: &'a str,
+    gpu: &'a Gpu,
+    cx: &'a Cx,
+}
+
+impl Run<'_> {
+    fn maybe(&self, name: &str, order: &[usize]) -> Option<Tensor> {
+        let host = self.golden.get(&format!("{}.in.{name}", self.case))?;
+        let host = if order.is_empty() { host.clone() } else { host.permute(order) };
+        Some(host.upload(self.gpu))
+    }
+
+    fn input(&self, name: &str) -> Tensor {
+        self.maybe(name, &[]).unwrap_or_else(|| panic!("{} has no input {name}", self.case))
+    }
+
+    fn image(&self, name: &str) -> Tensor {
+        self.maybe(name, &[0, 2, 3, 1]).expect("an image")
+    }
+
+    fn sequence(&self, name: &str) -> Tensor {
+        self.maybe(name, &[1, 0, 2]).expect("a sequence")
+    }
+
+    fn matrix(&self, name: &str) -> Tensor {
+        self.maybe(name, &[1, 0]).expect("a matrix")
+    }
+
+    fn host(&self, name: &str) -> &Host {
+        self.golden.get(&format!("{}.in.{name}", self.case)).expect("an input")
+    }
+
+    /// Height and width of the output.
+    fn size(&self) -> (usize, usize) {
+        let dims = self.golden.get(&format!("{}.out.y", self.case)).expect("an output").dims();
+        (dims[2], dims[3])
+    }
+}
+
+fn one(y: Tensor, back: Back) -> Outputs {
+    Ok(vec![("y", y, back)])
+}
+
+fn conv(r: &Run, window: Window) -> Outputs {
+    let w = r.maybe("w", &[2, 3, 1, 0]).expect("a weight");
+    let b = r.maybe("b", &[]);
+    let ep = Epilogue { shift: b.as_ref(), ..Default::default() };
+    one(conv2d(r.cx, &r.image("x"), &w, window, &ep)?, IMAGE)
+}
+
+fn depthwise(r: &Run) -> Outputs {
+    let w = r.maybe("w", &[2, 3, 0, 1]).expect("a weight");
+    let [h, wd, c, _] = w.shape().nhwc("w")?;
+    let w = w.reshape([h, wd, c])?;
+    one(global_depthwise(r.cx, &r.image("x"), &w, &r.input("b"))?, IMAGE)
+}
+
+fn batch_norm_eval(r: &Run) -> Outputs {
+    let [w, b, mean, var] =
+        ["w", "b", "running_mean", "running_var"].map(|n| r.host(n).data.clone());
+    let scale: Vec<f64> = w.iter().zip(&var).map(|(w, v)| w / (v + 1e-5).sqrt()).collect();
+    let shift = b.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+    let c = scale.len();
+    let (scale, shift) = (Host::new([c], scale).upload(r.gpu), Host::new([c], shift).upload(r.gpu));
+    one(channel_affine(r.cx, &r.image("x"), &scale, &shift, None, Act::None)?, IMAGE)
+}
+
+fn batch_norm_batch(r: &Run) -> Outputs {
+    let (mean, var) = (r.input("running_mean"), r.input("running_var"));
+    let (x, w, b) = (r.image("x"), r.input("w"), r.input("b"));
+    let (y, _, mean, var) = batch_norm_train(r.cx, &x, &w, &b, &mean, &var, 0.1, 1e-5)?;
+    Ok(vec![("y", y, IMAGE), ("running_mean", mean, SAME), ("running_var", var, SAME)])
+}
+
+fn batch_norm_rows(r: &Run) -> Outputs {
+    let (x, w, b) = (r.input("x"), r.input("w"), r.input("b"));
+    let (mean, var) = (Host::zeros([4]).upload(r.gpu), Host::zeros([4]).upload(r.gpu));
+    one(batch_norm_train(r.cx, &x, &w, &b, &mean, &var, 0.1, 1e-5)?.0, SAME)
+}
+
+fn layer(r: &Run, eps: f32, deviation: Deviation) -> Outputs {
+    let (x, w, b) = (r.input("x"), r.input("w"), r.input("b"));
+    one(layer_norm(r.cx, &x, None, &w, &b, eps, deviation)?, SAME)
+}
+
+/// `torch.nn.MultiheadAttention` with four heads; `k` and `v` name the inputs of keys and values.
+fn mha(r: &Run, k: &str, v: &str, mask: Mask) -> Outputs {
+    let (wi, bi, bo) = (r.matrix("wi"), r.input("bi"), r.input("bo"));
+    let e = bo.len();
+    let ep = Epilogue { shift: Some(&bi), ..Default::default() };
+    let project = |name: &str, part: usize| {
+        linear_columns(r.cx, &r.sequence(name), &wi, part * e..(part + 1) * e, &ep)
+    };
+    let (q, k, v) = (project("q", 0)?, project(k, 1)?, project(v, 2)?);
+    let (y, weights) = attend(r, &q, &k, &v, mask)?;
+    let ep = Epilogue { shift: Some(&bo), ..Default::default() };
+    let y = linear(r.cx, &y, &r.matrix("wo"), &ep)?;
+    Ok(vec![("y", y, SEQUENCE), ("attn_mean", weights, Back::MeanOfHeads)])
+}
+
+fn mha_causal(r: &Run) -> Outputs {
+    let project = |x: &Tensor, i: usize| {
+        let b = r.input(&format!("b{i}"));
+        let ep = Epilogue { shift: Some(&b), ..Default::default() };
+        linear(r.cx, x, &r.matrix(&format!("w{i}")), &ep)
+    };
+    let x = r.input("x");
+    let (q, k, v) = (project(&x, 0)?, project(&x, 1)?, project(&x, 2)?);
+    let (y, weights) = attend(r, &q, &k, &v, Mask::Causal)?;
+    Ok(vec![("y", project(&y, 3)?, SAME), ("attn", weights, SAME)])
+}
+
+fn attend(r: &Run, q: &Tensor, k: &Tensor, v: &Tensor, mask: Mask) -> Result<(Tensor, Tensor)> {
+    let heads = 4;
+    let width = q.shape().last();
+    let shape = Attention { heads, width, scale: ((width / heads) as f32).powf(-0.5) };
+    let whole = Heads::whole;
+    let (y, weights) = attention(r.cx, whole(q), whole(k), whole(v), shape, mask, true)?;
+    Ok((y, weights.expect("weights")))
+}
+
+fn select(r: &Run) -> Outputs {
+    let (x, score) = (r.sequence("x"), r.input("score").reshape([2, 40])?);
+    let Order { order, rank } = sort_descending(r.cx, &score)?;
+    Ok(vec![
+        ("selected", gather_rows(r.cx, &x, &order, 12)?, SEQUENCE),
+        ("zeroed", keep_rows(r.cx, &x, &rank, 12)?, SEQUENCE),
+        ("order", order, Back::Axes(&[1, 0])),
+    ])
+}
+
+fn most_of_steps(r: &Run) -> Outputs {
+    let lengths = Tensor::upload_u32(r.gpu, [2], &[3, 6]);
+    one(masked_max(r.cx, &r.input("attn").reshape([2, 6, 12])?, &lengths)?.0, SAME)
+}
+
+fn resized(r: &Run, filter: Filter, align_corners: bool) -> Outputs {
+    one(resize(r.cx, &r.image("x"), r.size(), filter, align_corners)?, IMAGE)
+}
+
+fn spline(r: &Run) -> Outputs {
+    let matrix = Host::new([1024, 20], Spline::new(16, 64, 20).matrix()).upload(r.gpu);
+    let grid = tps_grid(r.cx, &r.input("ctrl"), &matrix, (16, 64))?;
+    let y = grid_sample(r.cx, &r.image("x"), &grid)?;
+    Ok(vec![("source", grid, Back::Unclamped), ("y", y, IMAGE)])
+}
+
+/// The sequence as an image of one row, or of one column.
+fn gru(r: &Run, along: Along) -> Outputs {
+    let image = |l: usize, c: usize| match along {
+        Along::Rows => [3, 1, l, c],
+        Along::Columns => [3, l, 1, c],
+    };
+    let x = r.input("x").reshape(image(7, 6))?;
+    let side = |end: &str| -> Result<(Tensor, Tensor, Tensor)> {
+        let b = r.input(&format!("bias_ih_l0{end}"));
+        let ep = Epilogue { shift: Some(&b), ..Default::default() };
+        let input = linear(r.cx, &x, &r.matrix(&format!("weight_ih_l0{end}")), &ep)?;
+        let weight = r.matrix(&format!("weight_hh_l0{end}"));
+        Ok((input, weight, r.input(&format!("bias_hh_l0{end}"))))
+    };
+    let (forward, backward) = (side("")?, side("_reverse")?);
+    fn direction((input, weight, bias): &(Tensor, Tensor, Tensor)) -> GruDirection<'_> {
+        GruDirection { input, weight, bias }
+    }
+    one(bidirectional_gru(r.cx, direction(&forward), direction(&backward), along)?, SAME)
+}
+
+fn pooled(r: &Run, window: Window) -> Outputs {
+    one(max_pool(r.cx, &r.image("x"), window)?, IMAGE)
+}
+
+fn activated(r: &Run, act: Act) -> Outputs {
+    one(activate(r.cx, &r.input("x"), act)?, SAME)
+}
+
+fn window(kernel: (usize, usize), stride: (usize, usize), pad: (usize, usize)) -> Window {
+    Window { kernel, stride, pad }
+}
+
+type Case = (&'static str, fn(&Run) -> Outputs);
+
+const CASES: &[Case] = &[
+    ("conv.k3s1p1", |r| conv(r, Window::same(3))),
+    ("conv.k3s2p1_nobias", |r| conv(r, Window::same(3).strided(2, 2))),
+    ("conv.k3s1x2p1", |r| conv(r, Window::same(3).strided(1, 2))),
+    ("conv.k1s1", |r| conv(r, Window::same(1))),
+    ("conv.k1s2_nobias", |r| conv(r, Window::same(1).strided(2, 2))),
+    ("conv.k1s2x1_nobias", |r| conv(r, Window::same(1).strided(2, 1))),
+    ("conv.k3s2x1p1", |r| conv(r, Window::same(3).strided(2, 1))),
+    ("conv.k9p4", |r| conv(r, Window::same(9))),
+    ("conv.k2p0", |r| conv(r, window((2, 2), (1, 1), (0, 0)))),
+    ("conv.global_depthwise", depthwise),
+    ("batchnorm.train", batch_norm_batch),
+    ("batchnorm.eval", batch_norm_eval),
+    ("batchnorm1d.train", batch_norm_rows),
+    ("instancenorm", |r| one(instance_norm(r.cx, &r.image("x"), None, 1e-5)?, IMAGE)),
+    ("layernorm.torch", |r| layer(r, 1e-5, Deviation::Biased)),
+    ("layernorm.unbiased_std", |r| layer(r, 1e-6, Deviation::Unbiased)),
+    ("mha.self", |r| mha(r, "q", "q", Mask::None)),
+    ("mha.cross", |r| mha(r, "k", "k", Mask::None)),
+    ("mha.qkv", |r| mha(r, "k", "v", Mask::None)),
+    ("mha.location_and_padding", |r| {
+        let lengths = Tensor::upload_u32(r.gpu, [2], &[4, 2]);
+        mha(r, "k", "k", Mask::DiagonalAndLengths(&lengths))
+    }),
+    ("mha.causal_batch_first", mha_causal),
+    ("softmax.last", |r| one(softmax(r.cx, &r.input("x"), 3)?, SAME)),
+    ("softmax.dim1", |r| one(softmax(r.cx, &r.input("x"), 1)?, SAME)),
+    ("softmax.spatial", |r| one(softmax(r.cx, &r.input("x").reshape([2, 3, 20])?, 2)?, SAME)),
+    ("select.topk_gather_scatter", select),
+    ("select.masked_max", most_of_steps),
+    ("resize.bicubic_x2_align", |r| resized(r, Filter::Bicubic, true)),
+    ("resize.bicubic_size", |r| resized(r, Filter::Bicubic, false)),
+    ("resize.bicubic_same", |r| resized(r, Filter::Bicubic, false)),
+    ("resize.bilinear_align", |r| resized(r, Filter::Bilinear, true)),
+    ("resize.bilinear", |r| resized(r, Filter::Bilinear, false)),
+    ("resize.nearest_x2", |r| resized(r, Filter::Nearest, false)),
+    ("resize.nearest_size", |r| resized(r, Filter::Nearest, false)),
+    ("pixel_shuffle", |r| one(pixel_shuffle(r.cx, &r.image("x"), 2, Act::None)?, IMAGE)),
+    ("grid_sample", |r| one(grid_sample(r.cx, &r.image("x"), &r.input("grid"))?, IMAGE)),
+    ("tps", spline),
+    ("gru.bidirectional", |r| gru(r, Along::Rows)),
+    ("gru.bidirectional", |r| gru(r, Along::Columns)),
+    ("mish", |r| activated(r, Act::Mish)),
+    ("mish.large", |r| activated(r, Act::Mish)),
+    ("prelu", |r| activated(r, Act::Prelu(&r.input("a")))),
+    ("relu", |r| activated(r, Act::Relu)),
+    ("sigmoid", |r| activated(r, Act::Sigmoid)),
+    ("tanh", |r| activated(r, Act::Tanh)),
+    ("maxpool.k2s2", |r| pooled(r, Window::pool(2, 2))),
+    ("maxpool.k1x2", |r| pooled(r, Window::pool(1, 2))),
+    ("maxpool.k2s2x1p0x1", |r| pooled(r, window((2, 2), (2, 1), (0, 1)))),
+    ("maxpool.k2s1", |r| pooled(r, window((2, 2), (1, 1), (0, 0)))),
+];
+
+fn complaint(golden: &Golden, gpu: &Gpu, (case, operation): &Case) -> Result<Option<String>> {
+    let cx = Cx::new(gpu);
+    let outputs = operation(&Run { golden, case, gpu, cx: &cx })?;
+    cx.submit()?;
+    for (name, tensor, back) in outputs {
+        let mut want = golden.get(&format!("{case}.out.{name}")).expect("an output").clone();
+        let mut got = tensor.to_host(gpu)?;
+        match back {
+            Back::Axes([]) => {}
+            Back::Axes(order) => got = got.permute(order),
+            Back::MeanOfHeads => got = mean_of_heads(&got),
+            Back::Unclamped => {
+                want.data.iter_mut().for_each(|v| *v = 2.0 * v.clamp(0.0, 1.0) - 1.0);
+            }
+        }
+        let error = relative_l2(&got.data, &want.data);
+        let bound = match (want.dtype, *case, name) {
+            (Dtype::U32, ..) => 0.0,
+            (_, "tps", "y") => SPLINE_BOUND,
+            _ => BOUND,
+        };
+        let within = error <= bound;
+        if !within {
+            return Ok(Some(format!("{name}: relative L2 error {error:.3e}, bound {bound:e}")));
+        }
+    }
+    Ok(None)
+}
+
+fn mean_of_heads(weights: &Host) -> Host {
+    let [n, heads, q, k] = weights.shape.nhwc("weights").expect("weights of heads");
+    let mean = |b: usize, i: usize| {
+        (0..heads).map(|h| weights.data[(b * heads + h) * q * k + i]).sum::<f64>() / heads as f64
+    };
+    let data = (0..n).flat_map(|b| (0..q * k).map(move |i| (b, i))).map(|(b, i)| mean(b, i));
+    Host::new([n, q, k], data.collect())
+}
+
+#[test]
+fn operations_agree_with_pytorch() {
+    let golden = Golden::open("ops");
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
+        .expect("an adapter for the tests");
+    common::announce(&gpu);
+    // LEMMA_GPU_OP=conv runs the cases whose names begin so.
+    let only = std::env::var("LEMMA_GPU_OP").unwrap_or_default();
+    let failures: Vec<String> = CASES
+        .iter()
+        .filter(|(name, _)| name.starts_with(&only))
+        .filter_map(|case| match complaint(&golden, &gpu, case) {
+            Ok(None) => None,
+            Ok(Some(what)) => Some(format!("{}: {what}", case.0)),
+            Err(e) => Some(format!("{}: {e}", case.0)),
+        })
+        .collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_case_of_the_file_is_compared() {
+    let golden = Golden::open("ops");
+    let cases = golden.names().filter_map(|n| n.split_once(".out.")).map(|(case, _)| case);
+    for case in cases.filter(|c| !ELSEWHERE.iter().any(|e| c.starts_with(e))) {
+        let compared = case == "pe" || CASES.iter().any(|(name, _)| *name == case);
+        assert!(compared, "{case} is not compared");
+    }
+}
+
+#[test]
+fn position_tables_agree_with_pytorch() {
+    let golden = Golden::open("ops");
+    for (name, d, step) in [("n26_d512", 512, 1), ("n1024_d64", 64, 16)] {
+        let want = golden.get(&format!("pe.out.{name}")).expect("a table");
+        let rows = want.dims()[0];
+        let table = sinusoid_table((rows - 1) * step + 1, d);
+        let got = table.chunks_exact(d).step_by(step).flatten().map(|v| f64::from(*v));
+        let error = relative_l2(&got.collect::<Vec<_>>(), &want.data);
+        assert!(error <= BOUND, "{name}: relative L2 error {error:.3e}, bound {BOUND:e}");
+    }
+}

@@ -1,0 +1,66 @@
+//! For every row of the table and every case: forward against the oracle, on a device whose buffers come full of NaN with
+//! guard words behind each tensor and whose kernels carry bounds checks; twice with the same bits; and again without checks
+//! and without subgroup operations.
+
+mod common;
+
+use lemma_gpu::gpu::{Gpu, GpuOptions, Variant};
+use lemma_gpu::ops::check::Checker;
+use lemma_gpu::ops::{Act, TABLE, activate};
+use lemma_gpu::tensor::{Cx, Seeded, Tensor};
+use std::collections::HashSet;
+
+#[test]
+fn every_row_agrees_with_its_oracle() {
+    let checker = Checker::open(common::adapter()).expect("an adapter for the tests");
+    common::announce(&checker.checked);
+    let only = std::env::var("LEMMA_GPU_OP").ok();
+    let mut cases = 0;
+    let mut failures = Vec::new();
+    for row in TABLE.iter().filter(|r| only.as_ref().is_none_or(|o| o == r.op)) {
+        for case in (row.cases)() {
+            cases += 1;
+            if let Err(e) = checker.check(row, &case) {
+                let op = row.op;
+                failures
+                    .push(format!("{e}\n    repeat: LEMMA_GPU_OP={op} cargo test --test kernels"));
+            }
+        }
+    }
+    assert!(cases > 0, "no case ran");
+    assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
+    let listed: HashSet<(&str, Variant)> = TABLE
+        .iter()
+        .flat_map(|r| r.kernels)
+        .flat_map(|k| (k.variants)().into_iter().map(|v| (k.kernel.path, v)))
+        .collect();
+    for (path, variant) in checker.pipelines() {
+        assert!(
+            listed.contains(&(path, variant.clone())),
+            "{path} [{variant}] was used but is not among the variants of its row"
+        );
+    }
+}
+
+/// An upload is a queue write, which overtakes every pass that is not submitted yet: a pass must not lose an input to it.
+#[test]
+fn inputs_may_be_dropped_before_their_pass_is_submitted() {
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
+        .expect("an adapter for the tests");
+    let values = Seeded::new("dropped").uniform([1000], 0.5, 1.0);
+    let next = |computed: Option<&Tensor>| {
+        let cx = Cx::new(&gpu);
+        let input = computed.cloned().unwrap_or_else(|| values.upload(&gpu));
+        let y = activate(&cx, &input, Act::Relu).expect("records");
+        (cx, y)
+    };
+    let (cx, first) = next(None);
+    let other = Tensor::upload(&gpu, [1000], &[7.0; 1000]);
+    cx.submit().expect("submits");
+    assert!(first.to_host(&gpu).expect("reads") == values, "an uploaded input");
+    let (cx, second) = next(Some(&first));
+    drop((first, other));
+    let _others = [(); 2].map(|()| Tensor::upload(&gpu, [1000], &[7.0; 1000]));
+    cx.submit().expect("submits");
+    assert!(second.to_host(&gpu).expect("reads") == values, "an input of an earlier pass");
+}

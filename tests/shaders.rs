@@ -1,0 +1,131 @@
+//! Every kernel in every variant in use, without an adapter: valid, translatable for Vulkan, Metal and DX12, within WebGPU's
+//! default limits, laid out as its Rust side believes, and explained in its header.
+
+use lemma_gpu::gpu::{Specialised, Target, shared_sources};
+use lemma_gpu::ops::catalogue::{Entry, HEADER, entries, header};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Runs `look` on every kernel and fails with all its complaints.
+fn for_every_kernel(look: impl Fn(&Entry) -> Vec<String>) {
+    let all = entries();
+    assert!(!all.is_empty(), "the table has kernels");
+    let complaints: Vec<String> = all
+        .iter()
+        .flat_map(|e| look(e).into_iter().map(|c| format!("shaders/{}.wgsl: {c}", e.kernel.path)))
+        .collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+fn for_every_variant(look: impl Fn(&Specialised) -> Vec<String>) {
+    for_every_kernel(|entry| {
+        let mut complaints = Vec::new();
+        for variant in &entry.variants {
+            match Specialised::new(entry.kernel, variant) {
+                Ok(one) => {
+                    complaints.extend(look(&one).into_iter().map(|c| format!("[{variant}]: {c}")))
+                }
+                Err(e) => complaints.push(format!("[{variant}]: {e}")),
+            }
+        }
+        if entry.variants.is_empty() {
+            complaints.push("no variant is listed".into());
+        }
+        complaints
+    });
+}
+
+#[test]
+fn every_variant_translates_for_every_target() {
+    for_every_variant(|one| {
+        Target::ALL
+            .into_iter()
+            .filter_map(|target| one.translate(target).err())
+            .map(|e| e.to_string())
+            .collect()
+    });
+}
+
+#[test]
+fn every_variant_stays_within_the_default_limits() {
+    for_every_variant(|one| {
+        let f = one.footprint();
+        let [x, y, z] = f.workgroup;
+        let mut complaints = Vec::new();
+        let mut limit = |what: &str, got: usize, most: usize| {
+            if got > most {
+                complaints.push(format!("{what}: at most {most}, got {got}"));
+            }
+        };
+        limit("storage buffers", f.storage_buffers, 8);
+        limit("invocations of a workgroup", (x * y * z) as usize, 256);
+        limit("workgroup size in z", z as usize, 64);
+        limit("bytes of workgroup memory", f.workgroup_bytes as usize, 16 << 10);
+        limit("float atomics", f.float_atomics.into(), 0);
+        complaints
+    });
+}
+
+#[test]
+fn parameters_are_laid_out_alike_on_both_sides() {
+    for_every_kernel(|entry| {
+        let rust: Vec<(String, String, u32)> = entry
+            .kernel
+            .params
+            .iter()
+            .map(|f| (f.name.to_string(), format!("{:?}", f.ty), f.offset))
+            .collect();
+        let mut complaints = Vec::new();
+        for variant in &entry.variants {
+            let Ok(one) = Specialised::new(entry.kernel, variant) else { continue };
+            let wgsl = &one.reflection().params;
+            if *wgsl != rust {
+                complaints.push(format!("[{variant}]: Params: WGSL {wgsl:?}, Rust {rust:?}"));
+            }
+        }
+        complaints
+    });
+}
+
+#[test]
+fn every_kernel_explains_itself() {
+    for_every_kernel(|entry| {
+        HEADER
+            .into_iter()
+            .filter(|part| header(entry.kernel, part).is_none())
+            .map(|part| format!("header line `//! {part}: …` is missing"))
+            .collect()
+    });
+}
+
+#[test]
+fn every_file_is_a_kernel_of_the_table() {
+    let known: BTreeSet<String> =
+        entries().iter().map(|e| format!("{}.wgsl", e.kernel.path)).collect();
+    let shared: BTreeSet<String> =
+        shared_sources().iter().map(|(n, _)| format!("shared/{n}.wgsl")).collect();
+    let mut found = BTreeSet::new();
+    files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")), "", &mut found);
+    found.remove("README.md");
+    let expected: BTreeSet<String> = known.union(&shared).cloned().collect();
+    let strays: Vec<_> = found.difference(&expected).collect();
+    assert!(strays.is_empty(), "no row names {strays:?}");
+    let imported: String = entries().iter().map(|e| e.kernel.source).collect();
+    let imported: String = shared_sources().iter().map(|(_, s)| *s).fold(imported, |a, s| a + s);
+    for (name, _) in shared_sources() {
+        let import = format!("#import {name}\n");
+        assert!(imported.contains(&import), "no kernel imports shared/{name}.wgsl");
+    }
+}
+
+fn files(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of the package") {
+        let entry = entry.expect("an entry");
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            files(&entry.path(), &format!("{name}/"), found);
+        } else {
+            found.insert(name);
+        }
+    }
+}
