@@ -4,6 +4,8 @@
 pub mod data;
 mod error;
 pub mod gpu;
+pub mod models;
+pub mod nn;
 pub mod ops;
 pub mod shape;
 pub mod tensor;

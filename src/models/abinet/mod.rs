@@ -1,0 +1,154 @@
+//! ABINet, a text recogniser: vision model, language model and their alignment, refined over three iterations.
+
+mod config;
+mod language;
+mod vision;
+
+pub(crate) use config::Shapes;
+pub use config::{AbinetConfig, LanguageConfig, VisionConfig};
+pub use language::{Language, LanguageModel};
+pub use vision::{Vision, VisionModel};
+
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::nn::{Linear, Scope, Source, Weights};
+use crate::ops::{Act, activate, clamp, concat_last, lengths, mix};
+use crate::tensor::{Axes, Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
+
+/// Shortest length that the language model is given.
+pub const SHORTEST: u32 = 2;
+
+/// One round of language model and alignment.
+pub struct Iteration {
+    /// Lengths `[N]` given to the language model.
+    pub lengths_in: Tensor,
+    /// The language model's result.
+    pub language: Language,
+    /// Class scores `[N, T, classes]` of the fused features.
+    pub alignment: Tensor,
+    /// Lengths `[N]` of the language model's reading, as counted.
+    pub language_lengths: Tensor,
+    /// Lengths `[N]` of the fused reading, as counted.
+    pub alignment_lengths: Tensor,
+}
+
+/// What ABINet says of a batch.
+pub struct Reading {
+    /// The vision model's result.
+    pub vision: Vision,
+    /// Lengths `[N]` of its reading, as counted.
+    pub vision_lengths: Tensor,
+    /// The rounds in order; the last one's alignment is the result.
+    pub iterations: Vec<Iteration>,
+}
+
+/// ABINet on a device.
+pub struct Network {
+    config: AbinetConfig,
+    vision: VisionModel,
+    language: LanguageModel,
+    gate: Linear,
+    classes: Linear,
+}
+
+impl Network {
+    /// Loads `vision.*`, `language.*` and `alignment.*`. The configuration stands in the metadata key `config`, or is read off
+    /// the shapes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for a
+    /// configuration that cannot be understood.
+    pub fn load(gpu: &Gpu, state: &StateDict) -> Result<Self> {
+        Self::with_config(gpu, state, Self::config_of(state)?)
+    }
+
+    /// The configuration in the metadata of `state`, or read off its shapes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for one that cannot be understood.
+    pub fn config_of(state: &StateDict) -> Result<AbinetConfig> {
+        configuration(state, || AbinetConfig::from_shapes(state, ""))
+    }
+
+    /// Loads with a configuration of the caller's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
+    pub fn with_config(gpu: &Gpu, source: &dyn Source, config: AbinetConfig) -> Result<Self> {
+        let weights = Weights::new(gpu, source);
+        let model = Self::build(&weights.root(), config)?;
+        weights.finish("abinet")?;
+        Ok(model)
+    }
+
+    fn build(s: &Scope, config: AbinetConfig) -> Result<Self> {
+        let d = config.vision.d_model;
+        if d != config.language.d_model {
+            return Err(Error::new(ErrorKind::Shape, "abinet", "channels of the language model")
+                .expected(format!("{d}, those of the vision model"))
+                .got(config.language.d_model));
+        }
+        Ok(Network {
+            vision: VisionModel::load(&s.at("vision"), &config),
+            language: LanguageModel::load(&s.at("language"), &config),
+            gate: Linear::load(&s.at("alignment.w_att"), 2 * d, d, true),
+            classes: Linear::load(&s.at("alignment.cls"), d, config.num_classes, true),
+            config,
+        })
+    }
+
+    /// Sizes and rules.
+    pub fn config(&self) -> &AbinetConfig {
+        &self.config
+    }
+
+    /// Reads `image [N, 32, 128, 3]`, RGB in [0, 1].
+    ///
+    /// # Errors
+    /// Another shape.
+    pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Reading> {
+        let longest = self.config.max_length as u32;
+        let absent = self.config.length_without_end as u32;
+        let vision = self.vision.forward(cx, image)?;
+        let vision_lengths = lengths(cx, &vision.logits, absent)?;
+        let (mut logits, mut counted) = (vision.logits.clone(), vision_lengths.clone());
+        let mut iterations = Vec::new();
+        for _ in 0..self.config.iterations {
+            let lengths_in = clamp(cx, &counted, SHORTEST, longest)?;
+            let language = self.language.forward(cx, &logits, &lengths_in)?;
+            let language_lengths = lengths(cx, &language.logits, absent)?;
+            let alignment = self.align(cx, &language.feature, &vision.feature)?;
+            let alignment_lengths = lengths(cx, &alignment, absent)?;
+            (logits, counted) = (alignment.clone(), alignment_lengths.clone());
+            iterations.push(Iteration {
+                lengths_in,
+                language,
+                alignment,
+                language_lengths,
+                alignment_lengths,
+            });
+        }
+        Ok(Reading { vision, vision_lengths, iterations })
+    }
+
+    /// g = σ(W·[l ; v] + b), f = g ⊙ v + (1 − g) ⊙ l, and the class scores of f.
+    fn align(&self, cx: &Cx, language: &Tensor, vision: &Tensor) -> Result<Tensor> {
+        let both = concat_last(cx, &[language, vision])?;
+        let gate = activate(cx, &self.gate.forward(cx, &both, Axes::Same)?, Act::Sigmoid)?;
+        self.classes.forward(cx, &mix(cx, &gate, vision, language)?, Axes::Same)
+    }
+}
+
+/// The configuration in the metadata of `state`, or what `otherwise` finds.
+pub(crate) fn configuration<T: serde::de::DeserializeOwned>(
+    state: &StateDict,
+    otherwise: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    match state.metadata.get("config") {
+        None => otherwise(),
+        Some(text) => serde_json::from_str(text).map_err(|e| {
+            Error::new(ErrorKind::Format, "weights", format!("metadata key config: {e}"))
+        }),
+    }
+}

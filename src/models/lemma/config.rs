@@ -1,0 +1,154 @@
+//! Sizes and switches of LEMMA.
+
+use crate::Result;
+use crate::data::checkpoint::StateDict;
+use crate::models::abinet::{AbinetConfig, Shapes};
+use serde::{Deserialize, Serialize};
+
+/// How image and text features meet (paper §3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alignment {
+    /// They do not: the guidance is the located image feature alone.
+    None,
+    /// Text to image only.
+    Uni,
+    /// Image to text, then text to image.
+    Bi,
+}
+
+/// How the guidance enters a block (paper §3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fusion {
+    /// The adaptive fusion module.
+    Adaptive,
+    /// Concatenation and one 1×1 convolution with batch norm.
+    Concat,
+}
+
+/// Sizes and switches of the guidance: location enhancement and multi-modal alignment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuidanceConfig {
+    /// Attention heads.
+    pub nhead: usize,
+    /// Hidden channels of the feed-forward parts.
+    pub d_inner: usize,
+    /// Layers of the text encoder.
+    pub encoder_layers: usize,
+    /// Layers of each of the two cross-attention stacks.
+    pub decoder_layers: usize,
+    /// K, the number of selected positions of 1024.
+    pub select_num: usize,
+    /// Channels of the three expansion convolutions.
+    pub attn_conv: [usize; 3],
+    /// Whether only the K best positions are kept.
+    #[serde(default = "on")]
+    pub feature_selection: bool,
+    /// Whether the image feature is weighted by the expanded attention.
+    #[serde(default = "on")]
+    pub location_attention: bool,
+    /// Whether the attention is expanded by convolutions; without them every channel gets the soft-max of the score itself.
+    #[serde(default = "on")]
+    pub expansion_conv: bool,
+    /// Whether a 3×3 convolution spreads the weighted feature.
+    #[serde(default = "on")]
+    pub pixel_to_region: bool,
+    /// How image and text features meet.
+    #[serde(default = "bi")]
+    pub alignment: Alignment,
+}
+
+fn on() -> bool {
+    true
+}
+
+fn bi() -> Alignment {
+    Alignment::Bi
+}
+
+fn adaptive() -> Fusion {
+    Fusion::Adaptive
+}
+
+/// Sizes and switches of LEMMA. Input `[N, 16, 64, 4]`, output `[N, 32, 128, 4]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LemmaConfig {
+    /// Hidden units of each GRU direction; the network has twice as many channels.
+    pub hidden_units: usize,
+    /// Recurrent residual blocks.
+    pub srb_nums: usize,
+    /// Whether training starts with the spatial transformer; evaluation never runs it.
+    #[serde(default = "on")]
+    pub stn: bool,
+    /// The guidance.
+    pub guidance: GuidanceConfig,
+    /// How the guidance enters a block.
+    #[serde(default = "adaptive")]
+    pub fusion: Fusion,
+    /// The recogniser inside.
+    pub position_prior: AbinetConfig,
+}
+
+impl Default for LemmaConfig {
+    /// The official sizes.
+    fn default() -> Self {
+        LemmaConfig {
+            hidden_units: 32,
+            srb_nums: 5,
+            stn: true,
+            guidance: GuidanceConfig {
+                nhead: 4,
+                d_inner: 64,
+                encoder_layers: 2,
+                decoder_layers: 3,
+                select_num: 500,
+                attn_conv: [32, 64, 64],
+                feature_selection: true,
+                location_attention: true,
+                expansion_conv: true,
+                pixel_to_region: true,
+                alignment: Alignment::Bi,
+            },
+            fusion: Fusion::Adaptive,
+            position_prior: AbinetConfig::default(),
+        }
+    }
+}
+
+impl LemmaConfig {
+    /// Channels of the trunk and of the guidance.
+    pub fn channels(&self) -> usize {
+        2 * self.hidden_units
+    }
+
+    /// Reads the sizes off the tensors of a state dict. K and the switches leave no mark there and are the official ones.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Format`] when a tensor that tells a size is absent.
+    pub fn from_shapes(state: &StateDict) -> Result<Self> {
+        let shape = Shapes { state, prefix: "" };
+        let official = LemmaConfig::default();
+        let guidance = |name: &str| format!("guidanceGen.{name}");
+        let blocks =
+            (2..).take_while(|k| state.tensors.contains_key(&format!("block{k}.conv1.weight")));
+        Ok(LemmaConfig {
+            hidden_units: shape.of("block2.gru1.gru.weight_hh_l0", 1)?,
+            srb_nums: blocks.count(),
+            stn: state.tensors.contains_key("stn_head.stn_fc2.weight"),
+            guidance: GuidanceConfig {
+                d_inner: shape.of(&guidance("text_Encoder.layers.0.linear1.weight"), 0)?,
+                encoder_layers: shape.count(&guidance("text_Encoder.layers"), "linear1.weight"),
+                decoder_layers: shape.count(&guidance("text_decoder.layers"), "linear1.weight"),
+                attn_conv: [
+                    shape.of(&guidance("attn_conv.0.weight"), 0)?,
+                    shape.of(&guidance("attn_conv.3.weight"), 0)?,
+                    shape.of(&guidance("attn_conv.6.weight"), 0)?,
+                ],
+                ..official.guidance
+            },
+            position_prior: AbinetConfig::from_shapes(state, "position_prior.")?,
+            fusion: Fusion::Adaptive,
+        })
+    }
+}

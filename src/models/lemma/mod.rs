@@ -1,0 +1,281 @@
+//! LEMMA, super-resolution of word images with explicit location enhancement.
+//!
+//! A word image of 16×64 pixels becomes one of 32×128. See [`Network::forward`] for the route.
+
+mod config;
+mod fusion;
+mod guidance;
+
+pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
+pub use guidance::{Evidence, Guidance};
+
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
+use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Scope, Source, Weights};
+use crate::ops::{Act, Along, Filter, activate, clamp, lengths, pixel_shuffle, resize, slice_last};
+use crate::shape::Window;
+use crate::tensor::{Axes, Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
+use fusion::FusionModel;
+use guidance::GuidanceModel;
+
+/// Height and width of the input.
+pub const LOW: (usize, usize) = (16, 64);
+/// Height and width of the output.
+pub const HIGH: (usize, usize) = (32, 128);
+/// Channels of input and output: red, green, blue and the mask of dark pixels.
+pub const PLANES: usize = 4;
+
+/// What the recogniser inside says of a batch.
+pub struct Prior {
+    /// Attention maps `[N, T, 16, 64]`, bicubically enlarged.
+    pub maps: Tensor,
+    /// Class scores `[N, T, classes]` of the vision model.
+    pub image_logits: Tensor,
+    /// Class scores `[N, T, classes]` of the language model.
+    pub text_logits: Tensor,
+    /// Lengths `[N]` of the vision model's reading, within 2 and T.
+    pub vision_lengths: Tensor,
+    /// Lengths `[N]` of the language model's reading, within 2 and T.
+    pub text_lengths: Tensor,
+}
+
+/// The result of a pass.
+pub struct Output {
+    /// The super-resolved images `[N, 32, 128, 4]`, in (−1, 1), trained towards [0, 1].
+    pub image: Tensor,
+    /// What the recogniser said.
+    pub prior: Prior,
+    /// What guided the blocks.
+    pub guidance: Guidance,
+}
+
+/// Recurrent residual block: two convolutions, fusion with the guidance, a vertical and a horizontal GRU.
+struct Block {
+    path: String,
+    first: ConvNorm,
+    second: ConvNorm,
+    fusion: FusionModel,
+    vertical: BiGru,
+    norm: BatchNorm,
+    horizontal: BiGru,
+}
+
+impl Block {
+    fn load(s: &Scope, config: &LemmaConfig) -> Self {
+        let c = config.channels();
+        let conv = |conv: &str, norm: &str| {
+            ConvNorm::load(&s.at(conv), &s.at(norm), c, c, Window::same(3), true)
+        };
+        Block {
+            path: s.path().into(),
+            first: conv("conv1", "bn1"),
+            second: conv("conv2", "bn2"),
+            fusion: FusionModel::load(&s.at("affine"), config, LOW),
+            vertical: BiGru::load(&s.at("gru1.gru"), c, config.hidden_units),
+            norm: BatchNorm::load(&s.at("BN"), c),
+            horizontal: BiGru::load(&s.at("gru2.gru"), c, config.hidden_units),
+        }
+    }
+
+    fn forward(&self, cx: &Cx, z: &Tensor, guidance: &Tensor) -> Result<Tensor> {
+        let s = self.first.forward(cx, z, None, Act::Mish)?;
+        cx.tap(&self.path, "prelu", &s, Axes::Image);
+        let s = self.second.forward(cx, &s, None, Act::None)?;
+        let s = self.fusion.forward(cx, &s, guidance)?;
+        let s = self.vertical.forward(cx, &s, Along::Columns)?;
+        cx.tap(&self.path, "gru1.gru", &s, Axes::Columns);
+        cx.tap(&self.path, "gru1", &s, Axes::Turned);
+        let r = self.norm.forward_sum(cx, z, &s)?;
+        let y = self.horizontal.forward(cx, &r, Along::Rows)?;
+        cx.tap(&self.path, "gru2.gru", &y, Axes::Rows);
+        for name in ["gru2", ""] {
+            cx.tap(&self.path, name, &y, Axes::Image);
+        }
+        Ok(y)
+    }
+}
+
+/// LEMMA on a device.
+pub struct Network {
+    config: LemmaConfig,
+    vision: VisionModel,
+    language: LanguageModel,
+    head: Conv,
+    head_slope: Tensor,
+    guidance: GuidanceModel,
+    blocks: Vec<Block>,
+    trunk_end: ConvNorm,
+    up: Conv,
+    tail: Conv,
+    names: TailNames,
+}
+
+/// Paths of the parts whose number follows from that of the blocks.
+struct TailNames {
+    trunk_end: String,
+    up: String,
+}
+
+impl Network {
+    /// Loads a whole state dict. The configuration stands in the metadata key `config`, or is read off the shapes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for a
+    /// configuration that cannot be understood.
+    pub fn load(gpu: &Gpu, state: &StateDict) -> Result<Self> {
+        Self::with_config(gpu, state, Self::config_of(state)?)
+    }
+
+    /// The configuration in the metadata of `state`, or read off its shapes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for one that cannot be understood.
+    pub fn config_of(state: &StateDict) -> Result<LemmaConfig> {
+        configuration(state, || LemmaConfig::from_shapes(state))
+    }
+
+    /// Loads with a configuration of the caller's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
+    pub fn with_config(gpu: &Gpu, source: &dyn Source, config: LemmaConfig) -> Result<Self> {
+        let weights = Weights::new(gpu, source);
+        let model = Self::build(&weights.root(), config);
+        weights.finish("lemma")?;
+        Ok(model)
+    }
+
+    fn build(s: &Scope, config: LemmaConfig) -> Self {
+        let c = config.channels();
+        let block = |k: usize| format!("block{k}");
+        let tail = config.srb_nums + 2;
+        let (trunk_end, up) = (s.at(block(tail)), s.at(block(tail + 1)));
+        // Evaluation never warps, so it does without the spatial transformer.
+        s.leave("stn_head.");
+        s.leave("tps.");
+        let prior = s.at("position_prior");
+        Network {
+            vision: VisionModel::load(&prior.at("vision"), &config.position_prior),
+            language: LanguageModel::load(&prior.at("language"), &config.position_prior),
+            head: Conv::load(&s.at("block1.0"), PLANES, c, Window::same(9), true),
+            head_slope: s.at("block1.1").param("weight", &[1]),
+            guidance: GuidanceModel::load(&s.at("guidanceGen"), &config),
+            blocks: (2..tail).map(|k| Block::load(&s.at(block(k)), &config)).collect(),
+            trunk_end: ConvNorm::load(
+                &trunk_end.at(0),
+                &trunk_end.at(1),
+                c,
+                c,
+                Window::same(3),
+                true,
+            ),
+            up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
+            tail: Conv::load(&up.at(1), c, PLANES, Window::same(9), true),
+            names: TailNames { trunk_end: trunk_end.path().into(), up: up.path().into() },
+            config,
+        }
+    }
+
+    /// Sizes and switches.
+    pub fn config(&self) -> &LemmaConfig {
+        &self.config
+    }
+
+    /// Super-resolves `image [N, 16, 64, 4]`: RGB in [0, 1] and the mask of dark pixels.
+    ///
+    /// recogniser on the bicubically enlarged RGB → first convolution → guidance → recurrent residual blocks → enlargement.
+    ///
+    /// # Errors
+    /// Another shape.
+    pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Output> {
+        let n = match image.dims() {
+            [n, h, w, PLANES] if (*h, *w) == LOW => *n,
+            _ => {
+                return Err(Error::new(ErrorKind::Shape, "lemma", "low-resolution images")
+                    .expected("[N, 16, 64, 4]")
+                    .got(image.shape()));
+            }
+        };
+        let prior = self.prior(cx, image, n)?;
+        let b1 = self.head.forward(cx, image, Act::Prelu(&self.head_slope))?;
+        for name in ["block1.1", "block1"] {
+            cx.tap(name, "", &b1, Axes::Image);
+        }
+        let maps = prior.maps.reshape([n, prior.maps.dims()[1], LOW.0 * LOW.1])?;
+        let evidence =
+            Evidence { maps: &maps, text: &prior.text_logits, lengths: &prior.text_lengths };
+        let guidance = self.guidance.forward(cx, &evidence, &b1)?;
+        let mut b = b1.clone();
+        for block in &self.blocks {
+            b = block.forward(cx, &b, &guidance.map)?;
+        }
+        let image = self.enlarge(cx, &b1, &b)?;
+        Ok(Output { image, prior, guidance })
+    }
+
+    fn prior(&self, cx: &Cx, image: &Tensor, n: usize) -> Result<Prior> {
+        let rgb = slice_last(cx, image, 0..3)?;
+        let enlarged = resize(cx, &rgb, HIGH, Filter::Bicubic, true)?;
+        cx.value("prior", "input", &enlarged, Axes::Image);
+        let config = &self.config.position_prior;
+        let steps = config.max_length;
+        let count = |logits: &Tensor| {
+            let counted = lengths(cx, logits, config.length_without_end as u32)?;
+            clamp(cx, &counted, SHORTEST, steps as u32)
+        };
+        let vision = self.vision.forward(cx, &enlarged)?;
+        cx.value("prior.vision", "attn_vecs", &vision.feature, Axes::Same);
+        cx.value("prior.vision", "attn_scores", &vision.attention, Axes::Same);
+        let vision_lengths = count(&vision.logits)?;
+        let language = self.language.forward(cx, &vision.logits, &vision_lengths)?;
+        let text_lengths = count(&language.logits)?;
+        let [_, _, h, w] = vision.attention.shape().nhwc("attention maps")?;
+        let each = vision.attention.reshape([n * steps, h, w, 1])?;
+        let maps = resize(cx, &each, LOW, Filter::Bicubic, true)?;
+        let maps = maps.reshape([n, steps, LOW.0, LOW.1])?;
+        for (name, value) in [
+            ("attn_map", &maps),
+            ("img_logits", &vision.logits),
+            ("text_logits", &language.logits),
+            ("vision_lengths", &vision_lengths),
+            ("lengths", &text_lengths),
+        ] {
+            cx.value("prior", name, value, Axes::Same);
+        }
+        let (image_logits, text_logits) = (vision.logits, language.logits);
+        Ok(Prior { maps, image_logits, text_logits, vision_lengths, text_lengths })
+    }
+
+    /// Skip connection, enlargement by pixel shuffle, last convolution and tanh.
+    fn enlarge(&self, cx: &Cx, first: &Tensor, last: &Tensor) -> Result<Tensor> {
+        let sum = if cx.tracing() {
+            let b = self.trunk_end.forward(cx, last, None, Act::None)?;
+            cx.tap(&self.names.trunk_end, "", &b, Axes::Image);
+            crate::ops::add(cx, first, &b)?
+        } else {
+            self.trunk_end.forward(cx, last, Some(first), Act::None)?
+        };
+        let up = self.up.forward(cx, &sum, Act::None)?;
+        let u = if cx.tracing() {
+            let shuffled = pixel_shuffle(cx, &up, 2, Act::None)?;
+            cx.tap(&self.names.up, "0.pixel_shuffle", &shuffled, Axes::Image);
+            activate(cx, &shuffled, Act::Mish)?
+        } else {
+            pixel_shuffle(cx, &up, 2, Act::Mish)?
+        };
+        for name in ["0.prelu", "0"] {
+            cx.tap(&self.names.up, name, &u, Axes::Image);
+        }
+        let y = if cx.tracing() {
+            let y = self.tail.forward(cx, &u, Act::None)?;
+            cx.tap(&self.names.up, "", &y, Axes::Image);
+            activate(cx, &y, Act::Tanh)?
+        } else {
+            self.tail.forward(cx, &u, Act::Tanh)?
+        };
+        cx.value("", "sr", &y, Axes::Image);
+        Ok(y)
+    }
+}

@@ -1,0 +1,278 @@
+//! The fixed transformer recogniser of the text-focus loss: what it reads and where it looks, on high-resolution and
+//! super-resolved images alike.
+
+use crate::gpu::Gpu;
+use crate::nn::{ConvNorm, LayerNorm, Linear, Scope, Source, Weights};
+use crate::ops::{
+    Act, Attention, Heads, Mask, activate, add, attention, concat_last, embedding, max_pool, repeat,
+};
+use crate::shape::Window;
+use crate::tensor::{Axes, Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
+
+const WIDTH: usize = 1024;
+const HALF: usize = WIDTH / 2;
+const HEADS: usize = 16;
+const INNER: usize = 2048;
+const CLASSES: usize = 37;
+const CELLS: usize = 8 * 32;
+/// Rows of the position table in the state dict.
+const POSITIONS: usize = 5000;
+/// Longest word that the recogniser takes, the end included. The table would allow more; no word does.
+pub const LONGEST: usize = 512;
+
+/// ResNet block of 3×3 convolutions; the shortcut is a 3×3 convolution where widths differ.
+struct Block {
+    path: String,
+    first: ConvNorm,
+    second: ConvNorm,
+    shortcut: Option<ConvNorm>,
+}
+
+impl Block {
+    fn load(s: &Scope, input: usize, output: usize) -> Self {
+        let at = |conv: &str, norm: &str, input| {
+            ConvNorm::load(&s.at(conv), &s.at(norm), input, output, Window::same(3), true)
+        };
+        Block {
+            path: s.path().into(),
+            first: at("conv1", "bn1", input),
+            second: at("conv2", "bn2", output),
+            shortcut: (input != output).then(|| at("downsample.0", "downsample.1", input)),
+        }
+    }
+
+    fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let h = self.first.forward(cx, x, None, Act::Relu)?;
+        cx.tap(&self.path, "relu", &h, Axes::Image);
+        let h = if cx.tracing() { self.second.forward(cx, &h, None, Act::None)? } else { h };
+        let r = match &self.shortcut {
+            Some(s) => s.forward(cx, x, None, Act::None)?,
+            None => x.clone(),
+        };
+        if self.shortcut.is_some() {
+            cx.tap(&self.path, "downsample", &r, Axes::Image);
+        }
+        let y = if cx.tracing() {
+            activate(cx, &add(cx, &h, &r)?, Act::Relu)?
+        } else {
+            self.second.forward(cx, &h, Some(&r), Act::Relu)?
+        };
+        for name in ["relu", ""] {
+            cx.tap(&self.path, name, &y, Axes::Image);
+        }
+        Ok(y)
+    }
+}
+
+/// A stage: blocks, then a convolution with norm and ReLU.
+struct Stage {
+    name: &'static str,
+    blocks: Vec<Block>,
+    conv: ConvNorm,
+    relu: &'static str,
+}
+
+/// Attention with four separate projections.
+struct MultiHead {
+    path: String,
+    linears: [Linear; 4],
+}
+
+impl MultiHead {
+    fn load(s: &Scope) -> Self {
+        // A projection that compresses the heads stands in every file and takes no part.
+        s.leave("compress_attention_linear.");
+        MultiHead {
+            path: s.path().into(),
+            linears: [0, 1, 2, 3]
+                .map(|i| Linear::load(&s.at(format!("linears.{i}")), WIDTH, WIDTH, true)),
+        }
+    }
+
+    fn forward(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        key: &Tensor,
+        mask: Mask,
+    ) -> Result<(Tensor, Tensor)> {
+        let [lq, lk, lv, lo] = &self.linears;
+        let q = lq.forward(cx, query, Axes::Same)?;
+        let k = lk.forward(cx, key, Axes::Same)?;
+        let v = lv.forward(cx, key, Axes::Same)?;
+        let shape = Attention {
+            heads: HEADS,
+            width: WIDTH,
+            scale: ((WIDTH / HEADS) as f32).sqrt().recip(),
+        };
+        let (q, k, v) = (Heads::whole(&q), Heads::whole(&k), Heads::whole(&v));
+        let (mixed, weights) = attention(cx, q, k, v, shape, mask, true)?;
+        let weights = weights.expect("the weights that were asked for");
+        cx.tap(&self.path, "dropout", &weights, Axes::Same);
+        let y = lo.forward(cx, &mixed, Axes::Same)?;
+        cx.tap(&self.path, "", &y, Axes::Same);
+        Ok((y, weights))
+    }
+}
+
+/// What the recogniser says of a batch, given the words.
+pub struct Focus {
+    /// Class scores `[N, L, 37]`, the steps beyond a word's length included.
+    pub logits: Tensor,
+    /// Where each step looks: `[N, 16, L, 8·32]`.
+    pub attention: Tensor,
+}
+
+/// The recogniser on a device.
+pub struct Network {
+    stem: [ConvNorm; 2],
+    stages: Vec<Stage>,
+    table: Tensor,
+    positions: Vec<f32>,
+    itself: MultiHead,
+    image: MultiHead,
+    norms: [LayerNorm; 3],
+    inner: Linear,
+    outer: Linear,
+    classes: Linear,
+}
+
+impl Network {
+    /// Loads a whole state dict.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
+    pub fn load(gpu: &Gpu, source: &dyn Source) -> Result<Self> {
+        let weights = Weights::new(gpu, source);
+        let model = Self::build(&weights.root());
+        weights.finish("text-focus recogniser")?;
+        Ok(model)
+    }
+
+    fn build(s: &Scope) -> Self {
+        let cnn = s.at("encoder.cnn");
+        let conv = |conv: &str, norm: &str, input, output| {
+            ConvNorm::load(&cnn.at(conv), &cnn.at(norm), input, output, Window::same(3), true)
+        };
+        let stage = |i: usize, count: usize, input: usize, width: usize| -> Vec<Block> {
+            let at = |j: usize| cnn.at(format!("layer{i}.{j}"));
+            (0..count)
+                .map(|j| Block::load(&at(j), if j == 0 { input } else { width }, width))
+                .collect()
+        };
+        let mut positions = s.at("pe").values("pe", &[1, POSITIONS, HALF]);
+        positions.truncate(LONGEST * HALF);
+        let decoder = s.at("decoder");
+        Network {
+            stem: [conv("conv1", "bn1", 1, 64), conv("conv2", "bn2", 64, 128)],
+            stages: vec![
+                Stage {
+                    name: "layer1",
+                    blocks: stage(1, 1, 128, 256),
+                    conv: conv("layer1_conv", "layer1_bn", 256, 256),
+                    relu: "layer1_relu",
+                },
+                Stage {
+                    name: "layer2",
+                    blocks: stage(2, 2, 256, 256),
+                    conv: conv("layer2_conv", "layer2_bn", 256, 256),
+                    relu: "layer2_relu",
+                },
+                Stage {
+                    name: "layer3",
+                    blocks: stage(3, 5, 256, 512),
+                    conv: conv("layer3_conv", "layer3_bn", 512, 512),
+                    relu: "layer3_relu",
+                },
+                Stage {
+                    name: "layer4",
+                    blocks: stage(4, 3, 512, 512),
+                    conv: conv("layer4_conv2", "layer4_conv2_bn", 512, WIDTH),
+                    relu: "layer4_conv2_relu",
+                },
+            ],
+            table: s.at("embedding_word.lut").param("weight", &[CLASSES, HALF]),
+            positions,
+            itself: MultiHead::load(&decoder.at("mask_multihead")),
+            image: MultiHead::load(&decoder.at("multihead")),
+            norms: [1, 2, 3]
+                .map(|i| LayerNorm::load_unbiased(&decoder.at(format!("mul_layernorm{i}")), WIDTH)),
+            inner: Linear::load(&decoder.at("pff.w_1"), WIDTH, INNER, true),
+            outer: Linear::load(&decoder.at("pff.w_2"), INNER, WIDTH, true),
+            classes: Linear::load(&s.at("generator_word.proj"), WIDTH, CLASSES, true),
+        }
+    }
+
+    /// Reads `grey [N, 32, 128, 1]` along `tokens [N, L]`: 0, then the word's characters, padded with 0.
+    ///
+    /// # Errors
+    /// Another shape, or words longer than [`LONGEST`].
+    pub fn forward(&self, cx: &Cx, grey: &Tensor, tokens: &Tensor) -> Result<Focus> {
+        let (n, l) = match (grey.dims(), tokens.dims()) {
+            ([n, 32, 128, 1], [m, l]) if n == m && (1..=LONGEST).contains(l) => (*n, *l),
+            _ => {
+                return Err(Error::new(ErrorKind::Shape, "text-focus recogniser", "operands")
+                    .expected("grey [N, 32, 128, 1] and tokens [N, 1 to 512]")
+                    .got(format!("{} and {}", grey.shape(), tokens.shape())));
+            }
+        };
+        let image = self.cnn(cx, grey)?;
+        cx.tap("", "encoder", &image, Axes::Image);
+        let image = image.reshape([n, CELLS, WIDTH])?;
+        if cx.tracing() {
+            let looked_up = embedding(cx, tokens, &self.table, 1.0)?;
+            cx.tap("embedding_word.lut", "", &looked_up, Axes::Same);
+        }
+        let words = embedding(cx, tokens, &self.table, (HALF as f32).sqrt())?;
+        cx.tap("embedding_word", "", &words, Axes::Same);
+        let positions = Tensor::upload(cx.gpu(), [1, l, HALF], &self.positions[..l * HALF]);
+        let positions = repeat(cx, &positions, n)?;
+        for name in ["pe.dropout", "pe"] {
+            cx.tap(name, "", &positions, Axes::Same);
+        }
+        let query = concat_last(cx, &[&words, &positions])?;
+        let (a, _) = self.itself.forward(cx, &query, &query, Mask::Causal)?;
+        let query = self.norms[0].forward(cx, &a, &query, Axes::Same)?;
+        let (a, attention) = self.image.forward(cx, &query, &image, Mask::None)?;
+        let query = self.norms[1].forward(cx, &a, &query, Axes::Same)?;
+        let f = self.feed_forward(cx, &query)?;
+        let y = self.norms[2].forward(cx, &f, &query, Axes::Same)?;
+        cx.tap("", "decoder", &y, Axes::Same);
+        let logits = self.classes.forward(cx, &y, Axes::Same)?;
+        cx.tap("generator_word", "", &logits, Axes::Same);
+        Ok(Focus { logits, attention })
+    }
+
+    fn feed_forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let h = activate(cx, &self.inner.forward(cx, x, Axes::Same)?, Act::Relu)?;
+        cx.tap("decoder.pff", "dropout", &h, Axes::Same);
+        let y = self.outer.forward(cx, &h, Axes::Same)?;
+        cx.tap("decoder.pff", "", &y, Axes::Same);
+        Ok(y)
+    }
+
+    /// `[N, 32, 128, 1]` to `[N, 8, 32, 1024]`.
+    fn cnn(&self, cx: &Cx, grey: &Tensor) -> Result<Tensor> {
+        let path = "encoder.cnn";
+        let mut x = grey.clone();
+        for (conv, [relu, pool]) in
+            self.stem.iter().zip([["relu1", "pool"], ["relu2", "layer1_pool"]])
+        {
+            x = conv.forward(cx, &x, None, Act::Relu)?;
+            cx.tap(path, relu, &x, Axes::Image);
+            x = max_pool(cx, &x, Window::pool(2, 2))?;
+            cx.tap(path, pool, &x, Axes::Image);
+        }
+        for stage in &self.stages {
+            for block in &stage.blocks {
+                x = block.forward(cx, &x)?;
+            }
+            cx.tap(path, stage.name, &x, Axes::Image);
+            x = stage.conv.forward(cx, &x, None, Act::Relu)?;
+            cx.tap(path, stage.relu, &x, Axes::Image);
+        }
+        cx.tap(path, "", &x, Axes::Image);
+        Ok(x)
+    }
+}

@@ -1,0 +1,201 @@
+//! Multi-head attention and the two kinds of transformer layers that the networks use. Post-norm, as the official code.
+
+use super::{LayerNorm, Linear, Scope};
+use crate::Result;
+use crate::ops::{Act, Attention, Epilogue, Heads, Mask, attention, linear, linear_columns};
+use crate::tensor::{Axes, Cx, Tensor};
+
+/// `torch.nn.MultiheadAttention` with its packed input projection.
+pub struct MultiHead {
+    path: String,
+    in_weight: Tensor,
+    in_bias: Tensor,
+    out_weight: Tensor,
+    out_bias: Tensor,
+    shape: Attention,
+}
+
+impl MultiHead {
+    /// Loads `in_proj_weight [3E, E]`, `in_proj_bias`, `out_proj.weight` and `out_proj.bias` for E = `width`.
+    pub fn load(s: &Scope, width: usize, heads: usize) -> Self {
+        MultiHead {
+            path: s.path().into(),
+            in_weight: s.transposed("in_proj_weight", 3 * width, width),
+            in_bias: s.param("in_proj_bias", &[3 * width]),
+            out_weight: s.transposed("out_proj.weight", width, width),
+            out_bias: s.param("out_proj.bias", &[width]),
+            shape: Attention { heads, width, scale: ((width / heads) as f32).sqrt().recip() },
+        }
+    }
+
+    /// Attention of `query [N or 1, Lq, E]` over `key` and `value` `[N, Lk, E]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Mask,
+    ) -> Result<Tensor> {
+        self.compute(cx, query, key, value, mask).map_err(|e| e.within(&self.path))
+    }
+
+    fn compute(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Mask,
+    ) -> Result<Tensor> {
+        cx.scope(&self.path);
+        let e = self.shape.width;
+        let in_bias = Epilogue::bias(&self.in_bias);
+        let project = |x: &Tensor, from: usize, to: usize| {
+            linear_columns(cx, x, &self.in_weight, from * e..to * e, &in_bias)
+        };
+        let same = |a: &Tensor, b: &Tensor| std::sync::Arc::ptr_eq(a.buffer(), b.buffer());
+        let mixed = if same(query, key) && same(key, value) {
+            let qkv = project(query, 0, 3)?;
+            let part = |i: usize| Heads::part(&qkv, i * e);
+            attention(cx, part(0), part(1), part(2), self.shape, mask, false)?.0
+        } else {
+            let q = project(query, 0, 1)?;
+            if same(key, value) {
+                let kv = project(key, 1, 3)?;
+                let (k, v) = (Heads::part(&kv, 0), Heads::part(&kv, e));
+                attention(cx, Heads::whole(&q), k, v, self.shape, mask, false)?.0
+            } else {
+                let (k, v) = (project(key, 1, 2)?, project(value, 2, 3)?);
+                let (k, v) = (Heads::whole(&k), Heads::whole(&v));
+                attention(cx, Heads::whole(&q), k, v, self.shape, mask, false)?.0
+            }
+        };
+        let y = linear(cx, &mixed, &self.out_weight, &Epilogue::bias(&self.out_bias))?;
+        cx.tap(&self.path, "", &y, Axes::Sequence);
+        Ok(y)
+    }
+}
+
+/// Sizes of a transformer layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransformerConfig {
+    /// Channels.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Hidden channels of the feed-forward part.
+    pub inner: usize,
+}
+
+struct FeedForward {
+    path: String,
+    inner: Linear,
+    outer: Linear,
+}
+
+impl FeedForward {
+    fn load(s: &Scope, config: TransformerConfig) -> Self {
+        FeedForward {
+            path: s.path().into(),
+            inner: Linear::load(&s.at("linear1"), config.width, config.inner, true),
+            outer: Linear::load(&s.at("linear2"), config.inner, config.width, true),
+        }
+    }
+
+    /// W₂·ReLU(W₁·x + b₁) + b₂; `last` names the dropout behind it, which does nothing here.
+    fn forward(&self, cx: &Cx, x: &Tensor, last: &str) -> Result<Tensor> {
+        let h = if cx.tracing() {
+            let h = self.inner.forward(cx, x, Axes::Sequence)?;
+            let h = crate::ops::activate(cx, &h, Act::Relu)?;
+            cx.tap(&self.path, "dropout", &h, Axes::Sequence);
+            h
+        } else {
+            let (weight, bias) = self.inner.parameters();
+            cx.scope(self.inner.path());
+            linear(cx, x, weight, &Epilogue { shift: bias, act: Act::Relu, ..Default::default() })
+                .map_err(|e| e.within(self.inner.path()))?
+        };
+        let y = self.outer.forward(cx, &h, Axes::Sequence)?;
+        cx.tap(&self.path, last, &y, Axes::Sequence);
+        Ok(y)
+    }
+}
+
+/// Post-norm encoder layer: x ← LN₁(x + SelfAttn(x)); x ← LN₂(x + FFN(x)).
+pub struct EncoderLayer {
+    path: String,
+    attention: MultiHead,
+    norms: [LayerNorm; 2],
+    feed_forward: FeedForward,
+}
+
+impl EncoderLayer {
+    /// Loads `self_attn`, `linear1`, `linear2`, `norm1` and `norm2`.
+    pub fn load(s: &Scope, config: TransformerConfig) -> Self {
+        EncoderLayer {
+            path: s.path().into(),
+            attention: MultiHead::load(&s.at("self_attn"), config.width, config.heads),
+            norms: ["norm1", "norm2"].map(|n| LayerNorm::load(&s.at(n), config.width)),
+            feed_forward: FeedForward::load(s, config),
+        }
+    }
+
+    /// `x [N, L, C]` to the same shape.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let a = self.attention.forward(cx, x, x, x, Mask::None)?;
+        cx.tap(&self.path, "dropout1", &a, Axes::Sequence);
+        let x = self.norms[0].forward(cx, &a, x, Axes::Sequence)?;
+        let f = self.feed_forward.forward(cx, &x, "dropout2")?;
+        let y = self.norms[1].forward(cx, &f, &x, Axes::Sequence)?;
+        cx.tap(&self.path, "", &y, Axes::Sequence);
+        Ok(y)
+    }
+}
+
+/// Post-norm layer of cross attention alone: x ← LN₂(q + Attn(q, k, v)); x ← LN₃(x + FFN(x)).
+pub struct DecoderLayer {
+    path: String,
+    attention: MultiHead,
+    norms: [LayerNorm; 2],
+    feed_forward: FeedForward,
+}
+
+impl DecoderLayer {
+    /// Loads `multihead_attn`, `linear1`, `linear2`, `norm2` and `norm3`.
+    pub fn load(s: &Scope, config: TransformerConfig) -> Self {
+        DecoderLayer {
+            path: s.path().into(),
+            attention: MultiHead::load(&s.at("multihead_attn"), config.width, config.heads),
+            norms: ["norm2", "norm3"].map(|n| LayerNorm::load(&s.at(n), config.width)),
+            feed_forward: FeedForward::load(s, config),
+        }
+    }
+
+    /// `query [N, Lq, C]` over `key` and `value` `[N, Lk, C]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Mask,
+    ) -> Result<Tensor> {
+        let a = self.attention.forward(cx, query, key, value, mask)?;
+        cx.tap(&self.path, "dropout2", &a, Axes::Sequence);
+        let x = self.norms[0].forward(cx, &a, query, Axes::Sequence)?;
+        let f = self.feed_forward.forward(cx, &x, "dropout3")?;
+        let y = self.norms[1].forward(cx, &f, &x, Axes::Sequence)?;
+        cx.tap(&self.path, "", &y, Axes::Sequence);
+        Ok(y)
+    }
+}

@@ -1,0 +1,111 @@
+//! Convolutions, alone and with the batch norm and activation that follow.
+
+use super::{BatchNorm, Scope};
+use crate::Result;
+use crate::ops::{Act, Epilogue, activate, add, conv2d};
+use crate::shape::Window;
+use crate::tensor::{Axes, Cx, Tensor};
+
+/// `torch.nn.Conv2d` with one group.
+pub struct Conv {
+    path: String,
+    weight: Tensor,
+    bias: Option<Tensor>,
+    window: Window,
+}
+
+impl Conv {
+    /// Loads `weight [out, in, kh, kw]` and, if `bias`, `bias [out]`.
+    pub fn load(s: &Scope, input: usize, output: usize, window: Window, bias: bool) -> Self {
+        let (kh, kw) = window.kernel;
+        Conv {
+            path: s.path().into(),
+            weight: s.conv_weight("weight", [output, input, kh, kw]),
+            bias: bias.then(|| s.param("bias", &[output])),
+            window,
+        }
+    }
+
+    /// `act(conv(x) + bias)`, fused; a traced pass names the convolution's own output, before `act`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
+        cx.scope(&self.path);
+        let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
+        let run = |ep: &Epilogue| {
+            conv2d(cx, x, &self.weight, self.window, ep).map_err(|e| e.within(&self.path))
+        };
+        if !cx.tracing() {
+            return run(&ep.act(act));
+        }
+        let y = run(&ep)?;
+        cx.tap(&self.path, "", &y, Axes::Image);
+        if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
+    }
+}
+
+/// A convolution and the batch norm behind it, folded into one kernel:
+/// y = act(norm(conv(x)) + residual).
+pub struct ConvNorm {
+    conv: Conv,
+    norm: BatchNorm,
+    shift: Tensor,
+}
+
+impl ConvNorm {
+    /// Loads the convolution at `conv` and the batch norm at `norm`.
+    pub fn load(
+        conv: &Scope,
+        norm: &Scope,
+        input: usize,
+        output: usize,
+        window: Window,
+        bias: bool,
+    ) -> Self {
+        let layer = Conv::load(conv, input, output, window, bias);
+        let norm_layer = BatchNorm::load(norm, output);
+        let values = bias.then(|| conv.values("bias", &[output]));
+        let shift = norm_layer.shift_with(norm, values.as_deref());
+        ConvNorm { conv: layer, norm: norm_layer, shift }
+    }
+
+    /// `act(norm(conv(x)) + residual)`. A traced pass runs and names each module by itself.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(
+        &self,
+        cx: &Cx,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        act: Act,
+    ) -> Result<Tensor> {
+        if cx.tracing() {
+            let y = self.unfused(cx, x)?;
+            return finish(cx, y, residual, act);
+        }
+        cx.scope(&self.conv.path);
+        let ep =
+            Epilogue { scale: Some(self.norm.scale()), shift: Some(&self.shift), residual, act };
+        conv2d(cx, x, &self.conv.weight, self.conv.window, &ep)
+            .map_err(|e| e.within(&self.conv.path))
+    }
+
+    /// `norm(conv(x))`, one module at a time.
+    ///
+    /// # Errors
+    /// As [`ConvNorm::forward`].
+    pub fn unfused(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        self.norm.forward(cx, &self.conv.forward(cx, x, Act::None)?)
+    }
+}
+
+/// `act(y + residual)` by separate operations, for traced passes.
+pub fn finish(cx: &Cx, y: Tensor, residual: Option<&Tensor>, act: Act) -> Result<Tensor> {
+    let y = match residual {
+        Some(r) => add(cx, &y, r)?,
+        None => y,
+    };
+    if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
+}

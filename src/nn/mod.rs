@@ -1,0 +1,18 @@
+//! Layers: named parameters and how they act on tensors.
+//!
+//! A [`Scope`] is a path; the same path is the key in the checkpoint, the place in an error, the label of a timing and the
+//! name of a traced activation. Layers know no model and no file.
+
+mod attention;
+mod conv;
+mod gru;
+mod linear;
+mod norm;
+mod scope;
+
+pub use attention::{DecoderLayer, EncoderLayer, MultiHead, TransformerConfig};
+pub use conv::{Conv, ConvNorm};
+pub use gru::BiGru;
+pub use linear::Linear;
+pub use norm::{BatchNorm, LayerNorm};
+pub use scope::{Scope, Source, Weights};
