@@ -1,7 +1,41 @@
 //! LEMMA scene-text super-resolution and ABINet text recognition in hand-written WGSL on wgpu.
+//!
+//! # A tour
+//!
+//! An [`Engine`] is an open adapter. Models are loaded onto it: [`Lemma`] super-resolves word images and reads them,
+//! [`Recogniser`] reads alone. Weights come from the library itself, from a file (safetensors or PyTorch's own containers), or
+//! from memory: [`Source`].
+//!
+//! ```no_run
+//! use lemma_gpu::{Engine, Lemma, Source, data::picture, gpu::GpuOptions};
+//!
+//! let engine = Engine::new(GpuOptions::default())?;
+//! let lemma = Lemma::load(&engine, Source::Shipped)?;
+//! let photo = picture::decode(&std::fs::read("sign.jpg")?, "sign.jpg")?.image;
+//! let result = lemma.upscale(&[photo])?.remove(0);
+//! println!("{} ({:.0} %)", result.text, 100.0 * result.confidence);
+//! let png = picture::encode(&result.image, picture::Format::Png)?;
+//! picture::write_file("sign-readable.png".as_ref(), &png, false)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Lemma::upscale_with`] takes [`Options`](engine::Options): fit, batch, progress and cancel call-backs.
+//! - [`Lemma::upscale_async`] is the same for asynchronous programs.
+//! - [`Lemma::submit`] starts a pass and returns at once, for pipelines that decode and encode beside the device.
+//! - [`Engine::from_wgpu`] shares the wgpu device of a host program; [`Lemma::upscale_on_device`] takes and leaves images there.
+//!
+//! Nothing here prints, exits the process or keeps global state; every failure is an [`Error`] that says where, what, what was
+//! expected and what was there.
+//!
+//! # Below the face
+//!
+//! [`models`] are built from [`nn`] layers, these from [`ops`], which bind kernels to [`tensor`]s on the [`gpu`] floor. Each
+//! operation is one file with its kernel beside it and an oracle in f64; [`ops::TABLE`] lists them all.
+//! [`engine::trace`] runs a graph with every activation in view.
 #![warn(missing_docs)]
 
 pub mod data;
+pub mod engine;
 mod error;
 pub mod gpu;
 pub mod models;
@@ -10,4 +44,6 @@ pub mod ops;
 pub mod shape;
 pub mod tensor;
 
+pub use engine::{Engine, Lemma, Recogniser, Source};
 pub use error::{Error, ErrorKind, Result};
+

@@ -1,0 +1,51 @@
+//! How much memory a pass takes, before anything is allocated.
+
+use super::upscale::Lemma;
+use crate::models::lemma::{HIGH, LOW, PLANES};
+use crate::tensor::{Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
+
+/// Bytes by part.
+#[derive(Debug, Clone)]
+pub struct MemoryPlan {
+    /// Names and bytes of the parts.
+    pub parts: Vec<(&'static str, u64)>,
+}
+
+impl MemoryPlan {
+    /// Bytes of all parts.
+    pub fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, n)| n).sum()
+    }
+}
+
+/// Bytes that a pass over `batch` images takes, by a recording that allocates nothing: `lemma` was loaded on a device opened
+/// with [`planning`](crate::gpu::GpuOptions::planning).
+///
+/// # Errors
+/// [`ErrorKind::Argument`] for a model on a device that computes.
+pub fn plan_memory(lemma: &Lemma, batch: usize) -> Result<MemoryPlan> {
+    let gpu = lemma.engine().gpu();
+    if !gpu.options().planning {
+        return Err(Error::new(ErrorKind::Argument, "memory", "device of the model")
+            .expected("one opened with `planning`")
+            .got("one that computes"));
+    }
+    let weights = gpu.memory().live;
+    let pixels = batch * LOW.0 * LOW.1 * PLANES;
+    let input = Tensor::upload(gpu, [batch, LOW.0, LOW.1, PLANES], &vec![0.0; pixels]);
+    let before = gpu.memory().allocated;
+    gpu.reset_memory_peaks();
+    let cx = Cx::new(gpu);
+    let output = lemma.network().forward(&cx, &input)?;
+    let peak = gpu.memory().peak_allocated;
+    drop(output);
+    Ok(MemoryPlan {
+        parts: vec![
+            ("weights that inference loads", weights),
+            ("input", input.buffer().bytes()),
+            ("activations at their peak", peak - before),
+            ("read-back of the images", (batch * HIGH.0 * HIGH.1 * PLANES * 4) as u64),
+        ],
+    })
+}

@@ -1,0 +1,165 @@
+//! The library's face: open an adapter, load a model, super-resolve and read images.
+//!
+//! Knows models and pictures; knows no terminal, prints nothing, keeps no global state.
+
+mod blocking;
+mod memory;
+mod reading;
+mod recognise;
+pub mod trace;
+mod upscale;
+
+pub use memory::{MemoryPlan, plan_memory};
+pub use reading::{Character, Reading};
+pub use recognise::{Head, Recogniser};
+pub use upscale::{DeviceImages, Job, Lemma, Options, Pending, Upscaled, Wanted, WindowResult};
+
+use crate::data::checkpoint::StateDict;
+use crate::gpu::{AdapterSummary, Gpu, GpuOptions, HostAdapter, HostDevice, HostQueue};
+use crate::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
+
+/// An open adapter, which models are loaded onto. Cheap to clone; `Send + Sync`.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    gpu: Gpu,
+}
+
+impl Engine {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoAdapter`] when none fits, [`ErrorKind::Device`] when it does not open.
+    pub fn new(options: GpuOptions) -> Result<Self> {
+        Ok(Engine { gpu: Gpu::new(options)? })
+    }
+
+    /// Shares the device of a host program. Models then compute on it, and their images can stay there.
+    pub fn from_wgpu(adapter: &HostAdapter, device: HostDevice, queue: HostQueue) -> Self {
+        Engine { gpu: Gpu::from_wgpu(adapter, device, queue, GpuOptions::default()) }
+    }
+
+    /// The adapters of this machine, fastest kind first.
+    pub fn adapters() -> Vec<AdapterSummary> {
+        Gpu::adapters()
+    }
+
+    /// The adapter behind this engine.
+    pub fn adapter(&self) -> &AdapterSummary {
+        self.gpu.summary()
+    }
+
+    /// The device floor, for measuring and for graphs of one's own.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone)]
+pub enum Source<'a> {
+    /// The small trained model inside the library.
+    Shipped,
+    /// A file: safetensors or either of PyTorch's containers.
+    File(PathBuf),
+    /// A file's content.
+    Bytes(&'a [u8]),
+    /// A state dict in memory.
+    State(StateDict),
+}
+
+impl From<&Path> for Source<'_> {
+    fn from(path: &Path) -> Self {
+        Source::File(path.into())
+    }
+}
+
+impl From<PathBuf> for Source<'_> {
+    fn from(path: PathBuf) -> Self {
+        Source::File(path)
+    }
+}
+
+impl From<&str> for Source<'_> {
+    fn from(path: &str) -> Self {
+        Source::File(path.into())
+    }
+}
+
+impl From<StateDict> for Source<'_> {
+    fn from(state: StateDict) -> Self {
+        Source::State(state)
+    }
+}
+
+impl Source<'_> {
+    /// The state dict, and what errors call it; `shipped` is the content of the shipped file.
+    fn read(self, shipped: &[u8]) -> Result<(StateDict, String)> {
+        let (state, place) = match self {
+            Source::Shipped => {
+                (StateDict::from_bytes("shipped weights", shipped), "shipped weights".into())
+            }
+            Source::File(path) => (StateDict::read(&path), path.display().to_string()),
+            Source::Bytes(bytes) => (StateDict::from_bytes("weights", bytes), "weights".into()),
+            Source::State(state) => (Ok(state), "weights".into()),
+        };
+        Ok((state?, place))
+    }
+}
+
+/// What a state dict is a checkpoint of, by the names of its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelKind {
+    /// LEMMA with its recogniser.
+    Lemma,
+    /// Full ABINet.
+    Abinet,
+    /// The transformer recogniser of the text-focus loss.
+    TextFocus,
+}
+
+impl ModelKind {
+    /// Recognises a state dict.
+    pub fn of(state: &StateDict) -> Option<Self> {
+        let has = |name: &str| state.tensors.contains_key(name);
+        if has("block1.0.weight") && has("position_prior.vision.cls.weight") {
+            Some(ModelKind::Lemma)
+        } else if has("vision.cls.weight") && has("alignment.cls.weight") {
+            Some(ModelKind::Abinet)
+        } else if has("generator_word.proj.weight") && has("embedding_word.lut.weight") {
+            Some(ModelKind::TextFocus)
+        } else {
+            None
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            ModelKind::Lemma => "LEMMA",
+            ModelKind::Abinet => "ABINet",
+            ModelKind::TextFocus => "text-focus recogniser",
+        }
+    }
+
+    /// Checks that `state` is a checkpoint of this kind.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] saying what it is instead.
+    pub fn expect(self, state: &StateDict, place: &str) -> Result<()> {
+        let found = ModelKind::of(state);
+        if found == Some(self) {
+            return Ok(());
+        }
+        let got = match found {
+            Some(other) => format!("a checkpoint of {}", other.name()),
+            None => {
+                let names: Vec<&str> = state.tensors.keys().take(3).map(String::as_str).collect();
+                format!("{} tensors: {}, …", state.tensors.len(), names.join(", "))
+            }
+        };
+        Err(Error::new(ErrorKind::Format, place, "what the weights are of")
+            .expected(format!("a checkpoint of {}", self.name()))
+            .got(got))
+    }
+}

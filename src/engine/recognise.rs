@@ -1,0 +1,128 @@
+//! Reading word images with ABINet.
+
+use super::blocking::on_thread;
+use super::reading::{Decoder, Reading};
+use super::{Engine, ModelKind, Source};
+use crate::data::picture::{self, RgbImage};
+use crate::models::abinet::{AbinetConfig, Network, Reading as Layers};
+use crate::tensor::{Cx, Host, Tensor};
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+const SHIPPED: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors"));
+
+/// Which part of ABINet gives the reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Head {
+    /// What the image shows.
+    Vision,
+    /// What the language model makes of it.
+    Language,
+    /// Both, aligned: ABINet's result.
+    #[default]
+    Fusion,
+}
+
+/// Width and height of a recogniser's input.
+const SIZE: (u32, u32) = (128, 32);
+
+/// ABINet, ready to read. Cheap to clone; `Send + Sync`.
+#[derive(Clone)]
+pub struct Recogniser {
+    engine: Engine,
+    network: Arc<Network>,
+}
+
+impl Recogniser {
+    /// Loads a full ABINet.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no checkpoint of ABINet, or whose tensors do not fit.
+    pub fn load<'a>(engine: &Engine, source: impl Into<Source<'a>>) -> Result<Self> {
+        let (state, place) = source.into().read(SHIPPED)?;
+        ModelKind::Abinet.expect(&state, &place)?;
+        let network = Network::load(engine.gpu(), &state).map_err(|e| e.within(place))?;
+        Ok(Recogniser { engine: engine.clone(), network: Arc::new(network) })
+    }
+
+    /// Sizes and rules of the network.
+    pub fn config(&self) -> &AbinetConfig {
+        self.network.config()
+    }
+
+    /// Reads images of any size, each resized to 32×128 as the network was trained; `head` gives the result.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
+    pub fn read(&self, images: &[RgbImage], head: Head) -> Result<Vec<Reading>> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut values = Vec::with_capacity(images.len() * 32 * 128 * 3);
+        for image in images {
+            values.extend(picture::rgb_input(&picture::bicubic(image, SIZE.0, SIZE.1)));
+        }
+        let gpu = self.engine.gpu();
+        let input = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
+        let cx = Cx::new(gpu);
+        let scores = self.record(&cx, &input, head)?;
+        cx.submit()?;
+        let hosts = Tensor::read_all(gpu, &[&scores.logits, &scores.maps])?;
+        self.decode(&hosts[0], &hosts[1])
+    }
+
+    /// [`Recogniser::read`] for callers that are asynchronous.
+    ///
+    /// # Errors
+    /// As [`Recogniser::read`].
+    pub async fn read_async(&self, images: Vec<RgbImage>, head: Head) -> Result<Vec<Reading>> {
+        let this = self.clone();
+        on_thread(move || this.read(&images, head)).await
+    }
+
+    /// Records the reading of `images [N, 32, 128, 3]` on the device.
+    pub(super) fn record(&self, cx: &Cx, images: &Tensor, head: Head) -> Result<Scores> {
+        let Layers { vision, mut iterations, .. } = self.network.forward(cx, images)?;
+        let last = iterations.pop();
+        let logits = match (head, last) {
+            (Head::Vision, _) | (_, None) => vision.logits,
+            (Head::Language, Some(last)) => last.language.logits,
+            (Head::Fusion, Some(last)) => last.alignment,
+        };
+        Ok(Scores { logits, maps: vision.attention })
+    }
+
+    /// Readings of `logits [N, T, classes]` and `maps [N, T, H, W]`.
+    pub(super) fn decode(&self, logits: &Host, maps: &Host) -> Result<Vec<Reading>> {
+        decode(self.network.config(), logits, maps)
+    }
+}
+
+/// Class scores and attention on the device.
+pub(super) struct Scores {
+    pub logits: Tensor,
+    pub maps: Tensor,
+}
+
+/// Readings of a batch.
+pub(super) fn decode(config: &AbinetConfig, logits: &Host, maps: &Host) -> Result<Vec<Reading>> {
+    if logits.data.iter().any(|v| !v.is_finite()) {
+        return Err(Error::new(ErrorKind::Result, "recogniser", "a class score is not a number")
+            .hint("weights with NaN, or values beyond f32, give this"));
+    }
+    let decoder = Decoder {
+        charset: config.charset_chars.chars().collect(),
+        steps: config.max_length,
+        classes: config.num_classes,
+    };
+    let width = maps.shape.last();
+    let (scores, looks) = (logits.to_f32(), maps.to_f32());
+    let n = logits.dims()[0];
+    let per = (scores.len() / n, looks.len() / n);
+    Ok(scores
+        .chunks_exact(per.0)
+        .zip(looks.chunks_exact(per.1))
+        .map(|(s, m)| decoder.read(s, m, width))
+        .collect())
+}

@@ -1,0 +1,352 @@
+//! Super-resolving word images with LEMMA.
+
+use super::blocking::on_thread;
+use super::reading::Reading;
+use super::recognise::{Head, Recogniser, Scores, decode};
+use super::{Engine, ModelKind, Source};
+use crate::data::picture::{self, Fit, Map, Plan, RgbImage};
+use crate::gpu::{Buffer, HostBuffer, Readback};
+use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
+use crate::ops::slice_last;
+use crate::shape::Shape;
+use crate::tensor::{Cx, Dtype, Host, Tensor};
+use crate::{Error, ErrorKind, Result};
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+const SHIPPED: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors"));
+
+/// LEMMA, ready to super-resolve. Cheap to clone; `Send + Sync`.
+#[derive(Clone)]
+pub struct Lemma {
+    engine: Engine,
+    network: Arc<Network>,
+    reader: Option<Recogniser>,
+}
+
+/// What to bring back to the host beside the images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What is written there.
+    pub text: bool,
+    /// Where characters are: the location attention, every character's map, and the selected positions.
+    pub attention: bool,
+}
+
+/// The result for one window of 16×64 pixels.
+#[derive(Debug, Clone)]
+pub struct WindowResult {
+    /// `[32, 128, 4]`, channels-last: RGB towards [0, 1] and the mask.
+    pub image: Vec<f32>,
+    /// What is written there, if wanted.
+    pub reading: Option<Reading>,
+    /// The attention, if wanted.
+    pub attention: Option<Attention>,
+}
+
+/// Where characters are in one window of 16×64 pixels.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// `[16, 64]`: the largest valid attention at each pixel.
+    pub score: Vec<f32>,
+    /// `[T, 16, 64]`: each character's map.
+    pub characters: Vec<f32>,
+    /// `[16, 64]`: 1 at the positions that the network selected, else 0.
+    pub selected: Vec<f32>,
+}
+
+/// How [`Lemma::upscale_with`] treats images.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// How an image of any shape becomes windows of 16×64.
+    pub fit: Fit,
+    /// Leave images that are more than twice as high as wide as they stand.
+    pub keep_upright: bool,
+    /// What to bring back beside the images.
+    pub wanted: Wanted,
+    /// Most windows in one pass over the network; 0 for the default.
+    pub batch: usize,
+    /// Called after each pass with the number of windows done and of all.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+    /// Asked before each pass whether to stop.
+    pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+/// A super-resolved image.
+#[derive(Debug, Clone)]
+pub struct Upscaled {
+    /// The image.
+    pub image: RgbImage,
+    /// What is written there; empty unless [`Wanted::text`].
+    pub text: String,
+    /// Geometric mean of the characters' probabilities; 0 unless [`Wanted::text`].
+    pub confidence: f32,
+    /// The reading character by character, if wanted.
+    pub reading: Option<Reading>,
+    /// The location attention over the image, if wanted.
+    pub attention: Option<Map>,
+    /// How the image was cut, and the windows' own results.
+    pub plan: Plan,
+    /// One result for each window of the plan.
+    pub windows: Vec<WindowResult>,
+}
+
+/// Windows in one pass unless said otherwise.
+const BATCH: usize = 16;
+
+impl Lemma {
+    /// Loads a whole LEMMA. The text of its results is what the recogniser inside sees, unless
+    /// [`Lemma::with_reader`] gives it a better one; the shipped model comes with one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no checkpoint of LEMMA, or whose tensors do not fit.
+    pub fn load<'a>(engine: &Engine, source: impl Into<Source<'a>>) -> Result<Self> {
+        let source = source.into();
+        let shipped = matches!(source, Source::Shipped);
+        let (state, place) = source.read(SHIPPED)?;
+        ModelKind::Lemma.expect(&state, &place)?;
+        let network = Network::load(engine.gpu(), &state).map_err(|e| e.within(place))?;
+        let lemma = Lemma { engine: engine.clone(), network: Arc::new(network), reader: None };
+        if !shipped {
+            return Ok(lemma);
+        }
+        let reader = Recogniser::load(engine, Source::Shipped)?;
+        Ok(lemma.with_reader(reader))
+    }
+
+    /// Lets `reader` read the super-resolved images.
+    pub fn with_reader(self, reader: Recogniser) -> Self {
+        Lemma { reader: Some(reader), ..self }
+    }
+
+    /// Sizes and switches of the network.
+    pub fn config(&self) -> &LemmaConfig {
+        self.network.config()
+    }
+
+    /// The engine it was loaded on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Super-resolves images of any size and reads them; blocks until done.
+    ///
+    /// # Errors
+    /// As [`Lemma::upscale_with`].
+    pub fn upscale(&self, images: &[RgbImage]) -> Result<Vec<Upscaled>> {
+        let wanted = Wanted { text: true, attention: true };
+        self.upscale_with(images, Options { wanted, ..Options::default() })
+    }
+
+    /// [`Lemma::upscale`] for callers that are asynchronous; the waiting is done on a thread.
+    ///
+    /// # Errors
+    /// As [`Lemma::upscale_with`].
+    pub async fn upscale_async(&self, images: Vec<RgbImage>) -> Result<Vec<Upscaled>> {
+        let this = self.clone();
+        on_thread(move || this.upscale(&images)).await
+    }
+
+    /// Super-resolves images of any size; blocks until done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`] when asked to stop, [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a
+    /// result holds a NaN or is flat where its input is not.
+    pub fn upscale_with(&self, images: &[RgbImage], options: Options) -> Result<Vec<Upscaled>> {
+        let plans = images
+            .iter()
+            .map(|image| Plan::new(image, options.fit, !options.keep_upright))
+            .collect::<Result<Vec<Plan>>>()?;
+        let windows: Vec<&RgbImage> = plans.iter().flat_map(|p| p.windows()).collect();
+        let batch = if options.batch == 0 { BATCH } else { options.batch };
+        let mut results = Vec::with_capacity(windows.len());
+        for chunk in windows.chunks(batch) {
+            if options.cancelled.is_some_and(|asked| asked()) {
+                return Err(Error::new(ErrorKind::Cancelled, "upscale", "stopped as asked"));
+            }
+            results.extend(self.submit(chunk, options.wanted)?.wait()?);
+            if let Some(report) = options.progress {
+                report(results.len(), windows.len());
+            }
+        }
+        let mut results = results.into_iter();
+        plans.into_iter().map(|p| Job::from(p).finish(&mut results)).collect()
+    }
+
+    /// Starts a pass over windows of 64×16 pixels and returns at once; [`Pending::wait`] gives the results. Work on the host
+    /// between the two runs beside the device.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] for a window of another size, [`ErrorKind::Device`] when the device fails.
+    pub fn submit<I: Borrow<RgbImage>>(&self, windows: &[I], wanted: Wanted) -> Result<Pending> {
+        let mut values = Vec::with_capacity(windows.len() * LOW.0 * LOW.1 * PLANES);
+        for window in windows {
+            let window: &RgbImage = window.borrow();
+            if window.dimensions() != picture::LR_SIZE {
+                return Err(Error::new(ErrorKind::Shape, "lemma", "size of a window")
+                    .expected(format!("{:?}", picture::LR_SIZE))
+                    .got(format!("{:?}", window.dimensions())));
+            }
+            values.extend(picture::lr_input(window));
+        }
+        let gpu = self.engine.gpu();
+        let input = Tensor::upload(gpu, [windows.len(), LOW.0, LOW.1, PLANES], &values);
+        let cx = Cx::new(gpu);
+        let output = self.network.forward(&cx, &input)?;
+        let scores = match (&self.reader, wanted.text) {
+            (_, false) => None,
+            (Some(reader), true) => {
+                let rgb = slice_last(&cx, &output.image, 0..3)?;
+                Some(reader.record(&cx, &rgb, Head::Fusion)?)
+            }
+            (None, true) => Some(Scores {
+                logits: output.prior.image_logits.clone(),
+                maps: output.prior.maps.clone(),
+            }),
+        };
+        let mut tensors = vec![output.image];
+        if let Some(Scores { logits, maps }) = scores {
+            tensors.extend([logits, maps]);
+        }
+        if wanted.attention {
+            tensors.extend([output.guidance.score, output.prior.maps, output.guidance.order]);
+        }
+        cx.submit()?;
+        let parts: Vec<(&Arc<Buffer>, u64)> =
+            tensors.iter().map(|t| (t.buffer(), t.bytes())).collect();
+        let readback = Readback::start(gpu, &parts);
+        let shapes = tensors.iter().map(|t| (t.shape(), t.dtype())).collect();
+        Ok(Pending { lemma: self.clone(), readback, shapes, wanted })
+    }
+
+    /// Super-resolves images that are on the device already and leaves the result there: `input` holds f32 `[n, 16, 64, 4]`,
+    /// RGB in [0, 1] and the mask of dark pixels, in a buffer of the shared device with `STORAGE` usage.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] for a buffer that is too small, [`ErrorKind::Device`] when the device fails.
+    pub fn upscale_on_device(&self, input: HostBuffer, n: usize) -> Result<DeviceImages> {
+        let gpu = self.engine.gpu();
+        let shape = Shape::new(&[n, LOW.0, LOW.1, PLANES]);
+        let input = Tensor::from_buffer(gpu.adopt(input), shape, Dtype::F32)?;
+        let cx = Cx::new(gpu);
+        let tensor = self.network.forward(&cx, &input)?.image;
+        cx.submit()?;
+        Ok(DeviceImages { tensor })
+    }
+}
+
+/// Super-resolved images on the device. The memory goes back to the pool when this is dropped.
+pub struct DeviceImages {
+    tensor: Tensor,
+}
+
+impl DeviceImages {
+    /// f32 `[n, 32, 128, 4]`, RGB towards [0, 1] and the mask; usable by what is submitted from now on.
+    pub fn buffer(&self) -> &HostBuffer {
+        self.tensor.buffer().raw()
+    }
+
+    /// Number of images.
+    pub fn count(&self) -> usize {
+        self.tensor.dims()[0]
+    }
+}
+
+/// A pass on its way.
+pub struct Pending {
+    lemma: Lemma,
+    readback: Readback,
+    shapes: Vec<(Shape, Dtype)>,
+    wanted: Wanted,
+}
+
+impl Pending {
+    /// Waits for the results, one for each window.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
+    pub fn wait(self) -> Result<Vec<WindowResult>> {
+        let bytes = self.readback.wait()?;
+        let mut hosts = self
+            .shapes
+            .iter()
+            .zip(&bytes)
+            .map(|((shape, dtype), b)| Host::from_bytes(*shape, *dtype, b));
+        let mut next = || hosts.next().expect("a host array for each tensor that was read back");
+        let images = next().to_f32();
+        let per_image = HIGH.0 * HIGH.1 * PLANES;
+        let mut results: Vec<WindowResult> = images
+            .chunks_exact(per_image)
+            .map(|i| WindowResult { image: i.to_vec(), reading: None, attention: None })
+            .collect();
+        if self.wanted.text {
+            let (logits, maps) = (next(), next());
+            let readings = match &self.lemma.reader {
+                Some(reader) => reader.decode(&logits, &maps)?,
+                None => decode(&self.lemma.config().position_prior, &logits, &maps)?,
+            };
+            for (result, reading) in results.iter_mut().zip(readings) {
+                result.reading = Some(reading);
+            }
+        }
+        if self.wanted.attention {
+            let (scores, maps, order) = (next().to_f32(), next().to_f32(), next().to_u32());
+            let pixels = LOW.0 * LOW.1;
+            let per_maps = maps.len() / results.len();
+            let k = self.lemma.config().guidance.select_num;
+            for (i, result) in results.iter_mut().enumerate() {
+                let mut selected = vec![0.0; pixels];
+                for pixel in &order[i * pixels..][..k] {
+                    selected[*pixel as usize] = 1.0;
+                }
+                result.attention = Some(Attention {
+                    score: scores[i * pixels..][..pixels].to_vec(),
+                    characters: maps[i * per_maps..][..per_maps].to_vec(),
+                    selected,
+                });
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// An image cut into windows, waiting for their results.
+pub struct Job {
+    plan: Plan,
+}
+
+impl From<Plan> for Job {
+    fn from(plan: Plan) -> Self {
+        Job { plan }
+    }
+}
+
+impl Job {
+    /// Takes the results of this image's windows from `results` and puts the image together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Result`] when it holds a NaN or is flat where its input is not.
+    pub fn finish(self, results: &mut impl Iterator<Item = WindowResult>) -> Result<Upscaled> {
+        let plan = self.plan;
+        let windows: Vec<WindowResult> = results.take(plan.windows().len()).collect();
+        let images: Vec<&[f32]> = windows.iter().map(|w| w.image.as_slice()).collect();
+        let image = plan.assemble(&images)?;
+        let scores: Option<Vec<&[f32]>> =
+            windows.iter().map(|w| w.attention.as_ref().map(|a| a.score.as_slice())).collect();
+        let attention = scores.map(|s| plan.assemble_map(&s)).transpose()?;
+        let readings: Option<Vec<(Reading, f32, f32)>> = windows
+            .iter()
+            .zip(plan.spans())
+            .map(|(w, (start, end))| w.reading.clone().map(|r| (r, start, end)))
+            .collect();
+        let reading = readings.map(|r| Reading::join(&r));
+        let (text, confidence) =
+            reading.as_ref().map(|r| (r.text(), r.confidence)).unwrap_or_default();
+        Ok(Upscaled { image, text, confidence, reading, attention, plan, windows })
+    }
+}

@@ -1,0 +1,157 @@
+//! Whole models against tensors that the released PyTorch code computed in f64: the official sizes with procedural weights,
+//! every named output and every submodule, and the shipped small models against their own reference.
+
+mod common;
+
+use lemma_gpu::data::checkpoint::StateDict;
+use lemma_gpu::engine::trace::{self, Activation, Subject};
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::models::lemma;
+use lemma_gpu::models::procedural::{Model, Procedural};
+use lemma_gpu::tensor::{Cx, Host, Tensor};
+
+fn open() -> Gpu {
+    let options = GpuOptions { adapter: common::adapter(), ..Default::default() };
+    let gpu = Gpu::new(options).expect("an adapter for the tests");
+    common::announce(&gpu);
+    gpu
+}
+
+fn golden(name: &str) -> StateDict {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    StateDict::read(format!("{folder}/{name}.safetensors")).expect("a reference file")
+}
+
+fn shipped(name: &str) -> StateDict {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights");
+    StateDict::read(format!("{folder}/{name}.safetensors")).expect("a weights file")
+}
+
+/// Fails with every comparison that misses its bound; the first one in graph order leads.
+fn expect_agreement(activations: &[Activation], reference: &StateDict, least: usize) {
+    let comparisons = trace::compare(activations, reference).expect("comparable");
+    assert!(comparisons.len() >= least, "only {} comparisons", comparisons.len());
+    let failed: Vec<String> =
+        comparisons.iter().filter(|c| !c.passes()).map(ToString::to_string).collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {} differ, first in graph order:\n{}",
+        failed.len(),
+        comparisons.len(),
+        failed.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+    );
+}
+
+/// Every name in the reference was compared, apart from inputs, gradients and what only training uses.
+fn expect_complete(activations: &[Activation], reference: &StateDict, apart: &[&str]) {
+    let compared: Vec<String> = activations.iter().map(Activation::key).collect();
+    let absent: Vec<&String> = reference
+        .tensors
+        .keys()
+        .filter(|k| !compared.contains(k) && !apart.iter().any(|a| k.starts_with(a)))
+        .collect();
+    assert!(absent.is_empty(), "never compared: {absent:?}");
+    let info = trace::info(reference).expect("info");
+    let modules = info["trace"].as_array().expect("a list of modules").len();
+    let traced = activations.iter().filter(|a| a.call > 0).count();
+    assert!(traced >= modules, "{traced} modules traced of {modules}");
+}
+
+fn check(gpu: &Gpu, model: Model, file: &str, apart: &[&str], least: usize) {
+    let reference = golden(file);
+    let subject = Subject::Procedural(Procedural { model, seed: 1 });
+    let activations = trace::run(gpu, &subject, &reference).expect("runs");
+    expect_agreement(&activations, &reference, least);
+    expect_complete(&activations, &reference, apart);
+}
+
+#[test]
+fn official_lemma() {
+    let gpu = open();
+    check(&gpu, Model::Lemma, "lemma_eval", &["trace.", "input."], 2 * 603 + 18);
+}
+
+#[test]
+fn official_abinet() {
+    let gpu = open();
+    let apart = ["trace.", "input.", "grad.", "target."];
+    check(&gpu, Model::Abinet, "abinet_eval", &apart, 2 * 385 + 19);
+}
+
+#[test]
+fn official_text_focus_recogniser() {
+    let gpu = open();
+    let apart = ["trace.", "grad_of.", "lab."];
+    check(&gpu, Model::TextFocus, "transformer", &apart, 2 * 135 + 4);
+}
+
+/// ‖got − want‖ / ‖want‖.
+fn relative(want: &[f32], got: &[f32]) -> f64 {
+    assert_eq!(want.len(), got.len());
+    let square = |v: f32| f64::from(v) * f64::from(v);
+    let difference: f64 = want.iter().zip(got).map(|(w, g)| square(w - g)).sum();
+    (difference / want.iter().map(|v| square(*v)).sum::<f64>()).sqrt()
+}
+
+fn to_planes(image: &Host) -> Vec<f32> {
+    image.permute(&[0, 3, 1, 2]).to_f32()
+}
+
+/// The pass of production, with everything fused that a trace keeps apart.
+#[test]
+fn official_lemma_fused() {
+    let gpu = open();
+    let reference = golden("lemma_eval");
+    let values = |name: &str| reference.tensors[name].to_f32().expect("floats");
+    let input = Host::new([4, 4, 16, 64], values("input.lr").into_iter().map(f64::from).collect());
+    let input = input.permute(&[0, 2, 3, 1]).upload(&gpu);
+    let weights = Procedural { model: Model::Lemma, seed: 1 };
+    let network =
+        lemma::Network::with_config(&gpu, &weights, lemma::LemmaConfig::default()).expect("loads");
+    let cx = Cx::new(&gpu);
+    let output = network.forward(&cx, &input).expect("runs");
+    cx.submit().expect("submits");
+    let hosts = Tensor::read_all(&gpu, &[&output.image, &output.guidance.map]).expect("reads");
+    for (name, host) in ["sr", "tp_map"].into_iter().zip(&hosts) {
+        let error = relative(&values(name), &to_planes(host));
+        let info = trace::info(&reference).expect("info");
+        let bound = (10.0 * info["dev32"][name][1].as_f64().expect("noise")).max(1e-5);
+        assert!(error <= bound, "{name}: {error:.2e} > {bound:.2e}");
+    }
+}
+
+/// The shipped models against reference outputs that PyTorch computed in f32.
+#[test]
+fn shipped_models() {
+    let gpu = open();
+    let reference = golden("parity-nano");
+    let bound = 1e-5;
+    let compare = |activations: &[Activation], pairs: &[(&str, &str)]| {
+        for (ours, theirs) in pairs {
+            let a = activations.iter().find(|a| a.name == *ours).expect("an activation");
+            let want = reference.tensors[*theirs].to_f32().expect("numbers");
+            let error = relative(&want, &a.value.to_f32());
+            assert!(error <= bound, "{theirs}: {error:.2e} > {bound:.0e}");
+        }
+    };
+    let state = shipped("lemma-nano");
+    let lemma = trace::run(&gpu, &Subject::State(&state), &reference).expect("runs");
+    compare(
+        &lemma,
+        &[
+            ("prior.input", "prior_input"),
+            ("prior.img_logits", "img_logits"),
+            ("prior.text_logits", "text_logits"),
+            ("prior.vision_lengths", "vision_lengths"),
+            ("prior.lengths", "pt_lengths"),
+            ("prior.attn_map", "attn_map"),
+            ("tp_map", "guidance"),
+            ("sr", "sr"),
+        ],
+    );
+    let state = shipped("abinet-nano");
+    let config_says = StateDict { metadata: Default::default(), ..state.clone() };
+    assert!(lemma_gpu::models::abinet::Network::config_of(&config_says).is_ok());
+    let abinet = trace::run(&gpu, &Subject::State(&state), &reference).expect("runs");
+    compare(&abinet, &[("iter1.alignment.logits", "abinet_logits")]);
+}
