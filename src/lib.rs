@@ -34,6 +34,8 @@
 //! [`engine::trace`] runs a graph with every activation in view.
 #![warn(missing_docs)]
 
+#[doc(hidden)]
+pub mod cli;
 pub mod data;
 pub mod engine;
 mod error;

@@ -1,0 +1,143 @@
+//! `lemma-gpu info`: adapters, weights files, memory.
+
+use super::{Global, Outcome, bytes, print};
+use crate::Result;
+use crate::data::checkpoint::{Report, StateDict, inspect};
+use crate::engine::{Lemma, ModelKind, Source, plan_memory};
+use crate::gpu::{AdapterSummary, GpuOptions};
+use crate::models::{abinet, lemma};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Arguments of `info`.
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// Weights file to describe; without one, the adapters
+    #[arg(conflicts_with = "selftest")]
+    file: Option<PathBuf>,
+    /// Bytes by part for a pass over LEMMA, before anything is allocated
+    #[arg(long, conflicts_with = "selftest")]
+    memory: bool,
+    /// Images in that pass
+    #[arg(short, long, default_value_t = 1, requires = "memory", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: u32,
+    /// Check every kernel against its oracle on the adapter
+    #[arg(long)]
+    selftest: bool,
+    /// Describe every tensor of the file
+    #[arg(long, requires = "file")]
+    tensors: bool,
+}
+
+/// Prints what was asked for.
+pub fn run(global: &Global, args: &InfoArgs) -> Result<Outcome> {
+    if args.selftest {
+        let engine = global.engine()?;
+        super::kernels::selftest(engine.gpu(), &mut std::io::stdout().lock())?;
+        return Ok(Outcome::Done);
+    }
+    if args.memory {
+        return print(&memory(global, args)?);
+    }
+    match &args.file {
+        None => super::list_adapters(),
+        Some(path) => {
+            let (state, report) = inspect(path)?;
+            print(&weights(&state, &report, args.tensors)?)
+        }
+    }
+}
+
+/// The adapters, each with driver, limits and features.
+pub fn adapters(all: &[AdapterSummary]) -> String {
+    let mut text = String::new();
+    for a in all {
+        let software = if a.software { ", computes on the CPU" } else { "" };
+        text += &format!("{}: {} ({}, {}{software})\n", a.index, a.name, a.kind, a.backend);
+        text += &format!("    driver    {}\n", a.driver);
+        text += &format!("    features  {}\n", a.features.join(", "));
+        text += &format!("    subgroup  {} to {} lanes\n", a.subgroup.0, a.subgroup.1);
+        for (name, value) in &a.limits {
+            text += &format!("    {name} {value}\n");
+        }
+    }
+    text
+}
+
+/// Metadata that other lines tell already.
+const SHOWN: [&str; 3] = ["config", "model", "format"];
+
+/// Model, configuration, tensors, parameters, character set, history and hash of a weights file.
+fn weights(state: &StateDict, report: &Report, all: bool) -> Result<String> {
+    let mut text = format!("{}\n", report.place);
+    let mut line = |key: &str, value: String| {
+        writeln!(text, "    {key:<14}{value}").expect("a string takes any text");
+    };
+    let kind = ModelKind::of(state);
+    line("model", kind.map_or("unknown".into(), |k| k.name().into()));
+    line("format", report.container.to_string());
+    line("size", format!("{} ({} bytes)", bytes(report.bytes as u64), report.bytes));
+    line("sha256", report.sha256.clone());
+    line("tensors", report.rows.len().to_string());
+    let buffers = [".running_mean", ".running_var", ".pe", "num_batches_tracked"];
+    let is_buffer = |n: &str| buffers.iter().any(|b| n.ends_with(b)) || n.starts_with("tps.");
+    let parameters: usize =
+        state.tensors.iter().filter(|(n, _)| !is_buffer(n)).map(|(_, t)| t.len()).sum();
+    line("parameters", format!("{parameters} of {} values", report.elements));
+    let mut types: BTreeMap<String, usize> = BTreeMap::new();
+    for row in &report.rows {
+        *types.entry(row.dtype.to_string()).or_default() += 1;
+    }
+    let types: Vec<String> = types.iter().map(|(t, n)| format!("{n} {t}")).collect();
+    line("types", types.join(", "));
+    let (config, charset) = match kind {
+        Some(ModelKind::Lemma) => {
+            let c = lemma::Network::config_of(state)?;
+            (serde_json::to_string(&c), Some(c.position_prior.charset_chars))
+        }
+        Some(ModelKind::Abinet) => {
+            let c = abinet::Network::config_of(state)?;
+            (serde_json::to_string(&c), Some(c.charset_chars))
+        }
+        _ => (Ok(String::new()), None),
+    };
+    let config = config.expect("a configuration is plain data");
+    if !config.is_empty() {
+        let from = if state.metadata.contains_key("config") { "metadata" } else { "shapes" };
+        line("configuration", format!("(from {from}) {config}"));
+    }
+    if let Some(charset) = charset {
+        line("characters", charset);
+    }
+    for wrapper in &report.wrappers {
+        line("inside", wrapper.clone());
+    }
+    for (key, value) in &report.others {
+        line(key, value.clone());
+    }
+    for (key, value) in state.metadata.iter().filter(|(k, _)| !SHOWN.contains(&k.as_str())) {
+        line(key, value.clone());
+    }
+    if all {
+        text += &report.to_string();
+    }
+    Ok(text)
+}
+
+fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
+    let options = GpuOptions { planning: true, ..GpuOptions::default() };
+    let engine = global.engine_with(options)?;
+    let source = match &args.file {
+        Some(path) => Source::File(path.clone()),
+        None => Source::Shipped,
+    };
+    let lemma = Lemma::load(&engine, source)?;
+    let plan = plan_memory(&lemma, args.batch as usize)?;
+    let mut text = format!("a pass over {} images on {}\n", args.batch, engine.adapter().name);
+    for (part, n) in &plan.parts {
+        text += &format!("    {part:<28}{:>12}\n", bytes(*n));
+    }
+    text += &format!("    {:<28}{:>12}\n", "together", bytes(plan.total()));
+    Ok(text)
+}

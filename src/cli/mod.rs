@@ -1,0 +1,234 @@
+//! The command: arguments to a run to an exit code. Results go to standard output, everything else to standard error.
+
+mod convert;
+mod files;
+mod infer;
+mod info;
+mod kernels;
+mod names;
+mod pipeline;
+mod progress;
+mod read;
+mod results;
+mod stop;
+mod trace;
+
+use crate::engine::Engine;
+use crate::gpu::GpuOptions;
+use crate::{Error, ErrorKind, Result};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Super-resolve photographs of words so that they can be read, and read them, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "lemma-gpu", version, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 all good · 1 some failed · 2 usage, nothing done · 3 no usable adapter · 130 interrupted"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EVERYWHERE: &str = "Options of every command";
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Adapter: an index, a part of its name, or `list`
+    #[arg(short, long, global = true, value_name = "ID|NAME|list", help_heading = EVERYWHERE)]
+    gpu: Option<String>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
+    quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = EVERYWHERE)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Super-resolve images of words and read them
+    Infer(infer::InferArgs),
+    /// Read images of words as they are
+    Read(read::ReadArgs),
+    /// Show adapters, or what a weights file holds
+    Info(info::InfoArgs),
+    /// Convert a PyTorch checkpoint to safetensors
+    Convert(convert::ConvertArgs),
+    /// List, show, check and time the kernels
+    #[command(subcommand)]
+    Kernels(kernels::KernelsCommand),
+    /// Run a graph on raw tensors and write what happens inside
+    Trace(trace::TraceArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or that of a command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+/// How a run that did not break off ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All good.
+    Done,
+    /// Some inputs failed; they were reported.
+    SomeFailed,
+    /// The user interrupted it.
+    Interrupted,
+}
+
+impl Global {
+    /// Opens the adapter asked for, and names it where it computes on the CPU.
+    fn engine(&self) -> Result<Engine> {
+        self.engine_with(GpuOptions::default())
+    }
+
+    fn engine_with(&self, options: GpuOptions) -> Result<Engine> {
+        let engine = Engine::new(GpuOptions { adapter: self.gpu.clone(), ..options })?;
+        let adapter = engine.adapter();
+        if adapter.software && !self.quiet {
+            eprintln!("note: {} computes on the CPU; a GPU is many times faster", adapter.name);
+        } else if self.verbose {
+            eprintln!("adapter: {} ({})", adapter.name, adapter.backend);
+        }
+        Ok(engine)
+    }
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    leave_displays_alone();
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(_) if asks_for_adapters() => list_adapters(),
+        Err(e) => e.exit(),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::SomeFailed) => ExitCode::from(1),
+        Ok(Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(match e.kind() {
+                ErrorKind::NoAdapter if Engine::adapters().is_empty() => {
+                    eprintln!("{}", DRIVERS.trim_end());
+                    3
+                }
+                ErrorKind::NoAdapter => 3,
+                ErrorKind::Argument => 2,
+                _ => 1,
+            })
+        }
+    }
+}
+
+const DRIVERS: &str = "
+    To install a driver (Mesa's Vulkan drivers compute on the CPU where there is no GPU):
+      Debian, Ubuntu: sudo apt install mesa-vulkan-drivers
+      Fedora:         sudo dnf install mesa-vulkan-drivers
+      macOS:          Metal comes with the system, from 10.13 on
+      Windows:        DX12 comes with the system; update the driver of the GPU
+    lemma-gpu -g list shows the adapters that are there.
+";
+
+/// Mesa's Vulkan layer that sorts adapters asks a display for its favourite and complains where there is none. Adapters are
+/// chosen here, so the layer is left out, as it documents.
+fn leave_displays_alone() {
+    // SAFETY: the process has no other thread yet.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+}
+
+/// Whether the arguments ask for the list of adapters, and may lack whatever their command needs.
+fn asks_for_adapters() -> bool {
+    let matches = Cli::command().ignore_errors(true).try_get_matches();
+    let mut level = matches.as_ref().ok();
+    while let Some(matches) = level {
+        if matches.try_get_one::<String>("gpu").ok().flatten().is_some_and(|g| g == "list") {
+            return true;
+        }
+        level = matches.subcommand().map(|(_, below)| below);
+    }
+    false
+}
+
+fn list_adapters() -> Result<Outcome> {
+    let all = Engine::adapters();
+    if all.is_empty() {
+        return Err(Error::new(ErrorKind::NoAdapter, "gpu", "adapters")
+            .expected("a Vulkan, Metal or DX12 adapter")
+            .got("none"));
+    }
+    print(&info::adapters(&all))
+}
+
+fn run(cli: &Cli) -> Result<Outcome> {
+    if cli.global.gpu.as_deref() == Some("list") {
+        return list_adapters();
+    }
+    match &cli.command {
+        Command::Infer(args) => infer::run(&cli.global, args),
+        Command::Read(args) => read::run(&cli.global, args),
+        Command::Info(args) => info::run(&cli.global, args),
+        Command::Convert(args) => convert::run(&cli.global, args),
+        Command::Kernels(command) => {
+            command.run(cli.global.gpu.clone(), &mut std::io::stdout().lock())?;
+            Ok(Outcome::Done)
+        }
+        Command::Trace(args) => trace::run(&cli.global, args),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "lemma-gpu", &mut out);
+            print(&String::from_utf8_lossy(&out))
+        }
+        Command::Man { command } => print(&manual(command.as_deref())?),
+    }
+}
+
+/// The manual page of the program or of one of its commands.
+fn manual(command: Option<&str>) -> Result<String> {
+    let mut page = Cli::command();
+    page.build();
+    if let Some(name) = command {
+        page = page.find_subcommand(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = page.get_subcommands().map(|c| c.get_name()).collect();
+            Error::new(ErrorKind::Argument, "man", "a command").expected(known.join(", ")).got(name)
+        })?;
+    }
+    let mut out = Vec::new();
+    clap_mangen::Man::new(page)
+        .render(&mut out)
+        .map_err(|e| Error::io("manual page", "cannot be made", e))?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Writes a result to standard output. A reader that closed the pipe has had enough, which is no failure.
+fn print(text: &str) -> Result<Outcome> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("standard output", "cannot be written", e))
+        }
+        _ => Ok(Outcome::Done),
+    }
+}
+
+/// Bytes in the unit a person would use.
+fn bytes(n: u64) -> String {
+    let n = n as f64;
+    match n {
+        _ if n < 1024.0 => format!("{n} B"),
+        _ if n < 1024.0 * 1024.0 => format!("{:.1} KiB", n / 1024.0),
+        _ if n < 1024.0 * 1024.0 * 1024.0 => format!("{:.1} MiB", n / 1024.0 / 1024.0),
+        _ => format!("{:.2} GiB", n / 1024.0 / 1024.0 / 1024.0),
+    }
+}

@@ -1,0 +1,464 @@
+//! The command as a user drives it: the built binary, files on disk, exit codes, pipes and signals.
+
+use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
+const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors");
+const PARITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parity-nano.safetensors");
+const PTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pth");
+
+/// What a run left behind.
+struct Ran {
+    code: Option<i32>,
+    out: Vec<u8>,
+    err: String,
+}
+
+impl Ran {
+    fn text(&self) -> String {
+        String::from_utf8(self.out.clone()).expect("text on standard output")
+    }
+
+    /// Checks the exit code, and that the messages contain `says`.
+    #[track_caller]
+    fn ends(self, code: i32, says: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "standard error:\n{}", self.err);
+        for part in says {
+            assert!(self.err.contains(part), "no {part:?} in:\n{}", self.err);
+        }
+        self
+    }
+}
+
+/// The command with `args`, on the adapter that the environment names, in the folder `at`.
+fn command(at: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    command.current_dir(at).args(args).stdin(Stdio::null());
+    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
+        command.args(["-g", &adapter]);
+    }
+    command
+}
+
+fn ran(mut command: Command) -> Ran {
+    let output = command.output().expect("the binary starts");
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ran { code: output.status.code(), out: output.stdout, err }
+}
+
+fn run(at: &Path, args: &[&str]) -> Ran {
+    ran(command(at, args))
+}
+
+/// A word of 64×16 pixels that the shipped model reads as `coffee`.
+fn coffee() -> DynamicImage {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/coffee.png");
+    image::open(path).expect("a demonstration image")
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).expect("an image in memory");
+    bytes.into_inner()
+}
+
+/// A JPEG whose EXIF says that it has to be turned a quarter clockwise.
+fn exif_turned(upright: &DynamicImage) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95);
+    upright.rotate270().write_with_encoder(encoder).expect("an image in memory");
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01".to_vec();
+    // Tag 0x0112, orientation: one 16-bit value, 6; then no further directory.
+    exif.extend([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let segment = [&[0xFF, 0xE1], &length[..], &exif].concat();
+    jpeg.splice(2..2, segment);
+    jpeg
+}
+
+/// A folder with files.
+fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder above")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+    folder
+}
+
+fn word(name: &str) -> (&str, Vec<u8>) {
+    (name, encoded(&coffee(), ImageFormat::Png))
+}
+
+/// All files below a folder, with their names below it.
+fn files(below: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![below.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path.strip_prefix(below).expect("below").display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn size(path: PathBuf) -> (u32, u32) {
+    image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).dimensions()
+}
+
+/// Every kind of input, each the same word.
+fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
+    let rgb = coffee().into_rgb8();
+    let word = DynamicImage::from(rgb.clone());
+    let png = |image: DynamicImage| encoded(&image, ImageFormat::Png);
+    vec![
+        ("bmp.bmp", encoded(&word, ImageFormat::Bmp)),
+        ("exif.jpg", exif_turned(&word)),
+        ("grey.png", png(word.to_luma8().into())),
+        ("grey16.png", png(word.to_luma16().into())),
+        ("greya.png", png(word.to_luma_alpha8().into())),
+        ("jpeg.jpeg", encoded(&word, ImageFormat::Jpeg)),
+        ("rgb.PNG", png(word.clone())),
+        ("sub/rgba.png", png(word.to_rgba8().into())),
+        ("sub/deeper/rgba16.png", png(word.to_rgba16().into())),
+        ("tall.png", png(word.rotate90())),
+        ("webp.webp", encoded(&word, ImageFormat::WebP)),
+    ]
+}
+
+#[test]
+fn a_folder_of_every_kind_goes_through() {
+    let mut inputs = every_kind();
+    let kinds: Vec<&str> = inputs.iter().map(|i| i.0).collect();
+    let rgb = coffee().into_rgb8();
+    let line = RgbImage::from_fn(160, 16, |x, y| *rgb.get_pixel(x % 64, y));
+    let dot = RgbImage::from_pixel(1, 1, image::Rgb([9, 200, 90]));
+    inputs.push(("line.png", encoded(&line.into(), ImageFormat::Png)));
+    inputs.push(("dot.png", encoded(&dot.into(), ImageFormat::Png)));
+    inputs.push(("sub/bad.png", inputs[2].1[..90].to_vec()));
+    inputs.push(("notes.txt", b"not an image".to_vec()));
+    let at = folder(&inputs.iter().map(|(n, b)| (*n, b.clone())).collect::<Vec<_>>());
+    let at = at.path();
+    for (name, _) in &inputs {
+        let (from, to) = (at.join(name), at.join("in").join(name));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::rename(from, to).unwrap();
+    }
+    let args = "infer -i in -o out --recursive --text --json r.json --sheet sheets --maps maps";
+    let all: Vec<&str> = args.split(' ').collect();
+    let first = run(at, &all).ends(
+        1,
+        &["sub/bad.png", "note: 1 file left alone", "13 images done", "1 failed", "limited by"],
+    );
+
+    // Same names, whole images, of the size that the fit gives.
+    let mut expected: Vec<String> = kinds.iter().map(|k| k.to_string()).collect();
+    expected.extend(["line.png".into(), "dot.png".into()]);
+    expected.sort();
+    assert_eq!(files(&at.join("out")), expected);
+    for name in &expected {
+        let wide = if name == "line.png" { (320, 32) } else { (128, 32) };
+        assert_eq!(size(at.join("out").join(name)), wide, "{name}");
+    }
+    let format = |name: &str| image::guess_format(&fs::read(at.join("out").join(name)).unwrap());
+    assert_eq!(format("jpeg.jpeg").unwrap(), ImageFormat::Jpeg);
+    assert_eq!(format("webp.webp").unwrap(), ImageFormat::WebP);
+    assert_eq!(format("bmp.bmp").unwrap(), ImageFormat::Bmp);
+
+    // The text: a line for each image that went through, in the order of the names.
+    let text = first.text();
+    let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split('\t').collect()).collect();
+    assert_eq!(lines.len(), expected.len());
+    let names: Vec<&str> = lines.iter().map(|l| l[0]).collect();
+    assert!(names.is_sorted() && names[0] == "in/bmp.bmp", "{names:?}");
+    for line in &lines {
+        let confidence: f64 = line[2].parse().expect("a number");
+        assert!((0.0..=1.0).contains(&confidence));
+        if kinds.contains(&&line[0]["in/".len()..]) {
+            assert_eq!(line[1], "coffee", "{}", line[0]);
+        }
+    }
+
+    // The report says the same and more.
+    let report: Value = serde_json::from_slice(&fs::read(at.join("r.json")).unwrap()).unwrap();
+    assert_eq!(report["totals"]["images"], 14);
+    assert_eq!(report["totals"]["failed"], 1);
+    assert_eq!(report["totals"]["turned"], 1);
+    assert!(report["adapter"]["name"].is_string());
+    assert_eq!(report["model"]["weights"], "shipped");
+    let images: BTreeMap<&str, &Value> = report["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| (i["input"].as_str().unwrap(), i))
+        .collect();
+    let rgb = images["in/rgb.PNG"];
+    assert_eq!(rgb["text"], "coffee");
+    assert_eq!(rgb["characters"].as_array().unwrap().len(), 6);
+    assert_eq!(rgb["characters"][0]["character"], "c");
+    assert!(rgb["milliseconds"]["device"].as_f64().unwrap() > 0.0);
+    assert_eq!(images["in/line.png"]["fit"], "split");
+    assert!(images["in/line.png"]["windows"].as_u64().unwrap() > 1);
+    assert_eq!(images["in/tall.png"]["turned"], true);
+    assert_eq!(images["in/exif.jpg"]["turned"], false);
+    assert_eq!(images["in/exif.jpg"]["input_size"], serde_json::json!([64, 16]));
+    assert!(images["in/sub/bad.png"]["error"].as_str().unwrap().contains("PNG"));
+    assert!(images["in/sub/bad.png"]["output"].is_null());
+
+    // Figures under names of their own.
+    let sheets = files(&at.join("sheets"));
+    assert_eq!(sheets.len(), 13);
+    assert!(
+        sheets.contains(&"sub/deeper/rgba16.png".into()) && sheets.contains(&"jpeg.png".into())
+    );
+    assert!(size(at.join("sheets/rgb.png")).0 > 400);
+    let maps = files(&at.join("maps"));
+    for name in ["rgb-selected.png", "rgb-characters.png", "line-characters-2.png"] {
+        assert!(maps.contains(&name.into()), "{name} in {maps:?}");
+    }
+
+    // Again: nothing is touched unless asked for.
+    run(at, &all).ends(2, &["exist already", "--overwrite", "--skip-existing"]);
+    fs::remove_file(at.join("in/sub/bad.png")).unwrap();
+    let skipping = ["infer", "-i", "in", "-o", "out", "--recursive", "--skip-existing"];
+    run(at, &skipping).ends(0, &["nothing to do: the results of all 13 images are there"]);
+    // One more image, very long; only that is done.
+    let long = RgbImage::from_fn(10_000, 20, |x, y| *coffee_at(&rgb_image(), x, y));
+    fs::write(at.join("in/long.png"), encoded(&long.into(), ImageFormat::Png)).unwrap();
+    fs::write(at.join("out/dot.png"), "mine").unwrap();
+    let stretched = [&skipping[..], &["--fit", "stretch"]].concat();
+    run(at, &stretched).ends(0, &["1 image done", "13 skipped"]);
+    assert_eq!(size(at.join("out/long.png")), (128, 32));
+    assert_eq!(fs::read(at.join("out/dot.png")).unwrap(), b"mine");
+}
+
+fn rgb_image() -> RgbImage {
+    coffee().into_rgb8()
+}
+
+fn coffee_at(word: &RgbImage, x: u32, y: u32) -> &image::Rgb<u8> {
+    word.get_pixel(x / 4 % 64, y % 16)
+}
+
+#[test]
+fn one_image_goes_where_it_is_told() {
+    let at = folder(&[word("in.png")]);
+    let at = at.path();
+    // Standard input to standard output, in the format asked for.
+    let piped = |args: &[&str]| {
+        let mut child = command(at, args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&word("").1).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ran { code: output.status.code(), out: output.stdout, err }
+    };
+    let out = piped(&["infer", "-i", "-", "-o", "-", "-q", "-f", "webp"]).ends(0, &[]);
+    assert_eq!(image::guess_format(&out.out).unwrap(), ImageFormat::WebP);
+    let through = image::load_from_memory(&out.out).unwrap();
+    assert_eq!(through.dimensions(), (128, 32));
+    assert_eq!(out.err, "");
+
+    // A file to a file, over one that is there; the same picture.
+    fs::write(at.join("out.bmp"), "old").unwrap();
+    run(at, &["infer", "-i", "in.png", "-o", "out.bmp"]).ends(2, &["out.bmp", "--overwrite"]);
+    assert_eq!(fs::read(at.join("out.bmp")).unwrap(), b"old");
+    let over = ["infer", "-i", "in.png", "-o", "out.bmp", "--overwrite", "--json", "-"];
+    let report = run(at, &over).ends(0, &["in.png → out.bmp", "64×16 → 128×32", "stretched"]);
+    let report: Value = serde_json::from_str(&report.text()).unwrap();
+    assert_eq!(report["images"][0]["output"], "out.bmp");
+    assert_eq!(image::open(at.join("out.bmp")).unwrap().into_rgb8(), through.into_rgb8());
+
+    // Only the text, by the model's own files: as the model inside reads it.
+    let given = ["infer", "-i", "in.png", "--text", "-m", SHIPPED, "--reader", READER];
+    assert!(run(at, &given).ends(0, &[]).text().starts_with("in.png\tcoffee\t0."));
+    assert_eq!(files(at), ["in.png", "out.bmp"]);
+}
+
+#[test]
+fn the_recogniser_reads_alone() {
+    let at = folder(&[word("a.png"), word("b/c.png"), ("bad.png", vec![1, 2, 3])]);
+    let args = ["read", "-i", ".", "--recursive", "--json", "r.json"];
+    let read = run(at.path(), &args).ends(1, &["bad.png", "not an image", "2 images done"]);
+    let text = read.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with("./a.png\tcoffee\t0."), "{text}");
+    assert!(lines[1].starts_with("./b/c.png\tcoffee\t0."), "{text}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(at.path().join("r.json")).unwrap()).unwrap();
+    assert_eq!(report["model"]["head"], "fusion");
+    let vision = run(at.path(), &["read", "-i", "a.png", "--head", "vision", "--json", "-"]);
+    let vision: Value = serde_json::from_str(&vision.ends(0, &[]).text()).unwrap();
+    assert_eq!(vision["model"]["head"], "vision");
+    assert_eq!(vision["images"][0]["text"], "coffee");
+    run(at.path(), &["read", "-i", "a.png", "-m", SHIPPED])
+        .ends(1, &["lemma-nano", "expected a checkpoint of ABINet, got a checkpoint of LEMMA"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_the_work() {
+    let at = folder(&[word("in/a.png"), ("empty/x.txt", vec![]), ("x.json", vec![])]);
+    let refused = |args: &str, says: &[&str]| {
+        let all: Vec<&str> = args.split(' ').filter(|a| !a.is_empty()).collect();
+        let ran = run(at.path(), &all).ends(2, says);
+        assert!(ran.out.is_empty());
+    };
+    refused("infer -i none.png -o x.png", &["none.png", "does not exist"]);
+    refused("infer -i in/a.png", &["nothing to write", "-o OUT"]);
+    refused("infer -i in/a.png -o x.tif", &["x.tif", "expected png", "got tif"]);
+    refused("infer -i in/a.png -o x", &["got no extension", "/ at its end"]);
+    refused("infer -i in/a.png -o x.png -f jpeg", &["x.png", "JPEG", "PNG"]);
+    refused("infer -i in/a.png -o x.png -f tiff", &["tiff", "possible values", "png"]);
+    refused("infer -i in/a.png -o x.png --fit squash", &["squash", "stretch"]);
+    refused("infer -i in/a.png -o x.png -b 0", &["auto", "4096"]);
+    refused("infer -i in/a.png -o - --text", &["standard output", "-o - and --text"]);
+    refused("infer -i in/a.png -o in/a.png --overwrite", &["replace its input"]);
+    refused("infer -i in/a.png -o empty/../in/a.png --overwrite", &["replace its input"]);
+    refused("infer -i in -o in --overwrite", &["replace its input"]);
+    refused("infer -i in -o in/../in --overwrite", &["replace its input"]);
+    refused("infer -i in -o -", &["expected a folder"]);
+    refused("infer -i in -o x.png", &["expected a folder"]);
+    refused("infer -i in -o out --sheet out", &["two results"]);
+    refused("infer -i in --json x.json", &["x.json", "exists already"]);
+    refused("infer -i empty -o out", &["no images", "got 1 other file"]);
+    refused("infer -i in/a.png -o x.png --skip-existing --overwrite", &["cannot be used with"]);
+    refused("read -i in/a.png --text --json -", &["standard output"]);
+    refused("infer", &["Usage: lemma-gpu infer", "--sheet"]);
+    refused("", &["Usage: lemma-gpu", "infer", "Exit codes"]);
+    assert_eq!(files(at.path()), ["empty/x.txt", "in/a.png", "x.json"]);
+    run(at.path(), &["infer", "-i", "in", "-o", "out", "-m", "none.pth"]).ends(1, &["none.pth"]);
+    run(at.path(), &["infer", "-i", "in", "-o", "out", "-m", READER])
+        .ends(1, &["expected a checkpoint of LEMMA, got a checkpoint of ABINet"]);
+}
+
+#[test]
+fn without_a_usable_adapter_the_code_is_3() {
+    let at = folder(&[word("a.png")]);
+    let args = ["infer", "-i", "a.png", "-o", "b.png"];
+    let mut unknown = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    unknown.current_dir(at.path()).args(args).args(["-g", "no such adapter"]);
+    ran(unknown).ends(3, &["no such adapter"]);
+    if cfg!(target_os = "linux") {
+        let mut none = command(at.path(), &args);
+        none.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        ran(none).ends(3, &["adapter", "sudo apt install mesa-vulkan-drivers", "dnf", "macOS"]);
+    }
+    assert_eq!(files(at.path()), ["a.png"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_whole_files_only() {
+    let names: Vec<String> = (0..60).map(|i| format!("in/{i:02}.png")).collect();
+    let at = folder(&names.iter().map(|n| word(n)).collect::<Vec<_>>());
+    let args = ["infer", "-i", "in", "-o", "out", "-b", "1", "--json", "r.json"];
+    let mut command = command(at.path(), &args);
+    let child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let out = at.path().join("out");
+    let begun = std::time::Instant::now();
+    while !out.is_dir() || files(&out).iter().filter(|f| !f.starts_with('.')).count() < 2 {
+        assert!(begun.elapsed().as_secs() < 240, "no result after four minutes");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert!(err.contains("Ctrl-C again") && err.contains("not done"), "{err}");
+    let written = files(&out);
+    assert!((2..60).contains(&written.len()), "{} files", written.len());
+    for name in &written {
+        assert!(names.contains(&format!("in/{name}")), "{name}");
+        assert_eq!(size(out.join(name)), (128, 32), "{name}");
+    }
+    let report = fs::read(at.path().join("r.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["totals"]["done"], written.len());
+    assert_eq!(report["totals"]["interrupted"], 60 - written.len());
+}
+
+#[test]
+fn info_tells_of_adapters_and_weights() {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let adapters = run(at, &["info"]).ends(0, &[]).text();
+    assert!(adapters.starts_with("0: ") && adapters.contains("max_buffer_size"), "{adapters}");
+    // The list needs nothing that its command would.
+    let list = Command::new(env!("CARGO_BIN_EXE_lemma-gpu")).args(["infer", "-glist"]).output();
+    assert_eq!(String::from_utf8_lossy(&list.unwrap().stdout), adapters);
+    let weights = run(at, &["info", SHIPPED]).ends(0, &[]).text();
+    for part in ["LEMMA", "2590165", "sha256", "hidden_units", "abcdefghijklmnopqrstuvwxyz"] {
+        assert!(weights.contains(part), "{part} in {weights}");
+    }
+    let memory = run(at, &["info", "--memory", "--batch", "8"]).ends(0, &[]).text();
+    for part in ["8 images", "weights", "activations", "together"] {
+        assert!(memory.contains(part), "{part} in {memory}");
+    }
+}
+
+#[test]
+fn convert_takes_the_good_and_refuses_the_bad() {
+    let at = folder(&[]);
+    let pth = |name: &str| format!("{PTH}/{name}");
+    let table = run(at.path(), &["convert", &pth("lemma-zip.pth"), "x.safetensors"]).ends(0, &[]);
+    assert!(table.text().contains("block1.0.weight"), "{}", table.text());
+    let info = run(at.path(), &["info", "x.safetensors", "--tensors"]).ends(0, &[]).text();
+    assert!(info.contains("block1.0.weight"));
+    run(at.path(), &["convert", &pth("lemma-zip.pth"), "x.safetensors"]).ends(2, &["--overwrite"]);
+    for (bad, says) in [
+        ("evil-zip.pth", "posix"),
+        ("evil-legacy.pth", "posix"),
+        ("truncated-zip.pth", "truncated-zip.pth"),
+        ("short-storage-zip.pth", "short-storage-zip.pth"),
+        ("not-a-checkpoint.pth", "not-a-checkpoint.pth"),
+    ] {
+        run(at.path(), &["convert", &pth(bad), "y.safetensors"]).ends(1, &[bad, says]);
+    }
+    assert_eq!(files(at.path()), ["x.safetensors"]);
+}
+
+#[test]
+fn trace_compares_with_a_reference() {
+    let at = folder(&[]);
+    let args =
+        ["trace", "-m", SHIPPED, "-i", PARITY, "-o", "taps.safetensors", "--against", PARITY];
+    let same = run(at.path(), &args).ends(0, &["taps.safetensors"]);
+    assert!(same.text().starts_with("all "), "{}", same.text());
+    let none = run(at.path(), &["trace", "-m", SHIPPED, "-i", PARITY]);
+    none.ends(2, &["nothing to do"]);
+}
+
+#[test]
+fn shells_and_manuals_are_served() {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for shell in ["bash", "zsh", "fish"] {
+        let text = run(at, &["completions", shell]).ends(0, &[]).text();
+        assert!(text.contains("skip-existing") && text.contains("stretch"), "{shell}");
+    }
+    let man = run(at, &["man"]).ends(0, &[]).text();
+    assert!(man.contains(".TH") && man.contains("infer"));
+    let infer = run(at, &["man", "infer"]).ends(0, &[]).text();
+    assert!(infer.contains(r"lemma\-gpu\-infer") && infer.contains(r"\-\-sheet"), "{infer}");
+    run(at, &["man", "nothing"]).ends(2, &["expected infer, read"]);
+    let help = run(at, &["infer", "--help"]).ends(0, &[]).text();
+    assert!(help.contains("standard input") && help.contains("--rotate"), "{help}");
+}
