@@ -49,3 +49,7 @@ pub mod tensor;
 pub use engine::{Engine, Lemma, Recogniser, Source};
 pub use error::{Error, ErrorKind, Result};
 
+/// The README's example, compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
