@@ -196,8 +196,9 @@ const WORKGROUPS: [Tile; 3] = [
     Tile::Workgroup { rows: 1, tx: 1, ty: 64, depth: 4 },
 ];
 
-/// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`].
-const SUBGROUPS: [(u32, u32); 2] = [(3, 2), (6, 1)];
+/// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`]: for large products, for
+/// those with few columns, and for what is small or oddly laid out.
+const SUBGROUPS: [(u32, u32); 3] = [(3, 2), (6, 1), (2, 1)];
 
 /// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
 const LANES: [u32; 2] = [4, 8];
@@ -267,8 +268,12 @@ impl Plan {
                     return Plan { tile: Tile::Narrow { lanes, moves }, splits: 1 };
                 }
                 let wide = lanes * 8;
-                let narrow = (p.cols + wide - 1) % wide < wide / 2;
-                let (groups, vecs) = SUBGROUPS[usize::from(narrow)];
+                let shape = if !(moves.a_fours && moves.b_fours) || p.rows <= 2 * lanes {
+                    2
+                } else {
+                    usize::from((p.cols + wide - 1) % wide < wide / 2)
+                };
+                let (groups, vecs) = SUBGROUPS[shape];
                 Tile::Subgroup { groups, vecs, lanes, moves: Moves::of(gpu, p, vecs) }
             }
             None if p.cols <= 4 => WORKGROUPS[2],
@@ -292,10 +297,13 @@ pub(super) const KERNELS: &[KernelUse] = &[
 ];
 
 fn subgroup_tiles() -> Vec<Tile> {
-    let moves = |(lanes, (groups, vecs))| {
-        Moves::ALL.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves })
-    };
-    LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))).flat_map(moves).collect()
+    let mut all = Vec::new();
+    for (lanes, (groups, vecs)) in LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))) {
+        let small = (groups, vecs) == SUBGROUPS[2];
+        let moves = Moves::ALL.into_iter().filter(|m| small || m.a_fours && m.b_fours);
+        all.extend(moves.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves }));
+    }
+    all
 }
 
 fn narrow_tiles() -> Vec<Tile> {

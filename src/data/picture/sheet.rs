@@ -61,8 +61,8 @@ impl Sheet<'_> {
         let scale = scale(width);
         let panels = self.panels(scale);
         let (width, height) = (width * scale, height * scale);
-        let band = (WIDEST - WIDEST % scale).min(width);
-        let bands = width.div_ceil(band);
+        let bands = width.div_ceil(WIDEST - WIDEST % scale);
+        let band = width.div_ceil(bands).next_multiple_of(scale);
         let cell = (band.max(NARROWEST_CELL), height + LABEL_HEIGHT);
         let content = |columns: u32| columns * cell.0 + (columns - 1) * GAP;
         let columns = [4, 2].into_iter().find(|&n| content(n) <= WORD_PAGE).unwrap_or(1);

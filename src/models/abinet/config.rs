@@ -104,6 +104,42 @@ impl Default for AbinetConfig {
 }
 
 impl AbinetConfig {
+    /// Checks that the sizes make a network: they may come from a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] naming the size that does not.
+    pub fn check(&self) -> Result<()> {
+        let (v, l) = (&self.vision, &self.language);
+        let planes = v.resnet_planes.iter().map(|n| ("resnet_planes", *n));
+        let sizes = [
+            ("d_model", v.d_model),
+            ("d_inner", v.d_inner),
+            ("unet_channels", v.unet_channels),
+            ("d_model", l.d_model),
+            ("d_inner", l.d_inner),
+            ("num_classes", self.num_classes),
+            ("max_length", self.max_length),
+        ];
+        within(planes.chain(sizes), 1, WIDEST)?;
+        let blocks = v.resnet_blocks.iter().map(|n| ("resnet_blocks", *n));
+        let depths = [
+            ("encoder_layers", v.encoder_layers),
+            ("num_layers", l.num_layers),
+            ("iterations", self.iterations),
+        ];
+        within(blocks.chain(depths), 1, DEEPEST)?;
+        within(v.resnet_strides.iter().map(|n| ("resnet_strides", *n)), 1, 2)?;
+        divides("nhead", v.nhead, v.d_model)?;
+        divides("nhead", l.nhead, l.d_model)?;
+        let shrinks: usize = v.resnet_strides.iter().product();
+        if (v.resnet_planes[4], shrinks) != (v.d_model, 4) {
+            return Err(Error::new(ErrorKind::Format, "configuration", "the ResNet's end")
+                .expected(format!("{} channels of a quarter of the image's sides", v.d_model))
+                .got(format!("{} channels of one in {shrinks}", v.resnet_planes[4])));
+        }
+        Ok(())
+    }
+
     /// Reads the sizes off the tensors of a state dict: `vision.*` and `language.*` below `prefix`. Strides and head counts
     /// leave no mark there: strides are the official ones and heads are 64 channels wide.
     ///
@@ -145,6 +181,35 @@ impl AbinetConfig {
             ..official
         })
     }
+}
+
+/// Most channels, classes or positions that a configuration may name.
+pub(crate) const WIDEST: usize = 2048;
+/// Most layers of a kind.
+pub(crate) const DEEPEST: usize = 64;
+
+/// Checks that named sizes lie in `low..=high`.
+pub(crate) fn within<'a>(
+    sizes: impl IntoIterator<Item = (&'a str, usize)>,
+    low: usize,
+    high: usize,
+) -> Result<()> {
+    match sizes.into_iter().find(|(_, n)| !(low..=high).contains(n)) {
+        None => Ok(()),
+        Some((name, n)) => Err(Error::new(ErrorKind::Format, "configuration", name)
+            .expected(format!("{low} to {high}"))
+            .got(n)),
+    }
+}
+
+/// Checks that `heads` share `width` channels.
+pub(crate) fn divides(name: &str, heads: usize, width: usize) -> Result<()> {
+    if heads > 0 && width.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Format, "configuration", name)
+        .expected(format!("a divisor of {width}"))
+        .got(heads))
 }
 
 /// Sizes of tensors by name.

@@ -4,8 +4,8 @@ mod config;
 mod language;
 mod vision;
 
-pub(crate) use config::Shapes;
 pub use config::{AbinetConfig, LanguageConfig, VisionConfig};
+pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, within};
 pub use language::{Language, LanguageModel};
 pub use vision::{Vision, VisionModel};
 
@@ -74,8 +74,10 @@ impl Network {
     /// Loads with a configuration of the caller's.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for sizes that make
+    /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: AbinetConfig) -> Result<Self> {
+        config.check()?;
         let weights = Weights::new(gpu, source);
         let model = Self::build(&weights.root(), config)?;
         weights.finish("abinet")?;

@@ -2,8 +2,14 @@
 
 use crate::Result;
 use crate::data::checkpoint::StateDict;
-use crate::models::abinet::{AbinetConfig, Shapes};
+use crate::models::abinet::{AbinetConfig, DEEPEST, Shapes, WIDEST, divides, within};
+use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
+
+/// Pixels of the low-resolution image, of which K are selected.
+const PIXELS: usize = super::LOW.0 * super::LOW.1;
+/// Most hidden units that the recurrent kernels take.
+const MOST_UNITS: usize = 256;
 
 /// How image and text features meet (paper §3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +126,31 @@ impl LemmaConfig {
     /// Channels of the trunk and of the guidance.
     pub fn channels(&self) -> usize {
         2 * self.hidden_units
+    }
+
+    /// Checks that the sizes make a network: they may come from a file.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Format`] naming the size that does not.
+    pub fn check(&self) -> Result<()> {
+        let g = &self.guidance;
+        let expanded = g.attn_conv.iter().map(|n| ("attn_conv", *n));
+        within(
+            expanded.chain([("hidden_units", self.hidden_units), ("d_inner", g.d_inner)]),
+            1,
+            WIDEST,
+        )?;
+        within([("srb_nums", self.srb_nums), ("decoder_layers", g.decoder_layers)], 1, DEEPEST)?;
+        within([("encoder_layers", g.encoder_layers)], 0, DEEPEST)?;
+        within([("select_num", g.select_num)], 1, PIXELS)?;
+        within([("hidden_units", self.hidden_units)], 1, MOST_UNITS)?;
+        divides("nhead", g.nhead, self.channels())?;
+        if g.expansion_conv && g.attn_conv[2] != self.channels() {
+            return Err(Error::new(ErrorKind::Format, "configuration", "attn_conv")
+                .expected(format!("{} channels at its end", self.channels()))
+                .got(g.attn_conv[2]));
+        }
+        self.position_prior.check()
     }
 
     /// Reads the sizes off the tensors of a state dict. K and the switches leave no mark there and are the official ones.

@@ -139,8 +139,10 @@ impl Network {
     /// Loads with a configuration of the caller's.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for sizes that make
+    /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: LemmaConfig) -> Result<Self> {
+        config.check()?;
         let weights = Weights::new(gpu, source);
         let model = Self::build(&weights.root(), config);
         weights.finish("lemma")?;

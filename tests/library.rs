@@ -1,0 +1,147 @@
+//! The library as a program uses it: threads, progress, cancelling, asynchronous callers, and the paper's switches.
+
+mod common;
+
+use lemma_gpu::data::picture::{RgbImage, decode};
+use lemma_gpu::engine::{Options, Wanted};
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
+use lemma_gpu::models::procedural::{Model, Procedural};
+use lemma_gpu::tensor::{Cx, Tensor};
+use lemma_gpu::{Engine, ErrorKind, Lemma, Recogniser, Source};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn options() -> GpuOptions {
+    GpuOptions { adapter: common::adapter(), ..Default::default() }
+}
+
+fn words(names: &[&str]) -> Vec<RgbImage> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo");
+    let read = |name: &&str| {
+        let bytes = std::fs::read(format!("{folder}/{name}.png")).expect("a demo image");
+        decode(&bytes, name).expect("an image").image
+    };
+    names.iter().map(read).collect()
+}
+
+#[test]
+fn models_are_shared_between_threads() {
+    fn shareable<T: Send + Sync + Clone>(_: &T) {}
+    let engine = Engine::new(options()).expect("an adapter for the tests");
+    common::announce(engine.gpu());
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    shareable(&engine);
+    shareable(&lemma);
+    let images = words(&["coffee", "station"]);
+    let read = |image: &RgbImage| {
+        let result = lemma.upscale(std::slice::from_ref(image)).expect("a result").remove(0);
+        assert_eq!(result.image.dimensions(), (128, 32));
+        assert!(result.attention.is_some() && result.windows.len() == 1);
+        result.text
+    };
+    let texts: Vec<String> = std::thread::scope(|s| {
+        let threads: Vec<_> = images.iter().map(|i| s.spawn(|| read(i))).collect();
+        threads.into_iter().map(|t| t.join().expect("a thread")).collect()
+    });
+    assert_eq!(texts, ["coffee", "station"]);
+    let later = pollster::block_on(lemma.upscale_async(images.clone())).expect("results");
+    assert_eq!(later.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["coffee", "station"]);
+    assert!(lemma.upscale(&[]).expect("nothing").is_empty());
+
+    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    shareable(&reader);
+    let readings = reader.read(&images, Default::default()).expect("readings");
+    assert_eq!(readings[0].text(), "coffee");
+}
+
+#[test]
+fn a_caller_hears_of_progress_and_can_stop() {
+    let engine = Engine::new(options()).expect("an adapter for the tests");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let images = words(&["coffee", "station", "exit"]);
+    let calls = AtomicUsize::new(0);
+    let progress = |done: usize, all: usize| {
+        assert_eq!((done, all), (calls.fetch_add(1, Ordering::Relaxed) + 1, 3));
+    };
+    let plain = Options { batch: 1, progress: Some(&progress), ..Options::default() };
+    let results = lemma.upscale_with(&images, plain).expect("results");
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert!(results.iter().all(|r| r.reading.is_none() && r.attention.is_none()));
+    let cancelled = || calls.load(Ordering::Relaxed) >= 4;
+    let stop = Options {
+        cancelled: Some(&cancelled),
+        progress: Some(&|_, _| {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }),
+        wanted: Wanted { text: true, attention: false },
+        ..plain
+    };
+    let error = lemma.upscale_with(&images, stop).expect_err("stopped");
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(calls.load(Ordering::Relaxed), 4);
+}
+
+fn small() -> LemmaConfig {
+    let state = lemma_gpu::data::checkpoint::StateDict::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/weights/lemma-nano.safetensors"
+    ))
+    .expect("the shipped weights");
+    LemmaConfig { srb_nums: 1, ..Network::config_of(&state).expect("a configuration") }
+}
+
+#[test]
+fn every_switch_of_the_paper_changes_the_result() {
+    let gpu = Gpu::new(options()).expect("an adapter for the tests");
+    let weights = Procedural { model: Model::Lemma, seed: 3 };
+    let values: Vec<f32> = (0..4096).map(|i| (i * 7919 % 256) as f32 / 255.0).collect();
+    let run = |config: LemmaConfig| -> Vec<f32> {
+        let network = Network::with_config(&gpu, &weights, config).expect("loads");
+        let input = Tensor::upload(&gpu, [1, 16, 64, 4], &values);
+        let cx = Cx::new(&gpu);
+        let image = network.forward(&cx, &input).expect("runs").image;
+        cx.submit().expect("submits");
+        image.to_host(&gpu).expect("reads").to_f32()
+    };
+    let official = run(small());
+    let mut switched: Vec<(&str, LemmaConfig)> = Vec::new();
+    let mut add = |name, change: fn(&mut LemmaConfig)| {
+        let mut config = small();
+        change(&mut config);
+        switched.push((name, config));
+    };
+    add("no feature selection", |c| c.guidance.feature_selection = false);
+    add("no location attention", |c| c.guidance.location_attention = false);
+    add("no expansion", |c| c.guidance.expansion_conv = false);
+    add("no pixel to region", |c| c.guidance.pixel_to_region = false);
+    add("one direction", |c| c.guidance.alignment = Alignment::Uni);
+    add("no alignment", |c| c.guidance.alignment = Alignment::None);
+    add("concatenation", |c| c.fusion = Fusion::Concat);
+    add("another K", |c| c.guidance.select_num = 300);
+    add("two blocks", |c| c.srb_nums = 2);
+    for (name, config) in switched {
+        let result = run(config);
+        assert!(result.iter().all(|v| v.is_finite()), "{name}");
+        assert!(result.iter().zip(&official).any(|(a, b)| (a - b).abs() > 1e-6), "{name}");
+    }
+}
+
+#[test]
+fn sizes_that_make_no_network_are_refused() {
+    let gpu = Gpu::new(options()).expect("an adapter for the tests");
+    let weights = Procedural { model: Model::Lemma, seed: 3 };
+    let changes: [fn(&mut LemmaConfig); 6] = [
+        |c| c.guidance.select_num = 1025,
+        |c| c.guidance.nhead = 5,
+        |c| c.hidden_units = 0,
+        |c| c.srb_nums = usize::MAX,
+        |c| c.position_prior.vision.resnet_strides = [2, 2, 2, 1, 1],
+        |c| c.position_prior.language.nhead = 0,
+    ];
+    for (i, change) in changes.into_iter().enumerate() {
+        let mut config = small();
+        change(&mut config);
+        let error = Network::with_config(&gpu, &weights, config).err().expect("refused");
+        assert_eq!(error.kind(), ErrorKind::Format, "change {i}: {error}");
+    }
+}
