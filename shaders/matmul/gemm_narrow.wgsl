@@ -45,7 +45,7 @@ fn main(
         for (var j0 = 0u; j0 < p.segment; j0 += TAPS * channels) {
             for (var c0 = 0u; c0 < channels; c0 += LANES * 4u) {
                 let c = c0 + lane * 4u;
-                let there = inside && c < channels;
+                let there = inside & (c < channels);
                 let j = j0 + min(c, channels - 4u);
                 // Indices are constant, so these are registers.
                 var pixel: array<vec4f, REACH>;

@@ -31,9 +31,10 @@ var<workgroup> sh_a: array<vec4f, DEPTH * PITCH>;
 var<workgroup> sh_b: array<vec4f, DEPTH * TX>;
 
 fn load_a(w: Window, segment: u32, j: u32) -> f32 {
-    let inside = j < p.segment
-        && u32(w.y + i32(segment)) < p.height
-        && u32(w.x + i32(j)) < p.run;
+    // Without short circuits: branches by the dozen choke some drivers' compilers.
+    let inside = (j < p.segment)
+        & (u32(w.y + i32(segment)) < p.height)
+        & (u32(w.x + i32(j)) < p.run);
     let at = select(0u, u32(w.base + i32(segment * p.run + j)), inside);
     return select(0.0, a[at], inside);
 }

@@ -6,9 +6,10 @@
 #repeat once 0..A_FOURS
 @group(0) @binding(1) var<storage, read> a: array<Quad>;
 
-// Four numbers of A at offset j of a row's run; zero outside the image.
+// Four numbers of A at offset j of a row's run; zero outside the image. No short circuits: branches by the dozen choke some
+// drivers' compilers.
 fn fetch_a(base: i32, x: u32, j: u32, inside: bool) -> vec4f {
-    let ok = inside && x + j < p.run;
+    let ok = inside & (x + j < p.run);
     return select(vec4f(), open(a[select(0u, (u32(base) + j) / 4u, ok)]), ok);
 }
 #end
@@ -16,7 +17,7 @@ fn fetch_a(base: i32, x: u32, j: u32, inside: bool) -> vec4f {
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 
 fn one_a(base: i32, x: u32, j: u32, inside: bool) -> f32 {
-    let ok = inside && x + j < p.run && j < p.segment;
+    let ok = inside & (x + j < p.run) & (j < p.segment);
     return select(0.0, a[select(0u, u32(base) + j, ok)], ok);
 }
 
