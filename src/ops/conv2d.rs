@@ -28,11 +28,11 @@ pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, case
 
 fn cases() -> Vec<Case> {
     let case = |why: &str, dims: [usize; 4], out: usize, window: Window, parts: Parts| {
-        let label = format!("{dims:?} → {out} {window:?} {parts:?}: {why}");
+        let ((kh, kw), (sy, sx)) = (window.kernel, window.stride);
+        let label = format!("{dims:?} → {out} {kh}×{kw}/{sy}×{sx}{parts}: {why}");
         let mut s = Seeded::new(&label);
         let [n, h, w, c] = dims;
         let (oh, ow) = window.output("case", h, w).expect("a window that fits");
-        let (kh, kw) = window.kernel;
         // Sums of about one, where activations bend.
         let bound = (kh as f64 * kw as f64 * c as f64).sqrt().recip();
         let mut inputs = vec![s.signed(dims), s.uniform([kh, kw, c, out], -bound, bound)];

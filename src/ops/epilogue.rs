@@ -139,6 +139,15 @@ pub(crate) struct Parts {
     pub act: u32,
 }
 
+impl std::fmt::Display for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let act = ["", " relu", " prelu", " mish", " tanh", " sigmoid"][self.act as usize];
+        let part = |there: bool, name: &'static str| if there { name } else { "" };
+        let (scale, shift) = (part(self.scale, " scale"), part(self.shift, " shift"));
+        write!(f, "{scale}{shift}{}{act}", part(self.residual, " residual"))
+    }
+}
+
 impl Parts {
     pub(crate) const BIAS: Parts = Parts { scale: false, shift: true, residual: false, act: 0 };
     pub(crate) const ALL: Parts = Parts { scale: true, shift: true, residual: true, act: 2 };

@@ -198,7 +198,7 @@ const WORKGROUPS: [Tile; 3] = [
 
 /// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`]: for large products, for
 /// those with few columns, and for what is small or oddly laid out.
-const SUBGROUPS: [(u32, u32); 3] = [(3, 2), (6, 1), (2, 1)];
+const SUBGROUPS: [(u32, u32); 3] = [(4, 2), (6, 1), (2, 1)];
 
 /// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
 const LANES: [u32; 2] = [4, 8];

@@ -40,15 +40,23 @@ pub fn linear_columns(
     gemm.run(cx, x, w, ep, shape)
 }
 
+/// Workgroups of a grid in z.
+const MOST_PLANES: usize = 65_535;
+
 /// `a [B, M, K]` times `b [B, K, N]`, or times one `b [1, K, N]` for all, → `[B, M, N]`. `torch.bmm`.
 ///
 /// # Errors
-/// Operands whose shapes do not fit.
+/// Operands whose shapes do not fit, and more than 65,535 products with a `b` of their own.
 pub fn batched_matmul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [batch, m, k] = a.shape().nlc("batched_matmul")?;
     let [planes, _, n] = b.shape().nlc("batched_matmul")?;
     let one = planes == 1 && batch != 1;
     cx.expect("batched_matmul", "b", b, [if one { 1 } else { batch }, k, n])?;
+    if !one && batch > MOST_PLANES {
+        return Err(Error::new(ErrorKind::Shape, "batched_matmul", "number of products")
+            .expected(format!("at most {MOST_PLANES}, or one b for all"))
+            .got(batch));
+    }
     let gemm = if one { Gemm::matrix(batch * m, k, n) } else { Gemm::matrix(m, k, n).batch(batch) };
     gemm.run(cx, a, b, &Epilogue::default(), [batch, m, n].into())
 }
@@ -58,7 +66,7 @@ pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, case
 
 fn cases() -> Vec<Case> {
     let linear = |why: &str, [m, k, n]: [usize; 3], columns: Range<usize>, parts: Parts| {
-        let label = format!("[{m}, {k}]·[{k}, {n}] columns {columns:?} {parts:?}: {why}");
+        let label = format!("[{m}, {k}]·[{k}, {n}] {columns:?}{parts}: {why}");
         let mut s = Seeded::new(&label);
         let mut inputs = vec![s.signed([m, k]), s.signed([k, n])];
         inputs.extend(parts.inputs(&mut s, n, [m, columns.len()].into()));
