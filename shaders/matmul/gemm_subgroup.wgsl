@@ -70,7 +70,9 @@ fn main(
             #repeat r 0..LANES
             #repeat l 0..4
             let s{g}_{r}_{l} = subgroupBroadcast(a{g}[{l}], {r}u);
+            #end
             #repeat v 0..VECS
+            #repeat l 0..4
             acc{g}_{r}_{v} = fma(vec4f(s{g}_{r}_{l}), b{l}[{v}], acc{g}_{r}_{v});
             #end
             #end
