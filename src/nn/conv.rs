@@ -82,8 +82,7 @@ impl ConvNorm {
         act: Act,
     ) -> Result<Tensor> {
         if cx.tracing() {
-            let y = self.unfused(cx, x)?;
-            return finish(cx, y, residual, act);
+            return self.separately(cx, x, residual, act);
         }
         cx.scope(&self.conv.path);
         let ep =
@@ -92,20 +91,19 @@ impl ConvNorm {
             .map_err(|e| e.within(&self.conv.path))
     }
 
-    /// `norm(conv(x))`, one module at a time.
-    ///
-    /// # Errors
-    /// As [`ConvNorm::forward`].
-    pub fn unfused(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        self.norm.forward(cx, &self.conv.forward(cx, x, Act::None)?)
+    /// The same, one module at a time.
+    fn separately(
+        &self,
+        cx: &Cx,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        act: Act,
+    ) -> Result<Tensor> {
+        let y = self.norm.forward(cx, &self.conv.forward(cx, x, Act::None)?)?;
+        let y = match residual {
+            Some(r) => add(cx, &y, r)?,
+            None => y,
+        };
+        if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
     }
-}
-
-/// `act(y + residual)` by separate operations, for traced passes.
-pub fn finish(cx: &Cx, y: Tensor, residual: Option<&Tensor>, act: Act) -> Result<Tensor> {
-    let y = match residual {
-        Some(r) => add(cx, &y, r)?,
-        None => y,
-    };
-    if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
 }
