@@ -11,7 +11,6 @@ const FLOORS: &[(&str, u32)] = &[
     ("gpu", 1),
     ("data", 1),
     ("tensor", 2),
-    ("tape", 3),
     ("ops", 4),
     ("nn", 5),
     ("models", 6),

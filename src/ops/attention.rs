@@ -309,6 +309,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &VALUES_SUBGROUP, variants: || SHUFFLE.values_variants() },
     ],
     tolerance: 3e-6,
+    gradient: 1e-5,
     cases,
 };
 

@@ -107,6 +107,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &APPLY, variants: tiles },
     ],
     tolerance: 3e-6,
+    gradient: 1e-5,
     cases,
 };
 

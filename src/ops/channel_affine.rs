@@ -70,6 +70,7 @@ pub const ROW: Row = Row {
     op: "channel_affine",
     kernels: &[KernelUse { kernel: &FWD, variants }],
     tolerance: 3e-6,
+    gradient: 1e-5,
     cases,
 };
 

@@ -24,7 +24,7 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
 }
 
 /// The row of the table.
-pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, cases };
+pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, gradient: 1e-5, cases };
 
 fn cases() -> Vec<Case> {
     let case = |why: &str, dims: [usize; 4], out: usize, window: Window, parts: Parts| {

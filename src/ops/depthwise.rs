@@ -36,6 +36,7 @@ pub const ROW: Row = Row {
     op: "global_depthwise",
     kernels: &[KernelUse { kernel: &FWD, variants: || vec![variant()] }],
     tolerance: 2e-6,
+    gradient: 1e-5,
     cases,
 };
 

@@ -84,6 +84,7 @@ pub const ROW: Row = Row {
     op: "gather",
     kernels: &[KernelUse { kernel: &GATHER, variants }],
     tolerance: 0.0,
+    gradient: 1e-5,
     cases,
 };
 

@@ -66,6 +66,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &TPS, variants: || vec![element::scalar()] },
     ],
     tolerance: 2e-5,
+    gradient: 1e-5,
     cases,
 };
 

@@ -121,6 +121,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &REGISTERS, variants: registers_variants },
     ],
     tolerance: 3e-6,
+    gradient: 1e-5,
     cases,
 };
 

@@ -41,6 +41,7 @@ pub const ROW: Row = Row {
     op: "instance_norm",
     kernels: &[KernelUse { kernel: &FWD, variants }],
     tolerance: 2e-6,
+    gradient: 1e-5,
     cases,
 };
 

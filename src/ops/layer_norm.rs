@@ -70,6 +70,7 @@ pub const ROW: Row = Row {
     op: "layer_norm",
     kernels: &[KernelUse { kernel: &FWD, variants }],
     tolerance: 2e-6,
+    gradient: 1e-5,
     cases,
 };
 

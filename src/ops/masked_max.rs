@@ -35,6 +35,7 @@ pub const ROW: Row = Row {
     op: "masked_max",
     kernels: &[KernelUse { kernel: &MASKED_MAX, variants: || vec![element::scalar()] }],
     tolerance: 0.0,
+    gradient: 1e-5,
     cases,
 };
 

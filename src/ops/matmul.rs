@@ -62,7 +62,7 @@ pub fn batched_matmul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// The row of the table.
-pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, cases };
+pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, gradient: 1e-5, cases };
 
 fn cases() -> Vec<Case> {
     let linear = |why: &str, [m, k, n]: [usize; 3], columns: Range<usize>, parts: Parts| {

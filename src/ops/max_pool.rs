@@ -55,6 +55,7 @@ pub const ROW: Row = Row {
     op: "max_pool",
     kernels: &[KernelUse { kernel: &MAX_POOL, variants: element::variants }],
     tolerance: 0.0,
+    gradient: 1e-5,
     cases,
 };
 

@@ -30,6 +30,7 @@ pub mod measure;
 mod peak;
 mod pixel_shuffle;
 mod pointwise;
+mod reduce;
 mod resize;
 mod sequence;
 mod sinusoid;
@@ -55,6 +56,7 @@ pub use max_pool::max_pool;
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
 pub use pointwise::{activate, add, mix, mul};
+pub use reduce::{expand, sum_to};
 pub use resize::{Filter, resize};
 pub use row::{Case, Cost, KernelUse, Row};
 pub use sequence::{argmax, clamp, embedding, lengths};
@@ -62,6 +64,9 @@ pub use sinusoid::sinusoid_table;
 pub use softmax::softmax;
 pub use topk::{Order, sort_descending};
 pub use tps::Spline;
+
+use crate::Result;
+use crate::tensor::{Cx, Grads, Tensor};
 
 /// Every operation that has kernels of its own.
 pub const TABLE: &[&Row] = &[
@@ -81,6 +86,7 @@ pub const TABLE: &[&Row] = &[
     &max_pool::ROW,
     &pixel_shuffle::ROW,
     &pointwise::ROW,
+    &reduce::ROW,
     &resize::ROW,
     &sequence::ROW,
     &softmax::ROW,
@@ -93,4 +99,14 @@ pub fn kernels() -> impl Iterator<Item = (Option<&'static str>, &'static KernelU
         .iter()
         .flat_map(|row| row.kernels.iter().map(|k| (Some(row.op), k)))
         .chain(TOOLS.iter().map(|k| (None, k)))
+}
+
+/// Gradients of `loss`, one number, times `scale`; takes the tape off the pass.
+///
+/// # Errors
+/// A loss of more than one number; errors of the operations' gradients.
+pub fn backward(cx: &Cx, loss: &Tensor, scale: f32) -> Result<Grads> {
+    cx.expect("backward", "loss", &loss.reshape([loss.len()])?, [1])?;
+    let seed = Tensor::upload(cx.gpu(), [1], &[scale]);
+    cx.backward_by(add, &[(loss, &seed)])
 }

@@ -62,6 +62,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &SHUFFLE_2, variants },
     ],
     tolerance: 1e-6,
+    gradient: 1e-5,
     cases,
 };
 

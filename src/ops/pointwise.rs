@@ -118,6 +118,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &MIX, variants: element::variants },
     ],
     tolerance: 1e-6,
+    gradient: 1e-5,
     cases,
 };
 
@@ -230,7 +231,7 @@ fn map(x: &Host, f: impl FnMut(f64) -> f64) -> Host {
 }
 
 /// Values of `b` in the order of `a`.
-fn repeated(b: &Host, a: &Host) -> Vec<f64> {
+pub(super) fn repeated(b: &Host, a: &Host) -> Vec<f64> {
     let missing = a.shape.rank() - b.shape.rank();
     let value = |i: usize| {
         let (mut rest, mut at, mut stride) = (i, 0, 1);

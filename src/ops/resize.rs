@@ -102,6 +102,7 @@ pub const ROW: Row = Row {
     op: "resize",
     kernels: &[KernelUse { kernel: &RESIZE, variants }],
     tolerance: 1e-6,
+    gradient: 1e-5,
     cases,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::gpu::{Kernel, Variant};
-use crate::tensor::{Cx, Host, Tensor};
+use crate::tensor::{Cx, Dtype, Host, Tensor};
 
 /// One operation.
 pub struct Row {
@@ -12,6 +12,8 @@ pub struct Row {
     pub kernels: &'static [KernelUse],
     /// Largest error against the oracle, relative to the largest magnitude of the output; 0 for exact results.
     pub tolerance: f64,
+    /// Largest error of a gradient against finite differences of the oracle, relative to the gradient's largest magnitude.
+    pub gradient: f64,
     /// The shapes that matter, each with its reason in the label.
     pub cases: fn() -> Vec<Case>,
 }
@@ -46,6 +48,8 @@ pub struct Case {
     pub run: Run,
     /// The same in f64 by plain loops.
     pub oracle: Oracle,
+    /// Which inputs want a gradient; none where the operation has no derivative.
+    pub wrt: Vec<usize>,
     /// Floating-point operations.
     pub flops: f64,
     /// Whether it is a shape of the models, to be timed by benches.
@@ -53,21 +57,35 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case; no work is counted and it is not timed.
+    /// A case with a gradient for each input of floats; no work is counted and it is not timed.
     pub fn new(
         label: impl Into<String>,
         inputs: Vec<Host>,
         run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
         oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
     ) -> Self {
+        let floats =
+            |(i, h): (usize, &Host)| (h.dtype == Dtype::F32 && !h.data.is_empty()).then_some(i);
         Case {
             label: label.into(),
+            wrt: inputs.iter().enumerate().filter_map(floats).collect(),
             inputs,
             run: Box::new(run),
             oracle: Box::new(oracle),
             flops: 0.0,
             bench: false,
         }
+    }
+
+    /// Only these inputs have gradients.
+    pub fn gradient_of(mut self, inputs: &[usize]) -> Self {
+        self.wrt = inputs.to_vec();
+        self
+    }
+
+    /// The operation has no derivative, or none that anybody asks for.
+    pub fn without_gradient(self) -> Self {
+        self.gradient_of(&[])
     }
 
     /// Marks a shape of the models: benches time it and count `flops`.

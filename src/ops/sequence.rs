@@ -109,6 +109,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &EMBEDDING, variants: || vec![variant(WG)] },
     ],
     tolerance: 0.0,
+    gradient: 1e-5,
     cases,
 };
 

@@ -52,8 +52,13 @@ fn last() -> Variant {
 }
 
 /// The row of the table.
-pub const ROW: Row =
-    Row { op: "softmax", kernels: &[KernelUse { kernel: &FWD, variants }], tolerance: 2e-6, cases };
+pub const ROW: Row = Row {
+    op: "softmax",
+    kernels: &[KernelUse { kernel: &FWD, variants }],
+    tolerance: 2e-6,
+    gradient: 1e-5,
+    cases,
+};
 
 fn variants() -> Vec<Variant> {
     columns::tiles().into_iter().chain([short(), last()]).collect()

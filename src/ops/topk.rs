@@ -59,6 +59,7 @@ pub const ROW: Row = Row {
     op: "sort_descending",
     kernels: &[KernelUse { kernel: &RANK, variants: || vec![variant()] }],
     tolerance: 0.0,
+    gradient: 1e-5,
     cases,
 };
 

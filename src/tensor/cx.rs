@@ -1,28 +1,91 @@
 //! The pass in the making, as operations see it.
 
-use super::{Axes, Dtype, Tap, Tensor};
+use super::tape::Tape;
+use super::{Axes, Dtype, Tap, Tensor, Var};
 use crate::gpu::{Bind, Gpu, Grid, Kernel, Params, Pass, Recorder, Timing, Variant};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// One pass over a graph: operations record their dispatches here, in order. Nothing runs before [`Cx::submit`].
 pub struct Cx {
     gpu: Gpu,
     recorder: RefCell<Recorder>,
     taps: Option<RefCell<Vec<Tap>>>,
+    pub(super) tape: RefCell<Option<Tape>>,
+    mode: Cell<Mode>,
+}
+
+/// How layers behave that differ between training and evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Mode {
+    /// Layers with parameters to train normalise by the statistics of the batch, and move their running ones.
+    pub batch_statistics: bool,
+    /// Values are dropped at random.
+    pub dropout: Option<Dropout>,
+}
+
+/// Which values are dropped: a function of these numbers and of a count of the calls within the pass, and of nothing else.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// Probability of each value.
+    pub probability: f32,
+    /// Seed of the run.
+    pub seed: u32,
+    /// Step of the run.
+    pub step: u32,
+    /// Calls so far in this pass.
+    pub site: u32,
 }
 
 impl Cx {
     /// A pass for inference: intermediate buffers go home as soon as their tensors are dropped.
     pub fn new(gpu: &Gpu) -> Self {
-        Cx { gpu: gpu.clone(), recorder: RefCell::new(gpu.record()), taps: None }
+        Cx {
+            gpu: gpu.clone(),
+            recorder: RefCell::new(gpu.record()),
+            taps: None,
+            tape: RefCell::default(),
+            mode: Cell::default(),
+        }
     }
 
     /// A pass that keeps every activation that layers name with [`Cx::tap`]. Layers then run one module at a time, without
     /// fusing across the names of the official state dict.
     pub fn traced(gpu: &Gpu) -> Self {
         Cx { taps: Some(RefCell::default()), ..Cx::new(gpu) }
+    }
+
+    /// The same pass with a tape: operations keep what their gradients need.
+    pub fn with_tape(self) -> Self {
+        Cx { tape: RefCell::new(Some(Tape::default())), ..self }
+    }
+
+    /// The same pass in another mode.
+    pub fn with_mode(self, mode: Mode) -> Self {
+        Cx { mode: Cell::new(mode), ..self }
+    }
+
+    /// How layers behave now.
+    pub fn mode(&self) -> Mode {
+        self.mode.get()
+    }
+
+    /// Runs `f` as in evaluation: running statistics, nothing dropped.
+    pub fn evaluating<T>(&self, f: impl FnOnce(&Self) -> T) -> T {
+        let mode = self.mode.replace(Mode::default());
+        let result = f(self);
+        self.mode.set(mode);
+        result
+    }
+
+    /// The next call of dropout, if values are dropped at all.
+    pub fn next_dropout(&self) -> Option<Dropout> {
+        let mode = self.mode.get();
+        let dropout = mode.dropout?;
+        let next = Dropout { site: dropout.site + 1, ..dropout };
+        self.mode.set(Mode { dropout: Some(next), ..mode });
+        Some(dropout)
     }
 
     /// The device.
@@ -61,6 +124,7 @@ impl Cx {
         module: bool,
     ) {
         let Some(taps) = &self.taps else { return };
+        self.watch(tensor);
         let dot = if path.is_empty() || name.is_empty() { "" } else { "." };
         let name = format!("{path}{dot}{name}");
         taps.borrow_mut().push(Tap { name, tensor: tensor.clone(), axes, copies, module });
@@ -85,7 +149,7 @@ impl Cx {
 
     fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
         let buffer = self.recorder.borrow_mut().alloc(shape.len() as u64 * 4);
-        Tensor { buffer, shape, dtype }
+        Tensor { buffer, shape, dtype, var: Var::Constant }
     }
 
     /// Records one dispatch. `binds` in the order of the kernel's bindings from 1.

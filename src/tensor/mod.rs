@@ -1,13 +1,15 @@
 //! Tensors: a pooled buffer with a shape and an element type, always contiguous, and the pass they are computed in.
 //!
-//! Knows buffers, shapes and transfers; knows no operation and no gradient.
+//! Knows buffers, shapes, transfers and the tape that leads back through a pass; knows no operation.
 
 mod cx;
 mod host;
+mod tape;
 mod trace;
 
-pub use cx::Cx;
+pub use cx::{Cx, Dropout, Mode};
 pub use host::{Host, Seeded};
+pub use tape::{Add, Grads, Var};
 pub use trace::{Axes, Tap};
 
 use crate::gpu::{Bind, Buffer, Gpu};
@@ -30,6 +32,7 @@ pub struct Tensor {
     buffer: Arc<Buffer>,
     shape: Shape,
     dtype: Dtype,
+    var: Var,
 }
 
 impl Tensor {
@@ -44,7 +47,7 @@ impl Tensor {
                 .expected(format!("{bytes} bytes for {shape}"))
                 .got(format!("{} bytes", buffer.bytes())));
         }
-        Ok(Tensor { buffer, shape, dtype })
+        Ok(Tensor { buffer, shape, dtype, var: Var::Constant })
     }
 
     /// Copies values to the device before later submissions.
@@ -55,7 +58,7 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, shape, dtype: Dtype::F32 }
+        Tensor { buffer, shape, dtype: Dtype::F32, var: Var::Constant }
     }
 
     /// Copies indices to the device before later submissions.
@@ -66,7 +69,7 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, shape, dtype: Dtype::U32 }
+        Tensor { buffer, shape, dtype: Dtype::U32, var: Var::Constant }
     }
 
     /// Its shape.
@@ -104,7 +107,7 @@ impl Tensor {
         self.len() as u64 * 4
     }
 
-    /// The same elements under another shape.
+    /// The same elements under another shape; gradients find their way through it.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] when the number of elements differs.

@@ -2,6 +2,8 @@
 //!
 //! The only operations' module that reads results back, besides the measurements: it runs no model.
 
+mod gradient;
+
 use super::{Case, Row};
 use crate::gpu::{Gpu, GpuOptions, POISON, Variant};
 use crate::tensor::{Cx, Host, Tensor};
@@ -29,7 +31,7 @@ impl Checker {
     }
 
     /// Runs `case` against its oracle: with checks, where guard words must stay whole and a second run must give the same
-    /// bits, and again without checks and subgroup operations.
+    /// bits, and again without checks and subgroup operations. Gradients are compared with finite differences of the oracle.
     ///
     /// # Errors
     /// [`ErrorKind::Result`] saying which output differs where and by how much; errors of the operation itself.
@@ -45,7 +47,8 @@ impl Checker {
             }
             let (plain, _) = run(&self.plain, case)?;
             compare(row.tolerance, &plain, &want)
-                .map_err(|e| e.within("without checks and subgroup operations"))
+                .map_err(|e| e.within("without checks and subgroup operations"))?;
+            gradient::check(self, row, case, &want)
         };
         check().map_err(|e| located(row, case, e))
     }

@@ -1,0 +1,196 @@
+//! Reverse-mode differentiation: what was computed, and how to walk it back. Knows no operation.
+//!
+//! An operation that has a gradient ends in [`Cx::record`] with a closure that owns exactly what its backward needs. On a pass
+//! without a tape, and for inputs that nothing asks a gradient of, the closure is dropped on the spot and its buffers go home.
+//!
+//! Who owns what: the first gradient that arrives at a value is moved, later ones are added to it; a value's gradient is gone
+//! as soon as its node has used it, and a leaf's stays until [`Grads::take`].
+
+use super::{Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+
+/// Where a tensor stands in differentiation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Var {
+    /// Nothing asks for its gradient.
+    #[default]
+    Constant,
+    /// A parameter, or another input whose gradient is wanted, by its number.
+    Leaf(u32),
+    /// An output of a recorded operation.
+    Value(u32),
+}
+
+type Backward = Box<dyn FnOnce(&Cx, Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>>>;
+
+struct Node {
+    op: &'static str,
+    inputs: Vec<(Var, usize)>,
+    outputs: Vec<(u32, usize)>,
+    backward: Backward,
+}
+
+/// The operations of a pass in order.
+#[derive(Default)]
+pub(super) struct Tape {
+    nodes: Vec<Node>,
+    values: u32,
+    watched: Vec<Tensor>,
+}
+
+/// Gradients of a pass.
+#[derive(Default)]
+pub struct Grads(HashMap<Var, Tensor>);
+
+impl Grads {
+    /// The gradient of a leaf or of a watched value, in the shape that `of` has; none where the loss does not depend on it.
+    pub fn take(&mut self, of: &Tensor) -> Option<Tensor> {
+        let grad = self.0.remove(&of.var)?;
+        Some(grad.reshape(of.shape()).expect("as many elements as checked on arrival"))
+    }
+
+    fn arrive(&mut self, cx: &Cx, add: Add, var: Var, grad: Tensor) -> Result<()> {
+        let sum = match self.0.remove(&var) {
+            None => grad,
+            Some(old) => add(cx, &old, &grad.reshape(old.shape())?)?,
+        };
+        self.0.insert(var, sum);
+        Ok(())
+    }
+}
+
+/// The sum of two tensors of one shape.
+pub type Add = fn(&Cx, &Tensor, &Tensor) -> Result<Tensor>;
+
+impl Tensor {
+    /// The same tensor as leaf `number` of a tape.
+    pub fn leaf(self, number: u32) -> Self {
+        Tensor { var: Var::Leaf(number), ..self }
+    }
+
+    /// The same values with no way back: `torch.Tensor.detach`.
+    pub fn detached(&self) -> Self {
+        Tensor { var: Var::Constant, ..self.clone() }
+    }
+
+    /// Where it stands in differentiation.
+    pub fn var(&self) -> Var {
+        self.var
+    }
+}
+
+impl Cx {
+    /// Whether a gradient of one of these will be asked for: the pass has a tape and one of them is a leaf, or was computed
+    /// from one.
+    pub fn tracks(&self, inputs: &[&Tensor]) -> bool {
+        self.tape.borrow().is_some() && inputs.iter().any(|t| t.var != Var::Constant)
+    }
+
+    /// Puts an operation with one output on the tape. `backward` gets the output's gradient and which inputs want one, and
+    /// returns one for each of those, in its input's number of elements.
+    pub fn record<const N: usize>(
+        &self,
+        op: &'static str,
+        inputs: [&Tensor; N],
+        output: Tensor,
+        backward: impl FnOnce(&Cx, Tensor, [bool; N]) -> Result<[Option<Tensor>; N]> + 'static,
+    ) -> Tensor {
+        let [output] = self.record_all(op, inputs, [output], |cx, [grad], need| match grad {
+            Some(grad) => backward(cx, grad, need),
+            None => Ok([const { None }; N]),
+        });
+        output
+    }
+
+    /// Puts an operation with several outputs on the tape. An output that the loss does not depend on has no gradient.
+    pub fn record_all<const N: usize, const M: usize>(
+        &self,
+        op: &'static str,
+        inputs: [&Tensor; N],
+        outputs: [Tensor; M],
+        backward: impl FnOnce(&Cx, [Option<Tensor>; M], [bool; N]) -> Result<[Option<Tensor>; N]>
+        + 'static,
+    ) -> [Tensor; M] {
+        if !self.tracks(&inputs) {
+            return outputs;
+        }
+        let mut tape = self.tape.borrow_mut();
+        let Some(tape) = tape.as_mut() else { return outputs };
+        let need = inputs.map(|t| t.var != Var::Constant);
+        let outputs = outputs.map(|t| {
+            tape.values += 1;
+            Tensor { var: Var::Value(tape.values), ..t }
+        });
+        tape.nodes.push(Node {
+            op,
+            inputs: inputs.iter().map(|t| (t.var, t.len())).collect(),
+            outputs: outputs
+                .iter()
+                .map(|t| match t.var {
+                    Var::Value(i) => (i, t.len()),
+                    _ => unreachable!("numbered above"),
+                })
+                .collect(),
+            backward: Box::new(move |cx, grads| {
+                let grads = grads.try_into().expect("one gradient for each output");
+                Ok(backward(cx, grads, need)?.into())
+            }),
+        });
+        outputs
+    }
+
+    /// Keeps the gradient of this value, to be taken from [`Grads`].
+    pub fn watch(&self, value: &Tensor) {
+        if let (Some(tape), Var::Value(_)) = (self.tape.borrow_mut().as_mut(), value.var) {
+            tape.watched.push(value.clone());
+        }
+    }
+
+    /// Walks the tape back from `seeds`, values with their gradients, and takes it off the pass. `add` sums gradients that
+    /// meet at one value.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] for a gradient that does not fit its value, which would be a mistake of the operation that is
+    /// named; errors of the kernels.
+    pub fn backward_by(&self, add: Add, seeds: &[(&Tensor, &Tensor)]) -> Result<Grads> {
+        let tape = self.tape.borrow_mut().take().unwrap_or_default();
+        let mut grads = Grads::default();
+        let mut watched = HashMap::new();
+        for (value, grad) in seeds {
+            fits("seed", value.len(), grad)?;
+            if value.var != Var::Constant {
+                grads.arrive(self, add, value.var, (*grad).clone())?;
+            }
+        }
+        for node in tape.nodes.into_iter().rev() {
+            let arrived: Vec<Option<Tensor>> =
+                node.outputs.iter().map(|(i, _)| grads.0.remove(&Var::Value(*i))).collect();
+            for ((i, _), grad) in node.outputs.iter().zip(&arrived) {
+                let var = Var::Value(*i);
+                if let (Some(g), true) = (grad, tape.watched.iter().any(|t| t.var == var)) {
+                    watched.insert(var, g.clone());
+                }
+            }
+            if arrived.iter().all(Option::is_none) {
+                continue;
+            }
+            let found = (node.backward)(self, arrived).map_err(|e| e.within(node.op))?;
+            for ((var, len), grad) in node.inputs.into_iter().zip(found) {
+                if let (Some(grad), true) = (grad, var != Var::Constant) {
+                    fits(node.op, len, &grad)?;
+                    grads.arrive(self, add, var, grad.detached())?;
+                }
+            }
+        }
+        grads.0.extend(watched);
+        Ok(grads)
+    }
+}
+
+fn fits(op: &str, len: usize, grad: &Tensor) -> Result<()> {
+    if grad.len() == len {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Shape, op, "elements of a gradient").expected(len).got(grad.shape()))
+}
