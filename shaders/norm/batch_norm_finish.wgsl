@@ -17,6 +17,8 @@ override WG: u32 = 64u;
 @group(0) @binding(7) var<storage, read_write> new_mean: array<f32>;
 @group(0) @binding(8) var<storage, read_write> new_var: array<f32>;
 
+const EXPONENT: u32 = 0x7f800000u;
+
 // Rows of the chunk that begins at row `begin`.
 fn rows_from(begin: u32) -> f32 {
     return f32(min(p.chunk, p.rows - begin));
@@ -45,6 +47,11 @@ fn main(@builtin(global_invocation_id) gid: vec3u) {
     }
     mean[c] = m;
     rstd[c] = 1.0 / sqrt(squares / n + p.eps);
-    new_mean[c] = old_mean[c] + p.momentum * (m - old_mean[c]);
-    new_var[c] = old_var[c] + p.momentum * (squares / (n - 1.0) - old_var[c]);
+    // A batch that is not finite is left out of the statistics as of everything else. By its bits: a compiler may take
+    // comparisons with NaN and infinity for never true.
+    let finite = (bitcast<u32>(m + squares) & EXPONENT) != EXPONENT;
+    var moved = vec2f(old_mean[c], old_var[c]);
+    if (finite) { moved += p.momentum * (vec2f(m, squares / (n - 1.0)) - moved); }
+    new_mean[c] = moved.x;
+    new_var[c] = moved.y;
 }

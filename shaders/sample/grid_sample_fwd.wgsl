@@ -4,6 +4,7 @@
 //! cost: reads at most 4 values for each it writes; 8 flops a value
 
 #import element
+#import bilinear
 
 struct Params { n: u32, channels: u32, height: u32, width: u32, points: u32 }
 
@@ -11,15 +12,6 @@ struct Params { n: u32, channels: u32, height: u32, width: u32, points: u32 }
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> grid: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> y: array<Element>;
-
-// x at a pixel, or zero outside. The index is clamped as an integer, so that no coordinate can point outside the binding.
-fn pixel(image: u32, row: f32, column: f32, c: u32) -> Element {
-    let r = clamp(i32(row), 0, i32(p.height) - 1);
-    let k = clamp(i32(column), 0, i32(p.width) - 1);
-    let inside = row == f32(r) && column == f32(k);
-    let at = ((image * p.height + u32(r)) * p.width + u32(k)) * p.channels + c;
-    return select(Element(), x[at], inside);
-}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -32,7 +24,7 @@ fn main(
     let c = i % p.channels;
     let point = i / p.channels;
     let image = point / p.points;
-    let at = ((grid[point] + 1.0) * vec2f(f32(p.width), f32(p.height)) - 1.0) * 0.5;
+    let at = place(grid[point]);
     let corner = floor(at);
     let t = at - corner;
     let top = (1.0 - t.x) * pixel(image, corner.y, corner.x, c)

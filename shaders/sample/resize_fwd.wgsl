@@ -4,8 +4,8 @@
 //! cost: reads TAPS² values for each it writes; 2·TAPS² flops a value
 
 #import element
+#import taps
 
-// The source position of output o on an axis is the fraction (a·o + b)/d: integer arithmetic finds its whole part exactly.
 struct Params {
     n: u32,
     channels: u32,
@@ -17,38 +17,9 @@ struct Params {
     a_x: i32, b_x: i32, d_x: i32,
 }
 
-const TAPS: u32 = 1u; // tile
-
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
-
-// The pixel before a source position, and how far behind it the position lies, in [0, 1).
-struct Place { whole: i32, part: f32 }
-
-fn place(o: u32, a: i32, b: i32, d: i32) -> Place {
-    // b ≥ −d: adding d keeps the numerator of the division positive.
-    let numerator = a * i32(o) + b + d;
-    let whole = numerator / d;
-    return Place(whole - 1, f32(numerator - whole * d) / f32(d));
-}
-
-// Keys' cubic with a = −0.75 at the distances t + 1, t, 1 − t and 2 − t.
-fn cubic(t: f32) -> vec4f {
-    let s = 1.0 - t;
-    return vec4f(
-        -0.75 * t * s * s,
-        (1.25 * t - 2.25) * t * t + 1.0,
-        (1.25 * s - 2.25) * s * s + 1.0,
-        -0.75 * s * t * t,
-    );
-}
-
-fn weight(tap: u32, t: f32) -> f32 {
-    if (TAPS == 1u) { return 1.0; }
-    if (TAPS == 2u) { return select(1.0 - t, t, tap == 1u); }
-    return cubic(t)[tap];
-}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -64,10 +35,9 @@ fn main(
     rest /= p.out_width;
     let py = place(rest % p.out_height, p.a_y, p.b_y, p.d_y);
     let image = rest / p.out_height;
-    let first = select(0, 1, TAPS == 4u);
 #repeat k 0..TAPS
-    let row{k} = u32(clamp(py.whole - first + {k}, 0, i32(p.height) - 1));
-    let column{k} = u32(clamp(px.whole - first + {k}, 0, i32(p.width) - 1)) * p.channels + c;
+    let row{k} = u32(clamp(py.whole - FIRST + {k}, 0, i32(p.height) - 1));
+    let column{k} = u32(clamp(px.whole - FIRST + {k}, 0, i32(p.width) - 1)) * p.channels + c;
     let w{k} = weight({k}u, px.part);
 #end
     var sum = Element();

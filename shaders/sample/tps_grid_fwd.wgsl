@@ -4,6 +4,7 @@
 //! cost: reads the matrix once per image; 4·K flops a point
 
 #import element
+#import spline
 
 struct Params { n: u32, points: u32, controls: u32 }
 
@@ -20,9 +21,5 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    let row = i % p.points * p.controls;
-    let first = i / p.points * p.controls;
-    var source = vec2f();
-    for (var k = 0u; k < p.controls; k++) { source += matrix[row + k] * control[first + k]; }
-    grid[i] = 2.0 * clamp(source, vec2f(0.0), vec2f(1.0)) - 1.0;
+    grid[i] = 2.0 * clamp(source(i), vec2f(0.0), vec2f(1.0)) - 1.0;
 }

@@ -1,6 +1,7 @@
 // The interface of the attention kernels: parameters, bindings, loads of four channels, and the mask.
 
 #import heads
+#import mask
 
 struct Params {
     images: u32, lq: u32, lk: u32, heads: u32, width: u32,
@@ -9,11 +10,6 @@ struct Params {
     v_image: u32, v_row: u32, v_first: u32,
     mask: u32, scale: f32,
 }
-
-const CAUSAL: u32 = 1u;
-const DIAGONAL_AND_LENGTHS: u32 = 2u;
-// Score of a masked pair: its exponential is 0 beside any other, and finite when a row has no other.
-const MASKED: f32 = -1e30;
 
 override VALUES: bool = true;
 override WEIGHTS: bool = false;
@@ -42,5 +38,5 @@ fn dot4(a: vec4f, b: vec4f, s: f32) -> f32 {
 }
 
 fn masked(i: u32, j: u32, keys: u32) -> bool {
-    return j >= keys || (p.mask == CAUSAL && j > i) || (p.mask == DIAGONAL_AND_LENGTHS && j == i);
+    return hides(p.mask, i, j, keys);
 }

@@ -23,14 +23,20 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
     shared![
         "activation",
         "attention",
+        "bilinear",
         "columns",
         "element",
         "fours",
         "gemm",
+        "grid_place",
         "heads",
         "index",
+        "mask",
         "quad",
+        "random",
+        "spline",
         "strided",
+        "taps",
     ]
 }
 

@@ -1,11 +1,12 @@
-//! Batch normalisation by the batch's own statistics, as in training:  y = (x − μ)·rstd·γ + β,  rstd = 1/√(σ² + ε).
+//! Batch normalisation, by the batch's own statistics or by running ones:  y = (x − μ)·rstd·γ + β,  rstd = 1/√(σ² + ε).
 //!
 //! Chunks of rows are reduced to a mean and a sum of squares about it, and the chunks are combined in order: the same bits
 //! every time, and no loss of digits where the mean is far from zero.
 
 use super::channel_affine::{by_channel, tiles};
 use super::columns::{self, LANES};
-use super::{Case, KernelUse, Row};
+use super::norm_affine::{self, AFFINE_BWD, Normalised};
+use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -13,15 +14,17 @@ use crate::{Error, ErrorKind, Result, kernel, params};
 kernel!(PARTIAL = "norm/batch_norm_partial", Partial);
 kernel!(FINISH = "norm/batch_norm_finish", Finish);
 kernel!(APPLY = "norm/batch_norm_apply", Apply);
+kernel!(RSTD = "norm/rstd_fwd", Rstd);
+kernel!(BWD_X = "norm/batch_norm_bwd_input", Apply);
 params! { struct Partial { rows: u32, channels: u32, chunk: u32 } }
 params! { struct Finish { rows: u32, channels: u32, chunk: u32, momentum: f32, eps: f32 } }
 params! { struct Apply { rows: u32, channels: u32 } }
+params! { struct Rstd { n: u32, eps: f32 } }
 
 const WG: usize = 64;
-const MOST_CHUNKS: usize = 256;
-const LEAST_CHUNK: usize = 256;
 
-/// Statistics of a batch, for the gradient.
+/// Statistics that normalised a batch.
+#[derive(Clone)]
 pub struct BatchStats {
     /// Mean of every channel `[C]`.
     pub mean: Tensor,
@@ -31,7 +34,7 @@ pub struct BatchStats {
 
 /// Normalises `x [.., C]` by the mean and the biased variance of each channel over all rows: `torch.nn.BatchNorm1d` and
 /// `BatchNorm2d` in training. Returns the result, the statistics, and the running mean and variance moved towards the
-/// batch's by `momentum`, the variance unbiased.
+/// batch's by `momentum`, the variance unbiased. Only the result has gradients, to `x`, `gamma` and `beta`.
 ///
 /// # Errors
 /// Fewer than two rows, or operands whose shapes do not fit.
@@ -62,7 +65,7 @@ pub fn batch_norm_train(
             .expected("at least 2")
             .got(format!("x {}", x.shape())));
     }
-    let chunk = rows.div_ceil(MOST_CHUNKS).max(LEAST_CHUNK);
+    let chunk = norm_affine::chunk(rows);
     let chunks = rows.div_ceil(chunk);
     let (r, c, chunk) = (rows as u32, channels as u32, chunk as u32);
 
@@ -86,25 +89,113 @@ pub fn batch_norm_train(
     ];
     cx.run(&FINISH, &finish_variant(), Grid::xyz(channels.div_ceil(WG), 1, 1), &p, &binds)?;
 
+    let stats = BatchStats { mean, rstd };
+    let y = apply(cx, OP, x, &stats, gamma, beta, false)?;
+    Ok((y, stats, new_mean, new_var))
+}
+
+/// Normalises `x [.., C]` by running statistics `mean [C]` and `var [C]`, which are constants to the gradient:
+/// `torch.nn.BatchNorm1d` and `BatchNorm2d` in evaluation. Inference has them folded into scales and shifts instead.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn batch_norm_eval(
+    cx: &Cx,
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    eps: f32,
+) -> Result<Tensor> {
+    const OP: &str = "batch_norm_eval";
+    let channels = x.shape().last();
+    for (name, operand) in [("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)] {
+        cx.expect(OP, name, operand, [channels])?;
+    }
+    let rstd = cx.out([channels]);
+    let p = Rstd { n: channels as u32, eps };
+    let binds = [var.read(), rstd.write()];
+    cx.run(&RSTD, &element::scalar(), element::grid(channels), &p, &binds)?;
+    apply(cx, OP, x, &BatchStats { mean: mean.detached(), rstd }, gamma, beta, true)
+}
+
+/// (x − μ)·rstd·γ + β by statistics of `x`, or by constant ones.
+fn apply(
+    cx: &Cx,
+    op: &'static str,
+    x: &Tensor,
+    stats: &BatchStats,
+    gamma: &Tensor,
+    beta: &Tensor,
+    constant: bool,
+) -> Result<Tensor> {
     let y = cx.out(x.shape());
+    let (rows, channels) = x.shape().rows_by_last();
     let (grid, variant) = by_channel(rows, channels);
-    let p = Apply { rows: r, channels: c };
-    let binds = [x.read(), mean.read(), rstd.read(), gamma.read(), beta.read(), y.write()];
+    let p = Apply { rows: rows as u32, channels: channels as u32 };
+    let [mean, rstd] = [&stats.mean, &stats.rstd].map(Tensor::read);
+    let binds = [x.read(), mean, rstd, gamma.read(), beta.read(), y.write()];
     cx.run(&APPLY, &variant, grid, &p, &binds)?;
-    Ok((y, BatchStats { mean, rstd }, new_mean, new_var))
+    let saved = Saved { x: x.clone(), gamma: gamma.clone(), stats: stats.clone(), constant };
+    Ok(cx.record(op, [x, gamma, beta], y, move |cx, dy, need| saved.backward(cx, &dy, need)))
+}
+
+/// x̂ is computed again.
+struct Saved {
+    x: Tensor,
+    gamma: Tensor,
+    stats: BatchStats,
+    constant: bool,
+}
+
+impl Saved {
+    fn backward(&self, cx: &Cx, dy: &Tensor, need: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
+        let Saved { x, gamma, stats: BatchStats { mean, rstd }, constant } = self;
+        let sums = match (need, constant) {
+            ([_, false, false], true) => None,
+            _ => {
+                let normalised = Normalised { x, residual: None, mean, rstd, by_row: false };
+                Some(normalised.gradients(cx, dy)?)
+            }
+        };
+        let mut dx = None;
+        if need[0] {
+            let out = cx.out(x.shape());
+            let (rows, channels) = x.shape().rows_by_last();
+            let (grid, variant) = by_channel(rows, channels);
+            let variant = variant.set("CONSTANT", *constant);
+            let p = Apply { rows: rows as u32, channels: channels as u32 };
+            let sum = |i: usize| Tensor::read_or_absent(sums.as_ref().map(|s| &s[i]));
+            let stats = [mean.read(), rstd.read(), gamma.read()];
+            let binds = [&[x.read(), dy.read()], &stats[..], &[sum(1), sum(0), out.write()]];
+            cx.run(&BWD_X, &variant, grid, &p, &binds.concat())?;
+            dx = Some(out);
+        }
+        let [dgamma, dbeta] = sums.map_or([None, None], |s| s.map(Some));
+        Ok([dx, dgamma.filter(|_| need[1]), dbeta.filter(|_| need[2])])
+    }
 }
 
 fn finish_variant() -> Variant {
     Variant::new().set("WG", WG as u32)
 }
 
+fn input_variants() -> Vec<Variant> {
+    let both = |t: Variant| [false, true].map(|constant| t.clone().set("CONSTANT", constant));
+    tiles().into_iter().flat_map(both).collect()
+}
+
 /// The row of the table.
 pub const ROW: Row = Row {
-    op: "batch_norm_train",
+    op: "batch_norm",
     kernels: &[
         KernelUse { kernel: &PARTIAL, variants: || columns::tiles().into() },
         KernelUse { kernel: &FINISH, variants: || vec![finish_variant()] },
         KernelUse { kernel: &APPLY, variants: tiles },
+        KernelUse { kernel: &RSTD, variants: || vec![element::scalar()] },
+        KernelUse { kernel: &AFFINE_BWD, variants: norm_affine::by_channel_variants },
+        KernelUse { kernel: &BWD_X, variants: input_variants },
     ],
     tolerance: 3e-6,
     gradient: 1e-5,
@@ -112,34 +203,67 @@ pub const ROW: Row = Row {
 };
 
 fn cases() -> Vec<Case> {
-    let case = |why: &str, shape: &[usize], offset: f64| {
-        let label = format!("{shape:?} about {offset}: {why}");
-        let mut s = Seeded::new(&label);
+    let inputs = |label: &str, shape: &[usize], offset: f64| {
+        let mut s = Seeded::new(label);
         let c = shape[shape.len() - 1];
-        let inputs = vec![
+        vec![
             s.uniform(shape, offset - 1.0, offset + 1.0),
             s.uniform([c], 0.5, 1.5),
             s.signed([c]),
             s.signed([c]),
             s.uniform([c], 0.5, 1.5),
-        ];
+        ]
+    };
+    // Running statistics are constants to the gradient.
+    const DIFFERENTIATED: &[usize] = &[0, 1, 2];
+    let train = |why: &str, shape: &[usize], offset: f64| {
+        let label = format!("training {shape:?} about {offset}: {why}");
+        let inputs = inputs(&label, shape, offset);
         let flops = 10.0 * inputs[0].data.len() as f64;
         let run = |cx: &Cx, t: &[Tensor]| {
             let (y, stats, mean, var) =
                 batch_norm_train(cx, &t[0], &t[1], &t[2], &t[3], &t[4], 0.1, 1e-5)?;
             Ok(vec![y, stats.mean, stats.rstd, mean, var])
         };
-        Case::new(label, inputs, run, |h| oracle(h, 0.1f32.into(), 1e-5f32.into())).bench(flops)
+        Case::new(label, inputs, run, |h| oracle(h, 0.1f32.into(), 1e-5f32.into()))
+            .gradient_of(DIFFERENTIATED)
+            .bench(flops)
+    };
+    let eval = |why: &str, shape: &[usize]| {
+        let label = format!("evaluation {shape:?}: {why}");
+        let inputs = inputs(&label, shape, 0.3);
+        let flops = 4.0 * inputs[0].data.len() as f64;
+        let run = |cx: &Cx, t: &[Tensor]| {
+            Ok(vec![batch_norm_eval(cx, &t[0], &t[1], &t[2], &t[3], &t[4], 1e-5)?])
+        };
+        Case::new(label, inputs, run, |h| vec![eval_oracle(h, 1e-5f32.into())])
+            .gradient_of(DIFFERENTIATED)
+            .bench(flops)
     };
     vec![
-        case("fewest rows", &[2, 3], 0.0),
-        case("rows of vectors, primes", &[5, 7], 0.0),
-        case("images, one above the lanes", &[3, 5, 7, 9], 2.0),
-        case("one row above a chunk", &[257, 8], 0.0),
-        case("residual block", &[4, 16, 64, 64], 0.2),
-        case("nano", &[4, 16, 64, 32], 0.2),
-        case("more than the least chunk", &[65_793, 2], 0.5),
+        // Two values become ±1 whatever they are: their gradient is what rounding leaves of 0.
+        train("fewest rows", &[2, 3], 0.0).gradient_of(&[1, 2]),
+        train("rows of vectors, primes", &[5, 7], 0.0),
+        train("images, one above the lanes", &[3, 5, 7, 9], 2.0),
+        train("one row above a chunk", &[257, 8], 0.0),
+        train("residual block", &[4, 16, 64, 64], 0.2),
+        train("nano", &[4, 16, 64, 32], 0.2),
+        train("more than the least chunk", &[65_793, 2], 0.5),
+        eval("one value", &[1, 1]),
+        eval("primes", &[2, 7, 3]),
+        eval("one above the lanes", &[3, 5, 65]),
+        eval("nano", &[4, 16, 64, 32]),
     ]
+}
+
+/// Reference in f64: `x`, γ, β, mean and variance to `y`.
+pub fn eval_oracle(h: &[Host], eps: f64) -> Host {
+    let c = h[0].shape.last();
+    let value = |(i, v): (usize, &f64)| {
+        let at = |h: &Host| h.data[i % c];
+        (v - at(&h[3])) / (at(&h[4]) + eps).sqrt() * at(&h[1]) + at(&h[2])
+    };
+    Host { data: h[0].data.iter().enumerate().map(value).collect(), ..h[0].clone() }
 }
 
 /// Reference in f64: `x`, γ, β, running mean and variance to `y`, mean, rstd and the new running statistics.

@@ -1,9 +1,12 @@
 //! What a matrix kernel does to its result before writing it: folded batch norm or bias, residual, activation.
 
+use super::layout::{place_columns, slice_last};
+use super::{Case, activate, add, channel_affine, mul, sum_to};
 use crate::Result;
 use crate::gpu::{Bind, Variant};
 use crate::shape::Shape;
-use crate::tensor::{Cx, Host, Tensor};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use std::ops::Range;
 
 /// A pointwise activation.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,7 +130,75 @@ impl<'a> Epilogue<'a> {
         }
         self.act.check(cx, op)
     }
+
+    /// `product` of `inputs` with this epilogue on its columns, which are `columns` of scale and shift. Where a gradient is
+    /// asked for, the product itself gets the shift at most, and the rest follows as operations with gradients of their own.
+    pub(crate) fn after(
+        &self,
+        cx: &Cx,
+        inputs: [&Tensor; 2],
+        columns: &Range<usize>,
+        product: impl FnOnce(&Epilogue) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let slope = match self.act {
+            Act::Prelu(slope) => Some(slope),
+            _ => None,
+        };
+        let own = [self.scale, self.shift, self.residual, slope];
+        if !cx.tracks(&inputs) && !own.into_iter().flatten().any(|t| cx.tracks(&[t])) {
+            return product(self);
+        }
+        let part = |t: &Tensor| match columns.len() == t.len() {
+            true => Ok(t.clone()),
+            false => slice_last(cx, t, columns.clone()),
+        };
+        let plain = Epilogue::default();
+        let mut y = match (self.scale, self.shift) {
+            (None, shift) => product(&Epilogue { shift, ..plain })?,
+            (Some(scale), None) => mul(cx, &product(&plain)?, &part(scale)?)?,
+            (Some(scale), Some(shift)) => {
+                let acc = product(&plain)?;
+                channel_affine(cx, &acc, &part(scale)?, &part(shift)?, None, Act::None)?
+            }
+        };
+        if let Some(residual) = self.residual {
+            y = add(cx, &y, residual)?;
+        }
+        match self.act {
+            Act::None => Ok(y),
+            act => activate(cx, &y, act),
+        }
+    }
+
+    /// Puts `y`, a product of two inputs with the shift at most, on the tape. `backward` gives the gradients of the two,
+    /// those of them that are wanted.
+    pub(crate) fn record(
+        &self,
+        cx: &Cx,
+        op: &'static str,
+        [a, b]: [&Tensor; 2],
+        columns: Range<usize>,
+        y: Tensor,
+        backward: impl FnOnce(&Cx, &Tensor) -> Result<[Option<Tensor>; 2]> + 'static,
+    ) -> Tensor {
+        let Some(shift) = self.shift else {
+            return cx.record(op, [a, b], y, move |cx, dy, _| backward(cx, &dy));
+        };
+        let total = shift.len();
+        cx.record(op, [a, b, shift], y, move |cx, dy, [.., need]| {
+            let summed = || match sum_to(cx, &dy, [columns.len()])? {
+                all if columns.len() == total => Ok(all),
+                part => place_columns(cx, &part, columns.start, total),
+            };
+            let dshift = need.then(summed).transpose()?;
+            let [da, db] = backward(cx, &dy)?;
+            Ok([da, db, dshift])
+        })
+    }
 }
+
+/// Work of the largest products whose gradients are checked.
+const MOST_FLOPS: f64 = 2e7;
 
 /// Which parts a test case has, and their values: a stand-in for [`Epilogue`] that owns no tensor. Cases of every matrix
 /// operation append [`Parts::inputs`] to their own and read them back with [`Parts::tensors`] and [`Parts::apply`].
@@ -158,12 +229,7 @@ impl Parts {
     }
 
     /// Scale, shift, residual and slope, present or not: absent ones are empty.
-    pub(crate) fn inputs(
-        self,
-        s: &mut crate::tensor::Seeded,
-        channels: usize,
-        out: Shape,
-    ) -> Vec<Host> {
+    pub(crate) fn inputs(self, s: &mut Seeded, channels: usize, out: Shape) -> Vec<Host> {
         let mut part = |there: bool, shape: Shape| {
             if there { s.signed(shape) } else { Host::zeros([0]) }
         };
@@ -173,6 +239,32 @@ impl Parts {
             part(self.residual, out),
             part(self.act == 2, [1].into()),
         ]
+    }
+
+    /// The case of a product `a·b` with these parts and its [`Parts::inputs`]. Where the activation has a kink, values are
+    /// put on grids such that no sum comes near it; the finite differences of large products would take too long.
+    pub(crate) fn case(
+        self,
+        label: String,
+        mut inputs: Vec<Host>,
+        flops: f64,
+        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
+        oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
+    ) -> Case {
+        if flops > MOST_FLOPS {
+            return Case::new(label, inputs, run, oracle).without_gradient();
+        }
+        if matches!(self.act, 1 | 2) {
+            let on =
+                |h: &mut Host, f: &dyn Fn(f64) -> f64| h.data.iter_mut().for_each(|v| *v = f(*v));
+            on(&mut inputs[0], &|v| (v * 8.0).round() / 8.0);
+            on(&mut inputs[1], &|v| (v * 32.0).round() / 32.0);
+            // Times one half or one; and what all sums but the shift are multiples of twice.
+            on(&mut inputs[2], &|v| v.signum() * if v.abs() < 0.5 { 0.5 } else { 1.0 });
+            on(&mut inputs[3], &|v| ((v * 512.0).floor() + 0.5) / 512.0);
+            on(&mut inputs[4], &|v| (v * 8.0).round() / 8.0);
+        }
+        Case::new(label, inputs, run, oracle)
     }
 
     /// The epilogue over the uploaded [`Parts::inputs`].

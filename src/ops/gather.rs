@@ -6,11 +6,14 @@ use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(GATHER = "index/gather_rows_fwd", Params);
+kernel!(INVERSE = "index/inverse_order_fwd", InverseParams);
 params! { struct Params {
     n: u32, cols: u32, from_rows: u32, to_rows: u32, at_cols: u32, limit: u32,
 } }
+params! { struct InverseParams { n: u32, rows: u32, at_cols: u32, limit: u32 } }
 
-/// The first `k` rows by `order`: `[N, P, C]` and u32 `[N, P]` → `[N, k, C]`. A row beyond P, which no sort makes, is zero.
+/// The first `k` rows by `order`: `[N, P, C]` and u32 `[N, P]` → `[N, k, C]`. A row beyond P, which no sort makes, is zero;
+/// the gradient holds for orders that name no row twice.
 ///
 /// # Errors
 /// An `order` that does not fit, or more rows than there are.
@@ -22,7 +25,12 @@ pub fn gather_rows(cx: &Cx, x: &Tensor, order: &Tensor, k: usize) -> Result<Tens
             .expected(format!("at most {p} of {}", x.shape()))
             .got(k));
     }
-    select(cx, x, order, k, p, false)
+    let y = select(cx, x, order, k, p, false)?;
+    let order = order.clone();
+    Ok(cx.record("gather_rows", [x], y, move |cx, dy, _| {
+        let rank = inverse_order(cx, &order, p, k)?;
+        Ok([Some(select(cx, &dy, &rank, p, k, false)?)])
+    }))
 }
 
 /// The rows whose `rank` (u32 `[N, P]`) is below `k`, in their places; the others become zero: `[N, P, C]` → `[N, P, C]`.
@@ -32,11 +40,13 @@ pub fn gather_rows(cx: &Cx, x: &Tensor, order: &Tensor, k: usize) -> Result<Tens
 pub fn keep_rows(cx: &Cx, x: &Tensor, rank: &Tensor, k: usize) -> Result<Tensor> {
     let [n, p, _] = x.shape().nlc("keep_rows")?;
     cx.expect("keep_rows", "rank", rank, [n, p])?;
-    select(cx, x, rank, p, k.min(p), true)
+    let y = select(cx, x, rank, p, k.min(p), true)?;
+    let rank = rank.clone();
+    Ok(cx.record("keep_rows", [x], y, move |cx, dy, _| Ok([Some(keep_rows(cx, &dy, &rank, k)?)])))
 }
 
 /// The inverse of [`gather_rows`]: row `rank[n, p]` of `rows [N, k, C]` goes to place p of `[N, P, C]`, zero where there is
-/// none.
+/// none. The gradient holds for ranks that name no row twice.
 ///
 /// # Errors
 /// A `rank` whose batch differs.
@@ -44,7 +54,27 @@ pub fn scatter_rows(cx: &Cx, rows: &Tensor, rank: &Tensor) -> Result<Tensor> {
     let [n, k, _] = rows.shape().nlc("scatter_rows")?;
     let p = rank.shape().last();
     cx.expect("scatter_rows", "rank", rank, [n, p])?;
-    select(cx, rows, rank, p, k, false)
+    let y = select(cx, rows, rank, p, k, false)?;
+    let rank = rank.clone();
+    Ok(cx.record("scatter_rows", [rows], y, move |cx, dy, _| {
+        let order = inverse_order(cx, &rank, k, p)?;
+        Ok([Some(select(cx, &dy, &order, k, p, false)?)])
+    }))
+}
+
+/// Where among the first `limit` of `at [N, A]` each of `rows` numbers stands: u32 `[N, rows]`, beyond `limit` where nowhere.
+fn inverse_order(cx: &Cx, at: &Tensor, rows: usize, limit: usize) -> Result<Tensor> {
+    let (images, at_cols) = at.shape().rows_by_last();
+    let y = cx.out_u32([images, rows]);
+    let p = InverseParams {
+        n: y.len() as u32,
+        rows: rows as u32,
+        at_cols: at_cols as u32,
+        limit: limit as u32,
+    };
+    let binds = [at.read(), y.write()];
+    cx.run(&INVERSE, &element::scalar(), element::grid(y.len()), &p, &binds)?;
+    Ok(y)
 }
 
 fn select(
@@ -82,9 +112,12 @@ fn variant(width: usize, in_place: bool) -> Variant {
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "gather",
-    kernels: &[KernelUse { kernel: &GATHER, variants }],
+    kernels: &[
+        KernelUse { kernel: &GATHER, variants },
+        KernelUse { kernel: &INVERSE, variants: || vec![element::scalar()] },
+    ],
     tolerance: 0.0,
-    gradient: 1e-5,
+    gradient: 1e-6,
     cases,
 };
 

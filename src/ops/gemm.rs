@@ -94,6 +94,12 @@ impl Gemm {
         Gemm { p, batch: 1, sliding: window.stride.1 == 1 }
     }
 
+    /// The same windows, the first of which begins so many (rows, pixels) before the image: inside it where negative.
+    pub(super) fn starting(mut self, (rows, pixels): (isize, isize)) -> Self {
+        (self.p.pad_y, self.p.pad_x) = (rows as u32, (pixels * self.p.step as isize) as u32);
+        self
+    }
+
     /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns.
     pub(super) fn run(
         self,
@@ -126,6 +132,11 @@ impl Gemm {
         cx.run(&SPLIT_SUM, &ep.on(Variant::new()), grid, &p, &binds)?;
         Ok(y)
     }
+}
+
+/// The operands of a product that its gradient needs: each where that of the other is wanted.
+pub(super) fn kept(cx: &Cx, a: &Tensor, b: &Tensor) -> [Option<Tensor>; 2] {
+    [(a, b), (b, a)].map(|(operand, other)| cx.tracks(&[other]).then(|| operand.clone()))
 }
 
 /// Outputs of one workgroup of [`SPLIT_SUM`].
@@ -283,7 +294,7 @@ impl Plan {
         let wanted = if gpu.summary().software { 8 } else { 256 };
         let tiles = tile.count(p) * g.batch;
         let depth = (p.segments * p.segment) as usize;
-        let splits = if g.batch == 1 { (wanted / tiles).min(depth / 256).clamp(1, 16) } else { 1 };
+        let splits = if g.batch == 1 { (wanted / tiles).min(depth / 256).clamp(1, 64) } else { 1 };
         Plan { tile, splits }
     }
 }

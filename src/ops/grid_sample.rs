@@ -1,11 +1,14 @@
 //! Warping: sampling an image at given places, and the places of a thin-plate spline.
 
-use super::{Case, KernelUse, Row, element};
+use super::{Case, Epilogue, KernelUse, Row, element, linear, permute};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(SAMPLE = "sample/grid_sample_fwd", SampleParams);
+kernel!(SAMPLE_BWD_INPUT = "sample/grid_sample_bwd_input", SampleParams);
+kernel!(SAMPLE_BWD_GRID = "sample/grid_sample_bwd_grid", SampleParams);
 kernel!(TPS = "sample/tps_grid_fwd", TpsParams);
+kernel!(TPS_BWD = "sample/tps_grid_bwd", TpsParams);
 params! { struct SampleParams { n: u32, channels: u32, height: u32, width: u32, points: u32 } }
 params! { struct TpsParams { n: u32, points: u32, controls: u32 } }
 
@@ -33,13 +36,33 @@ pub fn grid_sample(cx: &Cx, x: &Tensor, grid: &Tensor) -> Result<Tensor> {
         points: (h * w) as u32,
     };
     let binds = [x.read(), grid.read(), y.write()];
-    cx.run(&SAMPLE, &element::variant(unit), element::grid(elements), &p, &binds)?;
-    Ok(y)
+    let variant = element::variant(unit);
+    cx.run(&SAMPLE, &variant, element::grid(elements), &p, &binds)?;
+    let saved = (x.detached(), grid.detached());
+    Ok(cx.record("grid_sample", [x, grid], y, move |cx, dy, need| {
+        let (x, grid) = saved;
+        let mut found = [None, None];
+        if need[0] {
+            let dx = cx.out(x.shape());
+            let p = SampleParams { n: (dx.len() / unit) as u32, ..p };
+            let binds = [grid.read(), dy.read(), dx.write()];
+            cx.run(&SAMPLE_BWD_INPUT, &variant, element::grid(dx.len() / unit), &p, &binds)?;
+            found[0] = Some(dx);
+        }
+        if need[1] {
+            let dgrid = cx.out(grid.shape());
+            let p = SampleParams { n: (n * h * w) as u32, ..p };
+            let binds = [x.read(), grid.read(), dy.read(), dgrid.write()];
+            cx.run(&SAMPLE_BWD_GRID, &variant, element::grid(n * h * w), &p, &binds)?;
+            found[1] = Some(dgrid);
+        }
+        Ok(found)
+    }))
 }
 
 /// The sampling grid of a thin-plate spline: source = matrix·control, clamped to [0, 1] and stretched to [−1, 1].
 /// `control [N, K, 2]` are the control points (x, y), `matrix [h·w, K]` the folded spline of the output size `to = (h, w)`.
-/// → `[N, h, w, 2]`.
+/// → `[N, h, w, 2]`. The control points get a gradient, the matrix is a constant.
 ///
 /// # Errors
 /// A matrix that does not fit.
@@ -55,7 +78,15 @@ pub fn tps_grid(cx: &Cx, control: &Tensor, matrix: &Tensor, to: (usize, usize)) 
     let p = TpsParams { n: points as u32, points: (to.0 * to.1) as u32, controls: k as u32 };
     let binds = [control.read(), matrix.read(), y.write()];
     cx.run(&TPS, &element::scalar(), element::grid(points), &p, &binds)?;
-    Ok(y)
+    let saved = (control.detached(), matrix.detached());
+    Ok(cx.record("tps_grid", [control], y, move |cx, dy, _| {
+        let (control, matrix) = saved;
+        let d = cx.out([n, 2, matrix.dims()[0]]);
+        let binds = [control.read(), matrix.read(), dy.read(), d.write()];
+        cx.run(&TPS_BWD, &element::scalar(), element::grid(points), &p, &binds)?;
+        let by_axis = linear(cx, &d, &matrix, &Epilogue::default())?;
+        Ok([Some(permute(cx, &by_axis, &[0, 2, 1])?)])
+    }))
 }
 
 /// The row of the table.
@@ -63,10 +94,13 @@ pub const ROW: Row = Row {
     op: "grid_sample",
     kernels: &[
         KernelUse { kernel: &SAMPLE, variants: element::variants },
+        KernelUse { kernel: &SAMPLE_BWD_INPUT, variants: element::variants },
+        KernelUse { kernel: &SAMPLE_BWD_GRID, variants: element::variants },
         KernelUse { kernel: &TPS, variants: || vec![element::scalar()] },
+        KernelUse { kernel: &TPS_BWD, variants: || vec![element::scalar()] },
     ],
     tolerance: 2e-5,
-    gradient: 1e-5,
+    gradient: 5e-6,
     cases,
 };
 
@@ -74,10 +108,17 @@ fn cases() -> Vec<Case> {
     let sample = |why: &str, [n, h, w, c]: [usize; 4], to: (usize, usize), reach: f64| {
         let label = format!("[{n}, {h}, {w}, {c}] at {to:?} within ±{reach}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.signed([n, h, w, c]), s.uniform([n, to.0, to.1, 2], -reach, reach)];
+        let x = s.signed([n, h, w, c]);
+        let mut grid = s.uniform([n, to.0, to.1, 2], -reach, reach);
+        // The places keep away from the pixels, where the slope changes.
+        for (i, g) in grid.data.iter_mut().enumerate() {
+            let size = [w, h][i % 2] as f64;
+            let place = ((*g + 1.0) * size * 4.0).floor() / 8.0 + 0.0625;
+            *g = f64::from(((2.0 * place + 1.0) / size - 1.0) as f32);
+        }
         Case::new(
             label,
-            inputs,
+            vec![x, grid],
             |cx, t| Ok(vec![grid_sample(cx, &t[0], &t[1])?]),
             |h| vec![sample_oracle(&h[0], &h[1])],
         )
@@ -95,13 +136,24 @@ fn cases() -> Vec<Case> {
     let tps = |why: &str, n: usize, k: usize, to: (usize, usize)| {
         let label = format!("spline of {n} x {k} points to {to:?}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.signed([n, k, 2]), s.signed([to.0 * to.1, k])];
+        // Sources are odd multiples of 1/256, away from the ends of [0, 1]: the first product is, all others are even ones.
+        let grained = |mut h: Host, grains: f64, odd: &dyn Fn(usize) -> bool| {
+            for (i, v) in h.data.iter_mut().enumerate() {
+                let whole = (*v * grains / 2.0).floor() * 2.0;
+                *v = (whole + f64::from(odd(i))) / grains;
+            }
+            h
+        };
+        let control = grained(s.signed([n, k, 2]), 64.0, &|i| i / 2 % k == 0);
+        let matrix = grained(s.signed([to.0 * to.1, k]), 4.0, &|i| i % k == 0);
         Case::new(
             label,
-            inputs,
+            vec![control, matrix],
             move |cx, t| Ok(vec![tps_grid(cx, &t[0], &t[1], to)?]),
             move |h| vec![tps_oracle(&h[0], &h[1], to)],
         )
+        // The matrix is a constant.
+        .gradient_of(&[0])
     };
     vec![
         sample("one pixel", [1, 1, 1, 1], (1, 1), 0.5),

@@ -1,12 +1,13 @@
 //! Instance normalisation:  y = (x − μ)/√(σ² + ε) ⊙ times,  μ and σ² of each sample and channel over its pixels.
 
 use super::columns::{self, LANES};
-use super::{Case, KernelUse, Row};
+use super::{Case, KernelUse, Row, mul};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(FWD = "norm/instance_norm_fwd", Params);
+kernel!(BWD = "norm/instance_norm_bwd", Params);
 params! { struct Params { samples: u32, pixels: u32, channels: u32, eps: f32 } }
 
 /// Normalises every channel of every sample of `x [N, H, W, C]` over its pixels with the biased variance:
@@ -18,6 +19,9 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     let [n, h, w, c] = x.shape().nhwc("instance_norm")?;
     if let Some(t) = times {
         cx.expect("instance_norm", "times", t, x.shape())?;
+        if cx.tracks(&[x, t]) {
+            return mul(cx, &instance_norm(cx, x, None, eps)?, t);
+        }
     }
     let y = cx.out(x.shape());
     if x.is_empty() {
@@ -26,9 +30,14 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     let p = Params { samples: n as u32, pixels: (h * w) as u32, channels: c as u32, eps };
     let grid = Grid::linear(n * c.div_ceil(LANES));
     let binds = [x.read(), Tensor::read_or_absent(times), y.write()];
-    let variant = columns::tile(cx.gpu()).set("HAS_TIMES", times.is_some());
-    cx.run(&FWD, &variant, grid, &p, &binds)?;
-    Ok(y)
+    let tile = columns::tile(cx.gpu());
+    cx.run(&FWD, &tile.clone().set("HAS_TIMES", times.is_some()), grid, &p, &binds)?;
+    let of = x.clone();
+    Ok(cx.record("instance_norm", [x], y, move |cx, dy, _| {
+        let dx = cx.out(of.shape());
+        cx.run(&BWD, &tile, grid, &p, &[of.read(), dy.read(), dx.write()])?;
+        Ok([Some(dx)])
+    }))
 }
 
 fn variants() -> Vec<Variant> {
@@ -39,7 +48,10 @@ fn variants() -> Vec<Variant> {
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "instance_norm",
-    kernels: &[KernelUse { kernel: &FWD, variants }],
+    kernels: &[
+        KernelUse { kernel: &FWD, variants },
+        KernelUse { kernel: &BWD, variants: || columns::tiles().into() },
+    ],
     tolerance: 2e-6,
     gradient: 1e-5,
     cases,

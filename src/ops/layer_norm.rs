@@ -1,12 +1,14 @@
 //! Layer normalisation over the last axis:  y = (s − μ)·r·γ + β  with  s = x + residual.
 
 use super::columns::{self, LANES};
+use super::norm_affine::{self, AFFINE_BWD, Normalised};
 use super::{Case, KernelUse, Row};
 use crate::gpu::{Gpu, Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(FWD = "norm/layer_norm_fwd", Params);
+kernel!(BWD_X = "norm/layer_norm_bwd_input", Params);
 params! { struct Params { rows: u32, cols: u32, eps: f32 } }
 
 /// Which deviation normalises a row.
@@ -31,24 +33,64 @@ pub fn layer_norm(
     eps: f32,
     deviation: Deviation,
 ) -> Result<Tensor> {
+    const OP: &str = "layer_norm";
     let (rows, cols) = x.shape().rows_by_last();
     if let Some(r) = residual {
-        cx.expect("layer_norm", "residual", r, x.shape())?;
+        cx.expect(OP, "residual", r, x.shape())?;
     }
-    cx.expect("layer_norm", "gamma", gamma, [cols])?;
-    cx.expect("layer_norm", "beta", beta, [cols])?;
+    cx.expect(OP, "gamma", gamma, [cols])?;
+    cx.expect(OP, "beta", beta, [cols])?;
     let p = Params { rows: rows as u32, cols: cols as u32, eps };
     let y = cx.out(x.shape());
     let (lanes, tile) = tile(cx.gpu());
-    let residual_bind = Tensor::read_or_absent(residual);
-    cx.run(
-        &FWD,
-        &with(tile, residual.is_some(), deviation),
-        Grid::linear(rows.div_ceil(lanes)),
-        &p,
-        &[x.read(), residual_bind, gamma.read(), beta.read(), y.write()],
-    )?;
-    Ok(y)
+    let variant = with(tile, residual.is_some(), deviation);
+    let grid = Grid::linear(rows.div_ceil(lanes));
+    let other = Tensor::read_or_absent(residual);
+    let binds = [x.read(), other, gamma.read(), beta.read(), y.write()];
+    cx.run(&FWD, &variant, grid, &p, &binds)?;
+    let held = (x.clone(), residual.cloned(), gamma.clone());
+    let saved = Saved { x: held.0, residual: held.1, gamma: held.2, variant, grid, p };
+    Ok(match residual {
+        None => {
+            cx.record(OP, [x, gamma, beta], y, move |cx, dy, need| saved.backward(cx, &dy, need))
+        }
+        Some(r) => cx.record(OP, [x, r, gamma, beta], y, move |cx, dy, need| {
+            let wanted = [need[0] || need[1], need[2], need[3]];
+            let [ds, dgamma, dbeta] = saved.backward(cx, &dy, wanted)?;
+            Ok([ds.clone().filter(|_| need[0]), ds.filter(|_| need[1]), dgamma, dbeta])
+        }),
+    })
+}
+
+/// Means and deviations are computed again.
+struct Saved {
+    x: Tensor,
+    residual: Option<Tensor>,
+    gamma: Tensor,
+    variant: Variant,
+    grid: Grid,
+    p: Params,
+}
+
+impl Saved {
+    /// Gradients of x + residual, γ and β.
+    fn backward(&self, cx: &Cx, dy: &Tensor, need: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
+        let Saved { x, gamma, .. } = self;
+        let rows = self.p.rows as usize;
+        let (ds, mean, rstd) = (cx.out(x.shape()), cx.out([rows]), cx.out([rows]));
+        let residual = self.residual.as_ref();
+        let inputs = [x.read(), Tensor::read_or_absent(residual), gamma.read(), dy.read()];
+        let binds = [&inputs[..], &[ds.write(), mean.write(), rstd.write()]].concat();
+        cx.run(&BWD_X, &self.variant, self.grid, &self.p, &binds)?;
+        let (mut dgamma, mut dbeta) = (None, None);
+        if need[1] || need[2] {
+            let of = Normalised { x, residual, mean: &mean, rstd: &rstd, by_row: true };
+            let sums = of.gradients(cx, dy)?;
+            [dgamma, dbeta] = sums.map(Some);
+        }
+        let wanted = |i: usize, grad: Option<Tensor>| grad.filter(|_| need[i]);
+        Ok([wanted(0, Some(ds)), wanted(1, dgamma), wanted(2, dbeta)])
+    }
 }
 
 /// Rows of a workgroup, and its tile: one row along its invocations, or one for each where a barrier buys nothing.
@@ -68,7 +110,11 @@ fn with(tile: Variant, residual: bool, deviation: Deviation) -> Variant {
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "layer_norm",
-    kernels: &[KernelUse { kernel: &FWD, variants }],
+    kernels: &[
+        KernelUse { kernel: &FWD, variants },
+        KernelUse { kernel: &BWD_X, variants },
+        KernelUse { kernel: &AFFINE_BWD, variants: norm_affine::by_row_variants },
+    ],
     tolerance: 2e-6,
     gradient: 1e-5,
     cases,
@@ -99,7 +145,9 @@ fn cases() -> Vec<Case> {
         case.bench(8.0 * (rows * cols) as f64)
     };
     vec![
-        case("smallest with a deviation", 1, 2, false, Deviation::Unbiased),
+        // Two values become ±1/√2 whatever they are: their gradient is what rounding leaves of 0.
+        case("smallest with a deviation", 1, 2, false, Deviation::Unbiased).gradient_of(&[1, 2]),
+        case("three values", 2, 3, true, Deviation::Unbiased),
         case("primes, one below a workgroup", 7, 63, true, Deviation::Biased),
         case("one above a workgroup", 5, 65, false, Deviation::Biased),
         case("guidance", 1024, 64, true, Deviation::Biased),

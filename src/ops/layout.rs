@@ -1,18 +1,21 @@
 //! Moving values: concatenation and slices along the last axis, and axes in another order.
 
+use super::reduce::sum_to;
 use super::strided::{self, View, strides};
 use super::{Case, KernelUse, Row, element};
-use crate::gpu::Variant;
+use crate::gpu::{Bind, Variant};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 use std::ops::Range;
 
 kernel!(COPY = "layout/copy_columns_fwd", Params);
+kernel!(PLACE = "layout/place_columns_fwd", PlaceParams);
 kernel!(PERMUTE = "layout/permute_fwd", strided::Params);
 params! { struct Params {
     n: u32, cols: u32, from_cols: u32, from_first: u32, to_cols: u32, to_first: u32,
 } }
+params! { struct PlaceParams { n: u32, cols: u32, to_cols: u32, to_first: u32 } }
 
 /// Tensors that differ in the last axis only, side by side along it: `[.., A]`, `[.., B]` → `[.., A + B]`.
 ///
@@ -28,8 +31,34 @@ pub fn concat_last(cx: &Cx, parts: &[&Tensor]) -> Result<Tensor> {
         let shape = first.shape().with_last(part.shape().last());
         cx.expect("concat_last", &format!("tensor {i}"), part, shape)?;
     }
+    match *parts {
+        _ if !cx.tracks(parts) => side_by_side(cx, parts),
+        [one] => Ok(one.clone()),
+        [a, b] => recorded(cx, [a, b]),
+        [a, b, c] => recorded(cx, [a, b, c]),
+        [ref others @ .., last] => recorded(cx, [&concat_last(cx, others)?, last]),
+        [] => unreachable!("there is a first"),
+    }
+}
+
+/// `parts` side by side, with the way back to each.
+fn recorded<const N: usize>(cx: &Cx, parts: [&Tensor; N]) -> Result<Tensor> {
+    let y = side_by_side(cx, &parts)?;
+    let widths = parts.map(|p| p.shape().last());
+    Ok(cx.record("concat_last", parts, y, move |cx, dy, need| {
+        let mut grads = [const { None }; N];
+        let mut from = 0;
+        for ((grad, need), cols) in grads.iter_mut().zip(need).zip(widths) {
+            *grad = need.then(|| slice_last(cx, &dy, from..from + cols)).transpose()?;
+            from += cols;
+        }
+        Ok(grads)
+    }))
+}
+
+fn side_by_side(cx: &Cx, parts: &[&Tensor]) -> Result<Tensor> {
     let total = parts.iter().map(|p| p.shape().last()).sum();
-    let y = cx.out(first.shape().with_last(total));
+    let y = cx.out(parts[0].shape().with_last(total));
     let mut to = 0;
     for part in parts {
         let cols = part.shape().last();
@@ -51,6 +80,24 @@ pub fn slice_last(cx: &Cx, x: &Tensor, range: Range<usize>) -> Result<Tensor> {
     }
     let y = cx.out(x.shape().with_last(range.len()));
     copy_columns(cx, x, range.start, &y, 0, range.len())?;
+    let total = x.shape().last();
+    Ok(cx.record("slice_last", [x], y, move |cx, dy, _| {
+        Ok([Some(place_columns(cx, &dy, range.start, total)?)])
+    }))
+}
+
+/// The columns of `x` as the columns from `first` on of `total`, all others 0: the adjoint of [`slice_last`].
+pub(super) fn place_columns(cx: &Cx, x: &Tensor, first: usize, total: usize) -> Result<Tensor> {
+    let cols = x.shape().last();
+    let y = cx.out(x.shape().with_last(total));
+    let width = element::width(&[cols, total, first]);
+    let n = y.len() / width;
+    let unit = |floats: usize| (floats / width) as u32;
+    let p =
+        PlaceParams { n: n as u32, cols: unit(cols), to_cols: unit(total), to_first: unit(first) };
+    let from = if x.is_empty() { Bind::Absent } else { x.read() };
+    let binds = [from, y.write()];
+    cx.run(&PLACE, &element::variant(width), element::grid(n), &p, &binds)?;
     Ok(y)
 }
 
@@ -77,7 +124,8 @@ pub fn repeat(cx: &Cx, x: &Tensor, n: usize) -> Result<Tensor> {
         let grid = element::grid(n as usize);
         cx.run(&COPY, &element::variant(width), grid, &p, &[x.read(), y.write()])?;
     }
-    Ok(y)
+    let from = x.shape();
+    Ok(cx.record("repeat", [x], y, move |cx, dy, _| Ok([Some(sum_to(cx, &dy, from)?)])))
 }
 
 /// Copies `cols` columns of every row, from the columns of `x` at `from` to those of `y` at `to`.
@@ -149,10 +197,11 @@ pub const ROW: Row = Row {
     op: "layout",
     kernels: &[
         KernelUse { kernel: &COPY, variants: element::variants },
+        KernelUse { kernel: &PLACE, variants: element::variants },
         KernelUse { kernel: &PERMUTE, variants: permute_variants },
     ],
     tolerance: 0.0,
-    gradient: 1e-5,
+    gradient: 1e-6,
     cases,
 };
 
@@ -211,6 +260,7 @@ fn cases() -> Vec<Case> {
         concat("three odd parts", [3, 7], &[3, 1, 5]),
         concat("mask channel", [16, 64], &[3, 1]),
         concat("one part", [2, 3], &[4]),
+        concat("more parts than one step back", [2, 3], &[4, 1, 3, 2, 5]),
         concat("an empty part", [2, 3], &[4, 0]),
         slice("the picture of an image with mask", [2, 1024, 4], 0..3),
         slice("by fours", [2, 26, 192], 64..128).bench(0.0),

@@ -5,10 +5,11 @@ use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(MASKED_MAX = "reduce/masked_max_fwd", Params);
+kernel!(BACKWARD = "reduce/masked_max_bwd", Params);
 params! { struct Params { n: u32, steps: u32, pixels: u32 } }
 
 /// `max over t of maps[n, t, p]·[t < lengths[n]]`: `maps [N, T, P]` and u32 `[N]` → the maximum `[N, P]` and the lowest t that
-/// attains it, u32 `[N, P]` (LEMMA, the compression of section 3.2).
+/// attains it, u32 `[N, P]` (LEMMA, the compression of section 3.2). The gradient goes to that t alone, and nowhere where a zero beyond the length wins.
 ///
 /// # Errors
 /// No map at all, or lengths that do not fit.
@@ -27,25 +28,38 @@ pub fn masked_max(cx: &Cx, maps: &Tensor, lengths: &Tensor) -> Result<(Tensor, T
     let p = Params { n: y.len() as u32, steps: steps as u32, pixels: pixels as u32 };
     let binds = [maps.read(), lengths.read(), y.write(), winner.write()];
     cx.run(&MASKED_MAX, &element::scalar(), element::grid(y.len()), &p, &binds)?;
+    let (won, lengths, shape) = (winner.clone(), lengths.clone(), maps.shape());
+    let y = cx.record("masked_max", [maps], y, move |cx, dy, _| {
+        let dmaps = cx.out(shape);
+        let p = Params { n: dmaps.len() as u32, ..p };
+        let binds = [won.read(), lengths.read(), dy.read(), dmaps.write()];
+        cx.run(&BACKWARD, &element::scalar(), element::grid(dmaps.len()), &p, &binds)?;
+        Ok([Some(dmaps)])
+    });
     Ok((y, winner))
 }
 
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "masked_max",
-    kernels: &[KernelUse { kernel: &MASKED_MAX, variants: || vec![element::scalar()] }],
+    kernels: &[
+        KernelUse { kernel: &MASKED_MAX, variants: || vec![element::scalar()] },
+        KernelUse { kernel: &BACKWARD, variants: || vec![element::scalar()] },
+    ],
     tolerance: 0.0,
-    gradient: 1e-5,
+    gradient: 1e-6,
     cases,
 };
 
 fn cases() -> Vec<Case> {
-    let case = |why: &str, [n, t, p]: [usize; 3], low: f64, lengths: &[u32]| {
+    let maps = |why: &str, [n, t, p]: [usize; 3], low: f64, lengths: &[u32], apart: f64| {
         let label = format!("[{n}, {t}, {p}] from {low}, lengths {lengths:?}: {why}");
         let mut s = Seeded::new(&label);
-        // Coarse values, so that some tie.
+        // Coarse values, then each map shifted by an odd multiple of `apart`: no two maps tie, and none is zero.
         let mut maps = s.uniform([n, t, p], low, low + 2.0);
-        maps.data.iter_mut().for_each(|v| *v = (*v * 8.0).round() / 8.0);
+        let shift = |i: usize| apart * (2 * (i / p % t) + 1) as f64;
+        let values = maps.data.iter_mut().enumerate();
+        values.for_each(|(i, v)| *v = (*v * 8.0).round() / 8.0 + shift(i));
         let lengths: Vec<f64> = lengths.iter().map(|l| f64::from(*l)).collect();
         Case::new(
             label,
@@ -54,6 +68,9 @@ fn cases() -> Vec<Case> {
             |h| oracle(&h[0], &h[1]),
         )
     };
+    let case = |why: &str, shape: [usize; 3], low: f64, lengths: &[u32]| {
+        maps(why, shape, low, lengths, 1.0 / 1024.0)
+    };
     vec![
         case("one value", [1, 1, 1], -2.0, &[1]),
         case("nothing valid", [1, 3, 5], -1.0, &[0]),
@@ -61,6 +78,8 @@ fn cases() -> Vec<Case> {
         case("negative maps lose to the zeros beyond the length", [2, 5, 9], -3.0, &[2, 5]),
         case("a length beyond the maps", [1, 4, 65], -1.0, &[99]),
         case("guidance", [2, 26, 1024], -0.1, &[9, 26]).bench(2.0 * 26.0 * 1024.0),
+        // Where two are equal there is no derivative to compare with.
+        maps("ties", [3, 7, 67], -1.0, &[3, 7, 1], 0.0).without_gradient(),
     ]
 }
 

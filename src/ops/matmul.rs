@@ -1,7 +1,8 @@
 //! Matrix products: linear layers y = act(scale ⊙ (x·w) + shift + residual), and batches of plain products.
 
 use super::epilogue::{Epilogue, Parts};
-use super::gemm::{Gemm, KERNELS};
+use super::gemm::{Gemm, KERNELS, kept};
+use super::layout::{permute, place_columns, slice_last};
 use super::{Case, Row};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -37,7 +38,39 @@ pub fn linear_columns(
     let shape = x.shape().with_last(columns.len());
     ep.check(cx, "linear", stride, shape)?;
     let gemm = Gemm::matrix(rows, depth, columns.len()).columns(columns.start, stride);
-    gemm.run(cx, x, w, ep, shape)
+    ep.after(cx, [x, w], &columns, |ep| {
+        let y = gemm.run(cx, x, w, ep, shape)?;
+        let ([x_kept, w_kept], of) = (kept(cx, x, w), columns.clone());
+        Ok(ep.record(cx, "linear", [x, w], columns.clone(), y, move |cx, dy| {
+            let dx = w_kept.map(|w| input_gradient(cx, dy, &w, of.clone())).transpose()?;
+            let dw = x_kept.map(|x| weight_gradient(cx, dy, &x, of, stride)).transpose()?;
+            Ok([dx, dw])
+        }))
+    })
+}
+
+/// dX = dY·Wᵀ with the used columns of W.
+fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor, columns: Range<usize>) -> Result<Tensor> {
+    let used = match columns.len() == w.shape().last() {
+        true => w.clone(),
+        false => slice_last(cx, w, columns)?,
+    };
+    linear(cx, dy, &permute(cx, &used, &[1, 0])?, &Epilogue::default())
+}
+
+/// dW = Xᵀ·dY in the used ones of all columns of W.
+fn weight_gradient(
+    cx: &Cx,
+    dy: &Tensor,
+    x: &Tensor,
+    columns: Range<usize>,
+    stride: usize,
+) -> Result<Tensor> {
+    let transposed =
+        permute(cx, &x.reshape(<[usize; 2]>::from(x.shape().rows_by_last()))?, &[1, 0])?;
+    let rows = dy.reshape(<[usize; 2]>::from(dy.shape().rows_by_last()))?;
+    let used = linear(cx, &transposed, &rows, &Epilogue::default())?;
+    if columns.len() == stride { Ok(used) } else { place_columns(cx, &used, columns.start, stride) }
 }
 
 /// Workgroups of a grid in z.
@@ -50,19 +83,29 @@ const MOST_PLANES: usize = 65_535;
 pub fn batched_matmul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let [batch, m, k] = a.shape().nlc("batched_matmul")?;
     let [planes, _, n] = b.shape().nlc("batched_matmul")?;
-    let one = planes == 1 && batch != 1;
+    let one = planes == 1;
     cx.expect("batched_matmul", "b", b, [if one { 1 } else { batch }, k, n])?;
-    if !one && batch > MOST_PLANES {
+    if one {
+        return linear(cx, a, &b.reshape([k, n])?, &Epilogue::default());
+    }
+    if batch > MOST_PLANES {
         return Err(Error::new(ErrorKind::Shape, "batched_matmul", "number of products")
             .expected(format!("at most {MOST_PLANES}, or one b for all"))
             .got(batch));
     }
-    let gemm = if one { Gemm::matrix(batch * m, k, n) } else { Gemm::matrix(m, k, n).batch(batch) };
-    gemm.run(cx, a, b, &Epilogue::default(), [batch, m, n].into())
+    let gemm = Gemm::matrix(m, k, n).batch(batch);
+    let y = gemm.run(cx, a, b, &Epilogue::default(), [batch, m, n].into())?;
+    let [a_kept, b_kept] = kept(cx, a, b);
+    Ok(cx.record("batched_matmul", [a, b], y, move |cx, dy, _| {
+        let swapped = |t: Tensor| permute(cx, &t, &[0, 2, 1]);
+        let of_a = |b| batched_matmul(cx, &dy, &swapped(b)?);
+        let of_b = |a| batched_matmul(cx, &swapped(a)?, &dy);
+        Ok([b_kept.map(of_a).transpose()?, a_kept.map(of_b).transpose()?])
+    }))
 }
 
 /// The row of the table.
-pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, gradient: 1e-5, cases };
+pub const ROW: Row = Row { op: "matmul", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
 
 fn cases() -> Vec<Case> {
     let linear = |why: &str, [m, k, n]: [usize; 3], columns: Range<usize>, parts: Parts| {
@@ -72,9 +115,10 @@ fn cases() -> Vec<Case> {
         inputs.extend(parts.inputs(&mut s, n, [m, columns.len()].into()));
         let flops = 2.0 * (m * k * columns.len()) as f64;
         let of = columns.clone();
-        let case = Case::new(
+        let case = parts.case(
             label,
             inputs,
+            flops,
             move |cx, t| {
                 let ep = parts.tensors(&t[2..]);
                 Ok(vec![linear_columns(cx, &t[0], &t[1], of.clone(), &ep)?])

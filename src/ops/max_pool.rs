@@ -6,12 +6,14 @@ use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(MAX_POOL = "sample/max_pool_fwd", Params);
+kernel!(BACKWARD = "sample/max_pool_bwd", Params);
 params! { struct Params {
     n: u32, channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
     kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32,
 } }
 
-/// The largest value of every window of `x [N, H, W, C]`, channel by channel: `torch.nn.MaxPool2d`.
+/// The largest value of every window of `x [N, H, W, C]`, channel by channel: `torch.nn.MaxPool2d`. Of equal values
+/// the first of a window, row by row, gets its gradient.
 ///
 /// # Errors
 /// A window larger than the padded image, an empty one, or padding above half the window.
@@ -29,10 +31,35 @@ pub fn max_pool(cx: &Cx, x: &Tensor, window: Window) -> Result<Tensor> {
     if y.is_empty() {
         return Ok(y);
     }
+    let (p, unit) = parameters(x, &y, window)?;
+    let binds = [x.read(), y.write()];
+    let grid = element::grid(p.n as usize);
+    cx.run(&MAX_POOL, &element::variant(unit), grid, &p, &binds)?;
+    let saved = (x.detached(), y.clone());
+    Ok(cx.record("max_pool", [x], y, move |cx, dy, _| {
+        Ok([Some(backward(cx, &saved.0, &saved.1, &dy, window)?)])
+    }))
+}
+
+/// The gradient of `x`; the windows' maxima are found again in it.
+fn backward(cx: &Cx, x: &Tensor, y: &Tensor, dy: &Tensor, window: Window) -> Result<Tensor> {
+    let (p, unit) = parameters(x, y, window)?;
+    let dx = cx.out(x.shape());
+    let elements = dx.len() / unit;
+    let p = Params { n: elements as u32, ..p };
+    let binds = [x.read(), y.read(), dy.read(), dx.write()];
+    cx.run(&BACKWARD, &element::variant(unit), element::grid(elements), &p, &binds)?;
+    Ok(dx)
+}
+
+/// Parameters for every element of `y`, and its width.
+fn parameters(x: &Tensor, y: &Tensor, window: Window) -> Result<(Params, usize)> {
+    let Window { kernel, stride, pad } = window;
+    let [_, height, width, c] = x.shape().nhwc("max_pool")?;
+    let [_, h, w, _] = y.shape().nhwc("max_pool")?;
     let unit = element::width(&[c]);
-    let elements = y.len() / unit;
     let p = Params {
-        n: elements as u32,
+        n: (y.len() / unit) as u32,
         channels: (c / unit) as u32,
         height: height as u32,
         width: width as u32,
@@ -45,30 +72,55 @@ pub fn max_pool(cx: &Cx, x: &Tensor, window: Window) -> Result<Tensor> {
         pad_y: pad.0 as u32,
         pad_x: pad.1 as u32,
     };
-    let binds = [x.read(), y.write()];
-    cx.run(&MAX_POOL, &element::variant(unit), element::grid(elements), &p, &binds)?;
-    Ok(y)
+    Ok((p, unit))
 }
 
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "max_pool",
-    kernels: &[KernelUse { kernel: &MAX_POOL, variants: element::variants }],
+    kernels: &[
+        KernelUse { kernel: &MAX_POOL, variants: element::variants },
+        KernelUse { kernel: &BACKWARD, variants: element::variants },
+    ],
     tolerance: 0.0,
-    gradient: 1e-5,
+    gradient: 1e-6,
     cases,
 };
 
 fn cases() -> Vec<Case> {
     let case = |why: &str, x: [usize; 4], window: Window| {
         let label = format!("{x:?} {window:?}: {why}");
-        let inputs = vec![Seeded::new(&label).uniform(x, -2.0, -1.0)];
+        // No two values are near each other.
+        let values = Seeded::new(&label).uniform(x, -2.0, -1.0);
+        let mut order: Vec<usize> = (0..values.data.len()).collect();
+        order.sort_by(|i, j| values.data[*i].total_cmp(&values.data[*j]));
+        let mut apart = values;
+        order.iter().enumerate().for_each(|(at, i)| apart.data[*i] = at as f64 / 1024.0 - 100.0);
         Case::new(
             label,
-            inputs,
+            vec![apart],
             move |cx, t| Ok(vec![max_pool(cx, &t[0], window)?]),
             move |h| vec![oracle(&h[0], window)],
         )
+    };
+    let ties = |x: [usize; 4], window: Window| {
+        let label = format!("{x:?} {window:?}: of equal values the first gets the gradient");
+        let mut s = Seeded::new(&label);
+        let values: Vec<f64> = s.ints(x, 0, 3).data.iter().map(|v| v - 3.0).collect();
+        let values = Host::new(x, values);
+        let dy = s.ints(oracle(&values, window).shape, 1, 9);
+        let dy = Host::new(dy.shape, dy.data);
+        Case::new(
+            label,
+            vec![values, dy],
+            move |cx, t| {
+                let y = max_pool(cx, &t[0], window)?;
+                Ok(vec![backward(cx, &t[0], &y, &t[1], window)?])
+            },
+            move |h| vec![backward_oracle(&h[0], &h[1], window)],
+        )
+        // It is a gradient itself, where there is no derivative.
+        .without_gradient()
     };
     let crnn = Window { kernel: (2, 2), stride: (2, 1), pad: (0, 1) };
     vec![
@@ -79,27 +131,48 @@ fn cases() -> Vec<Case> {
         case("by fours", [2, 6, 8, 4], crnn),
         case("overlapping", [2, 4, 12, 1], Window { stride: (1, 1), ..Window::pool(2, 2) }),
         case("primes", [1, 7, 11, 5], Window::same(3).strided(2, 3)),
+        ties([2, 6, 8, 4], crnn),
+        ties([1, 7, 11, 3], Window::same(3)),
     ]
 }
 
 /// Reference by plain loops.
 fn oracle(x: &Host, window: Window) -> Host {
+    let winners = winners(x, window);
+    let data = winners.data.iter().map(|at| x.data[*at as usize]).collect();
+    Host::new(winners.shape, data)
+}
+
+/// Reference of the gradient: every winner gets what arrives at its window.
+fn backward_oracle(x: &Host, dy: &Host, window: Window) -> Host {
+    let mut dx = Host::zeros(x.shape);
+    for (at, g) in winners(x, window).data.iter().zip(&dy.data) {
+        dx.data[*at as usize] += g;
+    }
+    dx
+}
+
+/// Where each window has its maximum first.
+fn winners(x: &Host, window: Window) -> Host {
     let [n, height, width, c] = x.shape.nhwc("oracle").expect("an image");
     let (h, w) = window.output("oracle", height, width).expect("fits");
-    let mut y = Host::new([n, h, w, c], vec![f64::NEG_INFINITY; n * h * w * c]);
-    for (at, most) in y.data.iter_mut().enumerate() {
-        let (channel, pixel) = (at % c, at / c);
+    let mut at = Host::zeros([n, h, w, c]);
+    for (out, winner) in at.data.iter_mut().enumerate() {
+        let (channel, pixel) = (out % c, out / c);
         let (image, i, j) = (pixel / (h * w), pixel / w % h, pixel % w);
+        let mut most = f64::NEG_INFINITY;
         for u in 0..window.kernel.0 {
             for v in 0..window.kernel.1 {
                 let row = (i * window.stride.0 + u).wrapping_sub(window.pad.0);
                 let column = (j * window.stride.1 + v).wrapping_sub(window.pad.1);
                 if row < height && column < width {
                     let from = ((image * height + row) * width + column) * c + channel;
-                    *most = most.max(x.data[from]);
+                    if x.data[from] > most {
+                        (most, *winner) = (x.data[from], from as f64);
+                    }
                 }
             }
         }
     }
-    y
+    at
 }

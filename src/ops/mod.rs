@@ -16,6 +16,7 @@ pub mod check;
 mod columns;
 mod conv2d;
 mod depthwise;
+mod dropout;
 mod gather;
 mod gemm;
 mod grid_sample;
@@ -23,10 +24,14 @@ mod gru;
 mod instance_norm;
 mod layer_norm;
 mod layout;
+mod loss;
+mod mask_scores;
 mod masked_max;
 mod matmul;
 mod max_pool;
 pub mod measure;
+mod norm_affine;
+mod optim;
 mod peak;
 mod pixel_shuffle;
 mod pointwise;
@@ -39,10 +44,11 @@ mod topk;
 mod tps;
 
 pub use attention::{Attention, Heads, Mask, attention};
-pub use batch_norm::{BatchStats, batch_norm_train};
+pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use channel_affine::channel_affine;
 pub use conv2d::conv2d;
 pub use depthwise::global_depthwise;
+pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};
 pub use gather::{gather_rows, keep_rows, scatter_rows};
 pub use grid_sample::{grid_sample, tps_grid};
@@ -50,12 +56,15 @@ pub use gru::{Along, GruDirection, bidirectional_gru};
 pub use instance_norm::instance_norm;
 pub use layer_norm::{Deviation, layer_norm};
 pub use layout::{concat_last, permute, repeat, slice_last};
+pub use loss::{cross_entropy, mean_absolute, mean_squared};
+pub use mask_scores::mask_scores;
 pub use masked_max::masked_max;
 pub use matmul::{batched_matmul, linear, linear_columns};
 pub use max_pool::max_pool;
+pub use optim::{Adam, CLOCK_SIZE, adam, norm_and_clock};
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
-pub use pointwise::{activate, add, mix, mul};
+pub use pointwise::{activate, add, mix, mul, scale};
 pub use reduce::{expand, sum_to};
 pub use resize::{Filter, resize};
 pub use row::{Case, Cost, KernelUse, Row};
@@ -75,15 +84,19 @@ pub const TABLE: &[&Row] = &[
     &channel_affine::ROW,
     &conv2d::ROW,
     &depthwise::ROW,
+    &dropout::ROW,
     &gather::ROW,
     &grid_sample::ROW,
     &gru::ROW,
     &instance_norm::ROW,
     &layer_norm::ROW,
     &layout::ROW,
+    &loss::ROW,
+    &mask_scores::ROW,
     &masked_max::ROW,
     &matmul::ROW,
     &max_pool::ROW,
+    &optim::ROW,
     &pixel_shuffle::ROW,
     &pointwise::ROW,
     &reduce::ROW,

@@ -1,7 +1,7 @@
 //! Channels to pixels: `torch.nn.PixelShuffle`, with an activation on the way.
 
 use super::pointwise::activation;
-use super::{Act, Case, KernelUse, Row, element};
+use super::{Act, Case, KernelUse, Row, activate, element, permute};
 use crate::gpu::Variant;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -31,8 +31,11 @@ pub fn pixel_shuffle(cx: &Cx, x: &Tensor, r: usize, act: Act) -> Result<Tensor> 
     if y.is_empty() {
         return Ok(y);
     }
-    let binds = [x.read(), act.slope(), y.write()];
-    let variant = variant(act.code());
+    let slope = if let Act::Prelu(slope) = act { slope } else { x };
+    let recorded = cx.tracks(&[x, slope]);
+    let fused = if recorded { Act::None } else { act };
+    let binds = [x.read(), fused.slope(), y.write()];
+    let variant = variant(fused.code());
     if r == 2 && channels.is_multiple_of(4) {
         let elements = y.len() / 16;
         let p = Params2 { n: elements as u32, width: w as u32, quads: (channels / 4) as u32 };
@@ -47,7 +50,11 @@ pub fn pixel_shuffle(cx: &Cx, x: &Tensor, r: usize, act: Act) -> Result<Tensor> 
         };
         cx.run(&SHUFFLE, &variant, element::grid(y.len()), &p, &binds)?;
     }
-    Ok(y)
+    let y = cx.record("pixel_shuffle", [x], y, move |cx, dy, _| {
+        let places = dy.reshape([n, h, r, w, r, channels])?;
+        Ok([Some(permute(cx, &places, &[0, 1, 3, 5, 2, 4])?)])
+    });
+    if recorded && !matches!(act, Act::None) { activate(cx, &y, act) } else { Ok(y) }
 }
 
 fn variant(kind: u32) -> Variant {
@@ -62,7 +69,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &SHUFFLE_2, variants },
     ],
     tolerance: 1e-6,
-    gradient: 1e-5,
+    gradient: 5e-6,
     cases,
 };
 
@@ -74,8 +81,11 @@ fn cases() -> Vec<Case> {
     let case = |why: &str, [n, h, w, c]: [usize; 4], r: usize, kind: u32| {
         let label = format!("[{n}, {h}, {w}, {c}·{r}²] activation {kind}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.uniform([n, h, w, c * r * r], -4.0, 4.0), Host::new([1], vec![0.25])];
-        Case::new(
+        let mut x = s.uniform([n, h, w, c * r * r], -4.0, 4.0);
+        // Away from the kink of PReLU.
+        x.data.iter_mut().for_each(|v| *v = ((*v * 8.0).floor() + 0.5) / 8.0);
+        let inputs = vec![x, Host::new([1], vec![0.25])];
+        let case = Case::new(
             label,
             inputs,
             move |cx, t| {
@@ -87,7 +97,9 @@ fn cases() -> Vec<Case> {
                 Ok(vec![pixel_shuffle(cx, &t[0], r, act)?])
             },
             move |h| vec![oracle(&h[0], r, |v| activation(kind, v, h[1].data[0]))],
-        )
+        );
+        // Only PReLU has a slope.
+        if kind == 2 { case } else { case.gradient_of(&[0]) }
     };
     vec![
         case("one value", [1, 1, 1, 1], 1, 0),

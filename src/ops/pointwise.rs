@@ -1,36 +1,81 @@
 //! Pointwise operations that stand alone: an activation, sum, product, and the mix of two tensors by a gate.
 
 use super::strided::{self, View, strides};
-use super::{Act, Case, KernelUse, Row, element};
-use crate::gpu::Variant;
+use super::{Act, Case, KernelUse, Row, element, sum_to};
+use crate::gpu::{Grid, Variant};
 use crate::shape::MAX_RANK;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(ACTIVATE = "elementwise/activate_fwd", Params);
+kernel!(ACTIVATE_BWD = "elementwise/activate_bwd", Params);
+kernel!(SLOPE_BWD = "elementwise/prelu_slope_bwd", Params);
 kernel!(BINARY = "elementwise/binary_fwd", strided::Params);
 kernel!(MIX = "elementwise/mix_fwd", Params);
+kernel!(MIX_BWD = "elementwise/mix_bwd", Params);
+kernel!(SCALE = "elementwise/scale_fwd", Scale);
 params! { struct Params { n: u32 } }
+params! { struct Scale { n: u32, factor: f32 } }
 
 /// f(x) for every value of `x`.
 ///
 /// # Errors
 /// A slope that is not one number.
 pub fn activate(cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
-    if let Act::Prelu(slope) = act {
-        cx.expect("activate", "slope", slope, [1])?;
-    }
+    act.check(cx, "activate")?;
     let y = cx.out(x.shape());
+    let (n, plain) = elements(x);
+    let binds = [x.read(), act.slope(), y.write()];
+    cx.run(&ACTIVATE, &plain.set("KIND", act.code()), grid(n), &Params { n }, &binds)?;
+    let (of, code) = (x.clone(), act.code());
+    Ok(match act {
+        Act::None => cx.record("activate", [x], y, |_, dy, _| Ok([Some(dy)])),
+        Act::Prelu(slope) => {
+            let at = slope.clone();
+            cx.record("activate", [x, slope], y, move |cx, dy, need| {
+                let dx = need[0].then(|| activate_backward(cx, &of, code, Some(&at), &dy));
+                let dslope = need[1].then(|| slope_backward(cx, &of, &dy));
+                Ok([dx.transpose()?, dslope.transpose()?])
+            })
+        }
+        _ => cx.record("activate", [x], y, move |cx, dy, _| {
+            Ok([Some(activate_backward(cx, &of, code, None, &dy)?)])
+        }),
+    })
+}
+
+/// dy·f'(x), with f' computed from x again.
+fn activate_backward(
+    cx: &Cx,
+    x: &Tensor,
+    code: u32,
+    slope: Option<&Tensor>,
+    dy: &Tensor,
+) -> Result<Tensor> {
+    let dx = cx.out(x.shape());
+    let (n, plain) = elements(x);
+    let binds = [x.read(), Tensor::read_or_absent(slope), dy.read(), dx.write()];
+    cx.run(&ACTIVATE_BWD, &plain.set("KIND", code), grid(n), &Params { n }, &binds)?;
+    Ok(dx)
+}
+
+/// Σ dy·min(x, 0).
+fn slope_backward(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let terms = cx.out([x.len()]);
+    let (n, variant) = elements(x);
+    let binds = [x.read(), dy.read(), terms.write()];
+    cx.run(&SLOPE_BWD, &variant, grid(n), &Params { n }, &binds)?;
+    sum_to(cx, &terms, [1])
+}
+
+/// Elements of `x` taken as one row, and the variant for their width.
+fn elements(x: &Tensor) -> (u32, Variant) {
     let width = element::width(&[x.len()]);
-    let n = x.len() / width;
-    cx.run(
-        &ACTIVATE,
-        &element::variant(width).set("KIND", act.code()),
-        element::grid(n),
-        &Params { n: n as u32 },
-        &[x.read(), act.slope(), y.write()],
-    )?;
-    Ok(y)
+    ((x.len() / width) as u32, element::variant(width))
+}
+
+fn grid(n: u32) -> Grid {
+    element::grid(n as usize)
 }
 
 /// a + b, with `b` repeated along the axes it lacks: aligned at the last axis, each of its axes has the size of `a`'s or 1.
@@ -38,7 +83,13 @@ pub fn activate(cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
 /// # Errors
 /// A `b` that does not fit.
 pub fn add(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    binary(cx, "add", a, b, false)
+    let y = binary(cx, "add", a, b, false)?;
+    let other = b.shape();
+    let own = a.shape();
+    Ok(cx.record("add", [a, b], y, move |cx, dy, need| {
+        let db = need[1].then(|| sum_to(cx, &dy.reshape(own)?, other)).transpose()?;
+        Ok([Some(dy), db])
+    }))
 }
 
 /// a ⊙ b, with `b` repeated as in [`add`].
@@ -46,7 +97,15 @@ pub fn add(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// A `b` that does not fit.
 pub fn mul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    binary(cx, "mul", a, b, true)
+    let y = binary(cx, "mul", a, b, true)?;
+    let (left, right) = (a.clone(), b.clone());
+    Ok(cx.record("mul", [a, b], y, move |cx, dy, need| {
+        let dy = dy.reshape(left.shape())?;
+        let times = |other: &Tensor| binary(cx, "mul", &dy, other, true);
+        let da = need[0].then(|| times(&right)).transpose()?;
+        let db = need[1].then(|| sum_to(cx, &times(&left)?, right.shape())).transpose()?;
+        Ok([da, db])
+    }))
 }
 
 fn binary(cx: &Cx, op: &str, a: &Tensor, b: &Tensor, product: bool) -> Result<Tensor> {
@@ -97,16 +156,31 @@ pub fn mix(cx: &Cx, gate: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     cx.expect("mix", "gate", gate, a.shape())?;
     cx.expect("mix", "b", b, a.shape())?;
     let y = cx.out(a.shape());
-    let width = element::width(&[a.len()]);
-    let n = a.len() / width;
-    cx.run(
-        &MIX,
-        &element::variant(width),
-        element::grid(n),
-        &Params { n: n as u32 },
-        &[gate.read(), a.read(), b.read(), y.write()],
-    )?;
-    Ok(y)
+    let (n, variant) = elements(a);
+    let binds = [gate.read(), a.read(), b.read(), y.write()];
+    cx.run(&MIX, &variant, grid(n), &Params { n }, &binds)?;
+    let saved = [gate, a, b].map(Tensor::clone);
+    Ok(cx.record("mix", [gate, a, b], y, move |cx, dy, need| {
+        let [gate, a, b] = &saved;
+        let [dgate, da, db] = [(); 3].map(|()| cx.out(a.shape()));
+        let inputs = [gate.read(), a.read(), b.read(), dy.read()];
+        let outputs = [dgate.write(), da.write(), db.write()];
+        let binds = [&inputs[..], &outputs].concat();
+        cx.run(&MIX_BWD, &variant, grid(n), &Params { n }, &binds)?;
+        let wanted = |i: usize, grad: Tensor| need[i].then_some(grad);
+        Ok([wanted(0, dgate), wanted(1, da), wanted(2, db)])
+    }))
+}
+
+/// factor·x, the factor a constant.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn scale(cx: &Cx, x: &Tensor, factor: f32) -> Result<Tensor> {
+    let y = cx.out(x.shape());
+    let (n, variant) = elements(x);
+    cx.run(&SCALE, &variant, grid(n), &Scale { n, factor }, &[x.read(), y.write()])?;
+    Ok(cx.record("scale", [x], y, move |cx, dy, _| Ok([Some(scale(cx, &dy, factor)?)])))
 }
 
 /// The row of the table.
@@ -114,13 +188,22 @@ pub const ROW: Row = Row {
     op: "pointwise",
     kernels: &[
         KernelUse { kernel: &ACTIVATE, variants: activate_variants },
+        KernelUse { kernel: &ACTIVATE_BWD, variants: curve_variants },
+        KernelUse { kernel: &SLOPE_BWD, variants: element::variants },
         KernelUse { kernel: &BINARY, variants: binary_variants },
         KernelUse { kernel: &MIX, variants: element::variants },
+        KernelUse { kernel: &MIX_BWD, variants: element::variants },
+        KernelUse { kernel: &SCALE, variants: element::variants },
     ],
     tolerance: 1e-6,
     gradient: 1e-5,
     cases,
 };
+
+fn curve_variants() -> Vec<Variant> {
+    let kinds = |v: Variant| (1..6u32).map(move |kind| v.clone().set("KIND", kind));
+    element::variants().into_iter().flat_map(kinds).collect()
+}
 
 fn activate_variants() -> Vec<Variant> {
     let kinds = |v: Variant| (0..6u32).map(move |kind| v.clone().set("KIND", kind));
@@ -141,7 +224,8 @@ fn cases() -> Vec<Case> {
     let act = |why: &str, shape: [usize; 4], range: f64, kind: u32| {
         let label = format!("activation {kind} of {shape:?} within ±{range}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.uniform(shape, -range, range), Host::new([1], vec![0.25])];
+        let slope = (kind == 2).then(|| Host::new([1], vec![0.25]));
+        let inputs = [off_kink(s.uniform(shape, -range, range))].into_iter().chain(slope).collect();
         Case::new(
             label,
             inputs,
@@ -156,7 +240,7 @@ fn cases() -> Vec<Case> {
                 };
                 Ok(vec![activate(cx, &t[0], act)?])
             },
-            move |h| vec![map(&h[0], |v| activation(kind, v, h[1].data[0]))],
+            move |h| vec![map(&h[0], |v| activation(kind, v, h.get(1).map_or(0.0, |s| s.data[0])))],
         )
     };
     let two = |why: &str, a: &[usize], b: &[usize], product: bool| {
@@ -199,7 +283,15 @@ fn cases() -> Vec<Case> {
         );
         case.bench(flops)
     };
+    let scaled = |why: &str, shape: [usize; 2]| {
+        let label = format!("scale {shape:?}: {why}");
+        let x = Seeded::new(&label).signed(shape);
+        let run = |cx: &Cx, t: &[Tensor]| Ok(vec![scale(cx, &t[0], 0.75)?]);
+        Case::new(label, vec![x], run, |h| vec![map(&h[0], |v| 0.75 * v)])
+    };
     vec![
+        scaled("primes", [3, 5]),
+        scaled("fours", [5, 8]),
         act("one value", [1, 1, 1, 1], 3.0, 0),
         act("one above a workgroup", [1, 1, 5, 13], 6.0, 1),
         act("primes", [1, 3, 7, 11], 6.0, 2),
@@ -224,6 +316,11 @@ fn cases() -> Vec<Case> {
         mixed("fusion", [8, 26, 512]),
         mixed("primes", [3, 5, 7]),
     ]
+}
+
+/// Values rounded to odd multiples of 1/16: none is near 0, where functions have kinks.
+pub(super) fn off_kink(x: Host) -> Host {
+    map(&x, |v| ((8.0 * v).floor() * 2.0 + 1.0) / 16.0)
 }
 
 fn map(x: &Host, f: impl FnMut(f64) -> f64) -> Host {

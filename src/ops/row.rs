@@ -19,6 +19,7 @@ pub struct Row {
 }
 
 /// A kernel and every variant of it that the operation may ask for.
+#[derive(Clone, Copy)]
 pub struct KernelUse {
     /// The kernel.
     pub kernel: &'static Kernel,

@@ -1,6 +1,6 @@
 //! Symbols of sequences: arg-max, the length rule, bounds, and embedding.
 
-use super::{Case, KernelUse, Row};
+use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -9,10 +9,12 @@ kernel!(ARGMAX = "index/argmax_fwd", Rows);
 kernel!(LENGTHS = "index/lengths_fwd", Steps);
 kernel!(CLAMP = "index/clamp_fwd", Bounds);
 kernel!(EMBEDDING = "index/embedding_fwd", Table);
+kernel!(EMBEDDING_BWD = "index/embedding_bwd", Uses);
 params! { struct Rows { rows: u32, classes: u32 } }
 params! { struct Steps { samples: u32, steps: u32, classes: u32, absent: u32 } }
 params! { struct Bounds { len: u32, low: u32, high: u32 } }
 params! { struct Table { rows: u32, entries: u32, width: u32, scale: f32 } }
+params! { struct Uses { n: u32, rows: u32, entries: u32, cols: u32, scale: f32 } }
 
 const WG: usize = 64;
 
@@ -76,7 +78,22 @@ pub fn embedding(cx: &Cx, ids: &Tensor, table: &Tensor, scale: f32) -> Result<Te
     let grid = Grid::linear(n * l);
     let binds = [ids.read(), table.read(), y.write()];
     cx.run(&EMBEDDING, &variant(WG), grid, &p, &binds)?;
-    Ok(y)
+    let (ids, shape) = (ids.clone(), table.shape());
+    Ok(cx.record("embedding", [table], y, move |cx, dy, _| {
+        let dtable = cx.out(shape);
+        let unit = element::width(&[width]);
+        let elements = dtable.len() / unit;
+        let p = Uses {
+            n: elements as u32,
+            rows: ids.len() as u32,
+            entries: entries as u32,
+            cols: (width / unit) as u32,
+            scale,
+        };
+        let binds = [ids.read(), dy.read(), dtable.write()];
+        cx.run(&EMBEDDING_BWD, &element::variant(unit), element::grid(elements), &p, &binds)?;
+        Ok([Some(dtable)])
+    }))
 }
 
 fn indices(op: &str, operand: &str, tensor: &Tensor) -> Result<()> {
@@ -107,9 +124,10 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &LENGTHS, variants: || vec![variant(32)] },
         KernelUse { kernel: &CLAMP, variants: || vec![variant(WG)] },
         KernelUse { kernel: &EMBEDDING, variants: || vec![variant(WG)] },
+        KernelUse { kernel: &EMBEDDING_BWD, variants: element::variants },
     ],
     tolerance: 0.0,
-    gradient: 1e-5,
+    gradient: 1e-6,
     cases,
 };
 
@@ -123,13 +141,16 @@ fn cases() -> Vec<Case> {
     let argmax_case = |why: &str, shape: &[usize]| {
         let label = format!("argmax {shape:?}: {why}");
         let x = logits(&label, shape, 9);
-        Case::new(label, vec![x], |cx, t| Ok(vec![argmax(cx, &t[0])?]), |h| vec![oracle(&h[0])])
+        let run = |cx: &Cx, t: &[Tensor]| Ok(vec![argmax(cx, &t[0])?]);
+        // An index has no derivative; nor has a length, or a bounded integer.
+        Case::new(label, vec![x], run, |h| vec![oracle(&h[0])]).without_gradient()
     };
     let lengths_case = |why: &str, shape: [usize; 3], values: u32, absent: u32| {
         let label = format!("lengths {shape:?} absent {absent}: {why}");
         let x = logits(&label, &shape, values);
         let run = move |cx: &Cx, t: &[Tensor]| Ok(vec![lengths(cx, &t[0], absent)?]);
         Case::new(label, vec![x], run, move |h| vec![lengths_oracle(&h[0], absent)])
+            .without_gradient()
     };
     let clamp_case = |why: &str, len: usize| {
         let label = format!("clamp [{len}]: {why}");

@@ -7,6 +7,7 @@ use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(FWD = "reduce/softmax_fwd", Params);
+kernel!(BWD = "reduce/softmax_bwd", Params);
 params! { struct Params { columns: u32, axis: u32, inner: u32 } }
 
 /// Soft-max of `x` along `axis`: `torch.softmax`.
@@ -30,7 +31,12 @@ pub fn softmax(cx: &Cx, x: &Tensor, axis: usize) -> Result<Tensor> {
     let p = Params { columns: columns as u32, axis: dims[axis] as u32, inner: inner as u32 };
     let grid = Grid::linear(columns.div_ceil(lanes));
     cx.run(&FWD, &variant, grid, &p, &[x.read(), y.write()])?;
-    Ok(y)
+    let saved = y.clone();
+    Ok(cx.record("softmax", [x], y, move |cx, dy, _| {
+        let dx = cx.out(saved.shape());
+        cx.run(&BWD, &variant, grid, &p, &[saved.read(), dy.read(), dx.write()])?;
+        Ok([Some(dx)])
+    }))
 }
 
 /// Lanes and tile. Neighbouring invocations lie along the neighbouring elements: along the inner axes, or along the axis
@@ -54,7 +60,7 @@ fn last() -> Variant {
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "softmax",
-    kernels: &[KernelUse { kernel: &FWD, variants }],
+    kernels: &[KernelUse { kernel: &FWD, variants }, KernelUse { kernel: &BWD, variants }],
     tolerance: 2e-6,
     gradient: 1e-5,
     cases,
@@ -76,7 +82,8 @@ fn cases() -> Vec<Case> {
         case("one element is 1", &[1, 1], 1, 3.0),
         case("primes, a middle axis", &[3, 7, 5], 1, 3.0),
         case("the first axis", &[67, 3, 3], 0, 3.0),
-        case("values whose exponential overflows", &[5, 64], 1, 200.0),
+        // One value has all the weight: what is left of the gradient is rounding.
+        case("values whose exponential overflows", &[5, 64], 1, 200.0).without_gradient(),
         case("one above a short axis", &[5, 65], 1, 3.0),
         case("character probabilities", &[2, 26, 37], 2, 8.0),
         case("cells of a map", &[26, 256], 1, 8.0),

@@ -74,6 +74,8 @@ fn cases() -> Vec<Case> {
             },
             |h| oracle(&h[0]),
         )
+        // Places are integers: there is no derivative.
+        .without_gradient()
     };
     let random = |n: usize, p: usize| Seeded::new(&format!("scores {n} {p}")).signed([n, p]);
     let mut ties = Seeded::new("ties").uniform([2, 1024], -1.0, 2.0);

@@ -7,6 +7,7 @@
 //! as soon as its node has used it, and a leaf's stays until [`Grads::take`].
 
 use super::{Cx, Tensor};
+use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 
@@ -27,7 +28,7 @@ type Backward = Box<dyn FnOnce(&Cx, Vec<Option<Tensor>>) -> Result<Vec<Option<Te
 struct Node {
     op: &'static str,
     inputs: Vec<(Var, usize)>,
-    outputs: Vec<(u32, usize)>,
+    outputs: Vec<(u32, Shape)>,
     backward: Backward,
 }
 
@@ -128,7 +129,7 @@ impl Cx {
             outputs: outputs
                 .iter()
                 .map(|t| match t.var {
-                    Var::Value(i) => (i, t.len()),
+                    Var::Value(i) => (i, t.shape()),
                     _ => unreachable!("numbered above"),
                 })
                 .collect(),
@@ -164,8 +165,11 @@ impl Cx {
             }
         }
         for node in tape.nodes.into_iter().rev() {
-            let arrived: Vec<Option<Tensor>> =
-                node.outputs.iter().map(|(i, _)| grads.0.remove(&Var::Value(*i))).collect();
+            // A value may have been used under another shape than the operation gave it.
+            let shaped = |(i, shape): &(u32, Shape)| {
+                grads.0.remove(&Var::Value(*i)).map(|g| g.reshape(*shape)).transpose()
+            };
+            let arrived = node.outputs.iter().map(shaped).collect::<Result<Vec<_>>>()?;
             for ((i, _), grad) in node.outputs.iter().zip(&arrived) {
                 let var = Var::Value(*i);
                 if let (Some(g), true) = (grad, tape.watched.iter().any(|t| t.var == var)) {

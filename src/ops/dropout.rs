@@ -1,0 +1,121 @@
+//! Dropout:  y = x·m / (1 − p),  m = 1 with probability 1 − p and else 0.
+//!
+//! The mask is a function of seed, step, site and element and of nothing else, so that no tensor holds it: the gradient
+//! computes it again.
+
+use super::{Case, KernelUse, Row, element};
+use crate::tensor::{Cx, Dropout, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+
+kernel!(FWD = "elementwise/dropout_fwd", Params);
+params! { struct Params { n: u32, seed: u32, step: u32, site: u32, threshold: u32, scale: f32 } }
+
+/// Drops values of `x` as the pass's mode says: `x` itself where nothing is dropped. `torch.nn.Dropout`, with other random
+/// numbers.
+///
+/// # Errors
+/// A probability outside [0, 1).
+pub fn dropout(cx: &Cx, x: &Tensor) -> Result<Tensor> {
+    match cx.next_dropout() {
+        Some(at) => dropout_at(cx, x, at),
+        None => Ok(x.clone()),
+    }
+}
+
+/// [`dropout`] with its random numbers named. At most 2³² values.
+fn dropout_at(cx: &Cx, x: &Tensor, at: Dropout) -> Result<Tensor> {
+    if !(0.0..1.0).contains(&at.probability) {
+        return Err(Error::new(ErrorKind::Argument, "dropout", "probability")
+            .expected("at least 0 and below 1")
+            .got(at.probability));
+    }
+    let y = masked(cx, x, at)?;
+    Ok(cx.record("dropout", [x], y, move |cx, dy, _| Ok([Some(masked(cx, &dy, at)?)])))
+}
+
+fn masked(cx: &Cx, x: &Tensor, at: Dropout) -> Result<Tensor> {
+    let y = cx.out(x.shape());
+    let Dropout { probability, seed, step, site } = at;
+    let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - probability));
+    let p = Params { n: x.len() as u32, seed, step, site, threshold, scale };
+    cx.run(&FWD, &element::scalar(), element::grid(x.len()), &p, &[x.read(), y.write()])?;
+    Ok(y)
+}
+
+/// Random words below this are dropped.
+fn threshold(probability: f32) -> u32 {
+    (f64::from(probability) * 4_294_967_296.0) as u32
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "dropout",
+    kernels: &[KernelUse { kernel: &FWD, variants: || vec![element::scalar()] }],
+    tolerance: 2e-7,
+    gradient: 1e-6,
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, shape: &[usize], probability: f32, site: u32| {
+        let label = format!("{shape:?} with {probability} at site {site}: {why}");
+        let x = Seeded::new(&label).signed(shape);
+        let flops = x.data.len() as f64;
+        let at = Dropout { probability, seed: 0xfeed_beef, step: 70_001, site };
+        let run = move |cx: &Cx, t: &[Tensor]| Ok(vec![dropout_at(cx, &t[0], at)?]);
+        Case::new(label, vec![x], run, move |h| vec![oracle(&h[0], at)]).bench(flops)
+    };
+    vec![
+        case("nothing dropped", &[3, 5], 0.0, 0),
+        case("one value", &[1], 0.5, 1),
+        case("primes", &[7, 11], 0.3, 2),
+        case("one above a workgroup", &[65], 0.9, 3),
+        case("feed-forward of the recogniser", &[8, 256, 512], 0.1, 4),
+    ]
+}
+
+/// Reference in f64, with the mask in integers.
+pub fn oracle(x: &Host, at: Dropout) -> Host {
+    let (limit, keep) = (threshold(at.probability), 1.0 - f64::from(at.probability));
+    let masked = |(i, v): (usize, &f64)| if word(at, i as u32) < limit { 0.0 } else { v / keep };
+    Host { data: x.data.iter().enumerate().map(masked).collect(), ..x.clone() }
+}
+
+/// The random word of element `i`, as `shaders/shared/random.wgsl` makes it.
+fn word(at: Dropout, i: u32) -> u32 {
+    [at.step, at.site, i].into_iter().fold(pcg(at.seed), |state, part| pcg(state ^ part))
+}
+
+/// One step of PCG-RXS-M-XS with 32 bits of state (O'Neill 2014).
+fn pcg(value: u32) -> u32 {
+    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+    (word >> 22) ^ word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_are_fair_and_sites_and_steps_independent() {
+        const N: u32 = 100_000;
+        let at = Dropout { probability: 0.25, seed: 7, step: 3, site: 5 };
+        let dropped = |at: Dropout, i| word(at, i) < threshold(at.probability);
+        let count =
+            |f: &dyn Fn(u32) -> bool| (0..N).filter(|i| f(*i)).count() as f64 / f64::from(N);
+        assert!((count(&|i| dropped(at, i)) - 0.25).abs() < 0.005);
+        let others = [
+            Dropout { seed: 8, ..at },
+            Dropout { step: 4, ..at },
+            Dropout { site: 6, ..at },
+            Dropout { step: 5, site: 3, ..at },
+        ];
+        for other in others {
+            let both = count(&|i| dropped(at, i) && dropped(other, i));
+            assert!((both - 0.0625).abs() < 0.004, "{other:?}: {both}");
+        }
+        let neighbours = count(&|i| dropped(at, i) && dropped(at, i + 1));
+        assert!((neighbours - 0.0625).abs() < 0.004, "{neighbours}");
+    }
+}

@@ -1,0 +1,110 @@
+//! Scores of an attention that is differentiated, scaled and masked:  y = scale·x, and a large negative number where a query
+//! does not attend to a key.
+
+use super::{Case, KernelUse, Mask, Row, element};
+use crate::gpu::Variant;
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Error, ErrorKind, Result, kernel, params};
+
+kernel!(FWD = "attention/mask_scores_fwd", Params);
+params! { struct Params {
+    n: u32, heads: u32, lq: u32, lk: u32, mask: u32, scale: f32,
+} }
+
+/// `scale·x` for scores `x [N, heads, Lq, Lk]`, with −10³⁰ for the pairs that `mask` hides.
+///
+/// # Errors
+/// Scores of other than four axes, and lengths that do not fit.
+pub fn mask_scores(cx: &Cx, x: &Tensor, scale: f32, mask: Mask) -> Result<Tensor> {
+    const OP: &str = "mask_scores";
+    let [n, heads, lq, lk] = x.dims().try_into().map_err(|_| {
+        Error::new(ErrorKind::Shape, OP, "axes of the scores")
+            .expected("[N, heads, Lq, Lk]")
+            .got(x.shape())
+    })?;
+    let lengths = match mask {
+        Mask::DiagonalAndLengths(lengths) => {
+            cx.expect(OP, "lengths", lengths, [n])?;
+            Some(lengths.clone())
+        }
+        _ => None,
+    };
+    let p = Params {
+        n: x.len() as u32,
+        heads: heads as u32,
+        lq: lq as u32,
+        lk: lk as u32,
+        mask: mask.code(),
+        scale,
+    };
+    let y = apply(cx, x, lengths.as_ref(), &p, false)?;
+    Ok(cx.record(OP, [x], y, move |cx, dy, _| {
+        Ok([Some(apply(cx, &dy, lengths.as_ref(), &p, true)?)])
+    }))
+}
+
+fn apply(
+    cx: &Cx,
+    x: &Tensor,
+    lengths: Option<&Tensor>,
+    p: &Params,
+    gradient: bool,
+) -> Result<Tensor> {
+    let y = cx.out(x.shape());
+    let binds = [x.read(), Tensor::read_or_absent(lengths), y.write()];
+    cx.run(&FWD, &variant(gradient), element::grid(x.len()), p, &binds)?;
+    Ok(y)
+}
+
+fn variant(gradient: bool) -> Variant {
+    element::scalar().set("GRADIENT", gradient)
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "mask_scores",
+    kernels: &[KernelUse { kernel: &FWD, variants: || [false, true].map(variant).into() }],
+    tolerance: 1e-6,
+    gradient: 1e-6,
+    cases,
+};
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, shape: [usize; 4], mask: usize| {
+        let label = format!("{shape:?} mask {mask}: {why}");
+        let mut s = Seeded::new(&label);
+        let inputs = vec![s.signed(shape), s.ints([shape[0]], 0, shape[3] as u32 + 1)];
+        let case = Case::new(
+            label,
+            inputs,
+            move |cx, t| {
+                let mask = [Mask::None, Mask::Causal, Mask::DiagonalAndLengths(&t[1])][mask];
+                Ok(vec![mask_scores(cx, &t[0], 0.3, mask)?])
+            },
+            move |h| vec![oracle(&h[0], &h[1], mask)],
+        );
+        case.bench((shape[0] * shape[1] * shape[2] * shape[3]) as f64)
+    };
+    vec![
+        case("primes", [2, 3, 5, 7], 0),
+        case("text focus on itself", [2, 16, 21, 21], 1),
+        case("more keys than queries", [3, 2, 4, 11], 1),
+        case("language model", [5, 4, 26, 26], 2),
+    ]
+}
+
+/// Reference in f64; `mask` by its number in the shader.
+fn oracle(x: &Host, lengths: &Host, mask: usize) -> Host {
+    let (heads, lq, lk) = (x.dims()[1], x.dims()[2], x.dims()[3]);
+    let mut y = x.clone();
+    for (at, v) in y.data.iter_mut().enumerate() {
+        let (image, i, j) = (at / lk / lq / heads, at / lk % lq, at % lk);
+        let hides = match mask {
+            1 => j > i,
+            2 => j == i || j >= lengths.data[image] as usize,
+            _ => false,
+        };
+        *v = if hides { f64::from(-1e30f32) } else { *v * f64::from(0.3f32) };
+    }
+    y
+}

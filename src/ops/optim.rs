@@ -1,0 +1,212 @@
+//! The optimiser: the joint norm of all gradients, the clock it moves, and Adam. Works in place, on no tape.
+//!
+//! The clock lives on the device, so that no step waits for the host: a step whose norm is not finite leaves every parameter
+//! and moment as it is, and the host learns of it whenever it reads the clock.
+
+use super::columns;
+use super::{Case, KernelUse, Row, element, layout};
+use crate::gpu::{Grid, Variant};
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Result, kernel, params};
+
+kernel!(SQUARES = "optim/squares_partial", Squares);
+kernel!(CLOCK_UPDATE = "optim/clock_update", Finish);
+kernel!(ADAM_UPDATE = "optim/adam_update", Update);
+params! { struct Squares { n: u32, chunk: u32, first: u32 } }
+params! { struct Finish { n: u32, limit: f32, beta1: f32, beta2: f32 } }
+params! { struct Update { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 } }
+
+/// Numbers of a clock.
+pub const CLOCK_SIZE: usize = 8;
+
+/// Elements of a gradient whose squares one workgroup sums.
+const CHUNK: usize = 4096;
+
+/// What Adam is told: `torch.optim.Adam`, or `AdamW` with a decay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment; as given to [`norm_and_clock`].
+    pub beta1: f32,
+    /// Decay of the second moment; as given to [`norm_and_clock`].
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled decay of the weights; 0 for none.
+    pub decay: f32,
+}
+
+/// Computes the joint L2 norm of all gradients and moves `clock` (`[8]`, zeros before the first step) in place:
+///
+/// | index | content |
+/// |---|---|
+/// | 0 | the norm |
+/// | 1 | factor of the gradients: min(1, limit/(norm + 1e-6)) as `torch.nn.utils.clip_grad_norm_`, 1 if `limit` is not above 0, 0 if the norm is not finite |
+/// | 2, 3 | 1 − β₁ᵗ and 1 − β₂ᵗ |
+/// | 4 | steps done (t) |
+/// | 5, 6 | steps left out because the norm was not finite: all, and the last ones in a row |
+/// | 7 | 1 if this step is done, 0 if it is left out |
+///
+/// # Errors
+/// A clock of another shape.
+pub fn norm_and_clock(
+    cx: &Cx,
+    grads: &[&Tensor],
+    clock: &Tensor,
+    limit: f32,
+    beta1: f32,
+    beta2: f32,
+) -> Result<()> {
+    cx.expect("norm_and_clock", "clock", clock, [CLOCK_SIZE])?;
+    let chunks = |t: &Tensor| t.len().div_ceil(CHUNK);
+    let total: usize = grads.iter().map(|t| chunks(t)).sum();
+    let parts = cx.out([total.max(1)]);
+    let variant = tile(cx);
+    let mut first = 0;
+    for grad in grads.iter().filter(|t| !t.is_empty()) {
+        let p = Squares { n: grad.len() as u32, chunk: CHUNK as u32, first };
+        let binds = [grad.read(), parts.write()];
+        cx.run(&SQUARES, &variant, Grid::linear(chunks(grad)), &p, &binds)?;
+        first += chunks(grad) as u32;
+    }
+    let p = Finish { n: total as u32, limit, beta1, beta2 };
+    let binds = [parts.read(), clock.write()];
+    cx.run(&CLOCK_UPDATE, &variant, Grid::linear(1), &p, &binds)
+}
+
+/// One step of Adam on `param` with moments `m` and `v`, all of one shape and in place, by a `clock` that
+/// [`norm_and_clock`] has moved for this step.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn adam(
+    cx: &Cx,
+    param: &Tensor,
+    grad: &Tensor,
+    m: &Tensor,
+    v: &Tensor,
+    clock: &Tensor,
+    how: &Adam,
+) -> Result<()> {
+    for (name, operand) in [("grad", grad), ("m", m), ("v", v)] {
+        cx.expect("adam", name, operand, param.shape())?;
+    }
+    cx.expect("adam", "clock", clock, [CLOCK_SIZE])?;
+    if param.is_empty() {
+        return Ok(());
+    }
+    let width = element::width(&[param.len()]);
+    let n = param.len() / width;
+    let Adam { lr, beta1, beta2, eps, decay } = *how;
+    let p = Update { n: n as u32, lr, beta1, beta2, eps, decay };
+    let binds = [grad.read(), clock.read(), param.write(), m.write(), v.write()];
+    cx.run(&ADAM_UPDATE, &element::variant(width), element::grid(n), &p, &binds)
+}
+
+/// One sum along a workgroup.
+fn tile(cx: &Cx) -> Variant {
+    let [wide, single] = tiles();
+    if columns::serial(cx.gpu()) { single } else { wide }
+}
+
+fn tiles() -> [Variant; 2] {
+    [columns::of(1, 64), columns::of(1, 8)]
+}
+
+/// The row of the table.
+pub const ROW: Row = Row {
+    op: "optim",
+    kernels: &[
+        KernelUse { kernel: &SQUARES, variants: || tiles().into() },
+        KernelUse { kernel: &CLOCK_UPDATE, variants: || tiles().into() },
+        KernelUse { kernel: &ADAM_UPDATE, variants: element::variants },
+    ],
+    tolerance: 1e-6,
+    gradient: 0.0,
+    cases,
+};
+
+/// Betas of the cases; not those of anybody's training.
+const BETAS: [f32; 2] = [0.5, 0.96875];
+
+fn cases() -> Vec<Case> {
+    // Inputs: the clock, then parameter, first and second moment and gradient of each tensor.
+    let case = |why: &str, sizes: &'static [usize], limit: f32, decay: f32, spoil: f64| {
+        let label = format!("{sizes:?} with limit {limit} and decay {decay}: {why}");
+        let mut s = Seeded::new(&label);
+        let mut inputs =
+            vec![Host::new([CLOCK_SIZE], vec![0.5, 1.0, 0.875, 0.125, 3.0, 2.0, 1.0, 1.0])];
+        for &n in sizes {
+            let (param, m, v) = (s.signed([n]), s.signed([n]), s.uniform([n], 0.01, 1.0));
+            inputs.extend([param, m, v, s.signed([n])]);
+        }
+        if let (Some(last), true) = (inputs.last_mut(), spoil != 0.0) {
+            last.data[0] = spoil;
+        }
+        let flops = 18.0 * sizes.iter().sum::<usize>() as f64;
+        let how = Adam { lr: 0.01, beta1: BETAS[0], beta2: BETAS[1], eps: 1e-8, decay };
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let copy = |t: &Tensor| {
+                let own = cx.out(t.shape());
+                cx.copy_into(t, &own, 0)?;
+                Ok(own)
+            };
+            let own = t.iter().map(copy).collect::<Result<Vec<Tensor>>>()?;
+            let grads: Vec<&Tensor> = own[1..].chunks_exact(4).map(|p| &p[3]).collect();
+            norm_and_clock(cx, &grads, &own[0], limit, how.beta1, how.beta2)?;
+            for part in own[1..].chunks_exact(4) {
+                adam(cx, &part[0], &part[3], &part[1], &part[2], &own[0], &how)?;
+            }
+            // A norm that is not finite equals nothing: left out, as in the oracle.
+            let from = usize::from(spoil != 0.0);
+            let clock = layout::slice_last(cx, &own[0], from..CLOCK_SIZE)?;
+            let moved = own[1..].chunks_exact(4).flat_map(|p| p[..3].to_vec());
+            Ok([clock].into_iter().chain(moved).collect())
+        };
+        Case::new(label, inputs, run, move |h| oracle(h, limit, &how))
+            .without_gradient()
+            .bench(flops)
+    };
+    vec![
+        case("one number", &[1], 0.0, 0.0, 0.0),
+        case("clipped, primes and fours", &[7, 64, 131], 0.25, 0.0, 0.0),
+        case("not clipped, decayed", &[5, 12], 1e4, 0.125, 0.0),
+        case("one above a chunk", &[4097, 3], 1.0, 0.0, 0.0),
+        case("an infinite gradient", &[7, 64], 0.25, 0.0, f64::INFINITY),
+        case("a gradient that is no number", &[64, 5], 0.25, 0.0, f64::NAN),
+        case("a norm that overflows", &[64, 5], 0.0, 0.125, 1e30),
+        case("a convolution", &[147_456, 64], 0.25, 0.0, 0.0),
+    ]
+}
+
+/// Reference in f64 of a step on the inputs of a case: the clock (without a norm that is not finite), then parameter and
+/// moments of each tensor.
+fn oracle(h: &[Host], limit: f32, how: &Adam) -> Vec<Host> {
+    let [b1, b2, lr] = [how.beta1, how.beta2, how.lr].map(f64::from);
+    let tensors = || h[1..].chunks_exact(4);
+    let norm = tensors().flat_map(|p| &p[3].data).map(|g| g * g).sum::<f64>().sqrt();
+    let old = &h[0].data;
+    let moved = |p: &[Host]| p[..3].to_vec();
+    // A square beyond f32's range counts as infinite.
+    if !(norm * norm).is_finite() || norm * norm > f64::from(f32::MAX) {
+        let clock = vec![0.0, old[2], old[3], old[4], old[5] + 1.0, old[6] + 1.0, 0.0];
+        let clock = Host::new([CLOCK_SIZE - 1], clock);
+        return [clock].into_iter().chain(tensors().flat_map(moved)).collect();
+    }
+    let factor = if limit > 0.0 { (f64::from(limit) / (norm + 1e-6)).min(1.0) } else { 1.0 };
+    let (c1, c2) = (old[2] * b1 + 1.0 - b1, old[3] * b2 + 1.0 - b2);
+    let clock = vec![norm, factor, c1, c2, old[4] + 1.0, old[5], 0.0, 1.0];
+    let mut all = vec![Host::new([CLOCK_SIZE], clock)];
+    for part in tensors() {
+        let [mut p, mut m, mut v] = [0, 1, 2].map(|i| part[i].clone());
+        for (i, g) in part[3].data.iter().map(|g| g * factor).enumerate() {
+            m.data[i] = b1 * m.data[i] + (1.0 - b1) * g;
+            v.data[i] = b2 * v.data[i] + (1.0 - b2) * g * g;
+            p.data[i] -= lr * f64::from(how.decay) * p.data[i];
+            p.data[i] -= lr * (m.data[i] / c1) / ((v.data[i] / c2).sqrt() + f64::from(how.eps));
+        }
+        all.extend([p, m, v]);
+    }
+    all
+}
