@@ -103,6 +103,11 @@ impl Error {
         self.0.kind
     }
 
+    /// What failed, without the place: what many failures of one sort have in common.
+    pub fn reason(&self) -> &str {
+        &self.0.what
+    }
+
     /// A failed input or output at `path`.
     pub fn io(path: impl fmt::Display, doing: &str, error: std::io::Error) -> Self {
         Error::new(ErrorKind::Io, path, format!("{doing}: {error}"))

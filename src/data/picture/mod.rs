@@ -15,6 +15,7 @@
 //! Values are channels-last. Nothing here knows the network, a device or a terminal.
 
 mod canvas;
+mod contact;
 mod decode;
 mod encode;
 mod fit;
@@ -26,6 +27,7 @@ mod sheet;
 mod text;
 mod values;
 
+pub use contact::{Pair, contact_sheet};
 pub use decode::{Decoded, MAX_PIXELS, decode};
 pub use encode::{Format, encode, write_file};
 pub use fit::{Fit, MAX_WINDOWS, Plan, upright};
@@ -35,6 +37,7 @@ pub use maps::{character_maps, selection};
 pub use mask::{lr_input, mask, rgb_input};
 pub use pillow::{bicubic, luma};
 pub use sheet::{Reading, Sheet};
+pub(super) use text::EMBEDDED;
 pub use values::{check_not_flat, to_rgb8};
 
 /// Width and height of the network's input.

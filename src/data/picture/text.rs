@@ -3,10 +3,12 @@
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 use std::sync::LazyLock;
 
-static REGULAR: LazyLock<FontRef<'static>> =
-    LazyLock::new(|| parse(include_bytes!("font/DejaVuSans.ttf")));
-static BOLD: LazyLock<FontRef<'static>> =
-    LazyLock::new(|| parse(include_bytes!("font/DejaVuSans-Bold.ttf")));
+/// The files of the embedded type.
+pub(in crate::data) static EMBEDDED: [&[u8]; 2] =
+    [include_bytes!("font/DejaVuSans.ttf"), include_bytes!("font/DejaVuSans-Bold.ttf")];
+
+static REGULAR: LazyLock<FontRef<'static>> = LazyLock::new(|| parse(EMBEDDED[0]));
+static BOLD: LazyLock<FontRef<'static>> = LazyLock::new(|| parse(EMBEDDED[1]));
 
 fn parse(bytes: &'static [u8]) -> FontRef<'static> {
     FontRef::try_from_slice(bytes).expect("the embedded font is whole")

@@ -1,0 +1,158 @@
+//! Work on threads whose results come in order: which thread was faster never shows.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Results of `work(ticket)` for the tickets of a range, in their order.
+///
+/// At most `ahead` results are worked on or kept beyond the one that is waited for. Dropping it
+/// stops the threads after what they are at.
+pub struct Ordered<T> {
+    shared: Arc<Shared<T>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+struct State<T> {
+    /// Next ticket to be worked on.
+    next: u64,
+    /// Next ticket to be delivered.
+    wanted: u64,
+    end: u64,
+    /// `None` where the work panicked.
+    done: BTreeMap<u64, Option<T>>,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> Ordered<T> {
+    /// Starts `threads` threads on the tickets of `range`.
+    pub fn new(
+        range: std::ops::Range<u64>,
+        threads: usize,
+        ahead: usize,
+        work: impl Fn(u64) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let state =
+            State { next: range.start, wanted: range.start, end: range.end, done: BTreeMap::new() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let work = Arc::new(work);
+        let ahead = ahead.max(1) as u64;
+        let start = |_| {
+            let (shared, work) = (shared.clone(), work.clone());
+            std::thread::spawn(move || run(&shared, ahead, &*work))
+        };
+        let threads = (0..threads.max(1)).map(start).collect();
+        Ordered { shared, threads }
+    }
+
+    /// Whether the next result is there, so that nobody would wait.
+    pub fn is_ready(&self) -> bool {
+        let state = self.shared.lock();
+        state.wanted >= state.end || state.done.contains_key(&state.wanted)
+    }
+}
+
+fn run<T>(shared: &Shared<T>, ahead: u64, work: &impl Fn(u64) -> T) {
+    loop {
+        let mut state = shared.lock();
+        while state.next < state.end && state.next >= state.wanted.saturating_add(ahead) {
+            state = shared.wait(state);
+        }
+        if state.next >= state.end {
+            return;
+        }
+        let ticket = state.next;
+        state.next += 1;
+        drop(state);
+        let result = catch_unwind(AssertUnwindSafe(|| work(ticket))).ok();
+        shared.lock().done.insert(ticket, result);
+        shared.changed.notify_all();
+    }
+}
+
+impl<T: Send + 'static> Iterator for Ordered<T> {
+    type Item = T;
+
+    /// # Panics
+    /// When the work of this ticket panicked.
+    fn next(&mut self) -> Option<T> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.wanted >= state.end {
+                return None;
+            }
+            let wanted = state.wanted;
+            if let Some(result) = state.done.remove(&wanted) {
+                state.wanted += 1;
+                drop(state);
+                self.shared.changed.notify_all();
+                return Some(result.expect("the thread that loads data panicked"));
+            }
+            state = self.shared.wait(state);
+        }
+    }
+}
+
+impl<T> Drop for Ordered<T> {
+    fn drop(&mut self) {
+        self.shared.lock().end = 0;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A panic was caught where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    #[test]
+    fn results_come_in_order_whatever_the_threads() {
+        for threads in [1, 2, 5] {
+            let work = |t: u64| {
+                std::thread::sleep(Duration::from_micros(t * 7919 % 300));
+                t * t
+            };
+            let all: Vec<u64> = Ordered::new(3..80, threads, 4, work).collect();
+            assert_eq!(all, (3..80).map(|t| t * t).collect::<Vec<_>>());
+        }
+        assert_eq!(Ordered::new(5..5, 2, 2, |t| t).count(), 0);
+    }
+
+    #[test]
+    fn nobody_runs_far_ahead_and_dropping_stops() {
+        let begun = Arc::new(AtomicU64::new(0));
+        let counter = begun.clone();
+        let mut results = Ordered::new(0..u64::MAX, 3, 5, move |t| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            t
+        });
+        for _ in 0..10 {
+            results.next();
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        let most = begun.load(Ordering::SeqCst);
+        assert!((10..=15).contains(&most), "{most}");
+        drop(results);
+        assert!(begun.load(Ordering::SeqCst) <= most + 1);
+    }
+}

@@ -1,0 +1,29 @@
+//! Words to train on and to measure with.
+//!
+//! ```text
+//! open ──▶ Source ── get ──▶ Sample ── prepare ──▶ Prepared ─┐
+//!          LMDB, folder,     images,    16×64×4,             ├─ Loader ──▶ Batch
+//!          synth:            label      32×128×4, Encoded ───┘
+//! ```
+//!
+//! A [`Mix`] makes one course of several sources; a [`Loader`] goes through it on threads, and what it
+//! gives depends on seed and [`Position`] alone. A sample that breaks its [`Rules`], or cannot be had,
+//! is a [`Fault`]: counted in the [`Report`], replaced or passed over, never a panic.
+
+mod fault;
+mod label;
+mod loader;
+mod mix;
+mod prepare;
+mod source;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Place, Reason, Report};
+pub use label::{Encoded, STEPS, printable};
+pub use loader::{Batch, Loader, LoaderOptions, Order, Position};
+pub use mix::Mix;
+pub use prepare::{Prepared, Rules, prepare};
+pub use source::{Sample, Source, open};
+pub use store::{Layout, Store};

@@ -1,0 +1,116 @@
+//! Writes sets of word images, which [`Source`](super::Source) reads.
+
+use crate::data::lmdb::{FILE, Writer};
+use crate::{Error, ErrorKind, Result};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// How a set of pairs is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// TextZoom's: an LMDB with `num-samples` and, from 1 on, `label-%09d`, `image_hr-%09d` and
+    /// `image_lr-%09d`.
+    Lmdb,
+    /// Folders `hr` and `lr` of PNG files, and `labels.tsv`: on each line a file's name, a tab, and
+    /// its label.
+    Folder,
+}
+
+/// A set in the making, in a hidden folder beside its place until it is whole.
+pub struct Store {
+    place: PathBuf,
+    folder: TempDir,
+    count: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Lmdb(Writer),
+    Folder { labels: String },
+}
+
+impl Store {
+    /// Starts the set `place`, which must not exist; the folder it lies in must.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] when there is something, [`ErrorKind::Io`].
+    pub fn create(place: &Path, layout: Layout) -> Result<Self> {
+        refuse_existing(place)?;
+        let beside = match place.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let failed = |e| Error::io(place.display(), "cannot be created", e);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".lemma-gpu-").suffix(".part");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        let folder = builder.tempdir_in(beside).map_err(failed)?;
+        let kind = match layout {
+            Layout::Lmdb => Kind::Lmdb(Writer::create(&folder.path().join(FILE))?),
+            Layout::Folder => {
+                for part in ["hr", "lr"] {
+                    std::fs::create_dir(folder.path().join(part)).map_err(failed)?;
+                }
+                Kind::Folder { labels: String::new() }
+            }
+        };
+        Ok(Store { place: place.to_owned(), folder, count: 0, kind })
+    }
+
+    /// Adds a pair: the label and the two image files, as bytes (PNG).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub fn add(&mut self, label: &str, hr: &[u8], lr: &[u8]) -> Result<()> {
+        self.count += 1;
+        let n = self.count;
+        match &mut self.kind {
+            Kind::Lmdb(writer) => {
+                writer.put(format!("image_hr-{n:09}").as_bytes(), hr)?;
+                writer.put(format!("image_lr-{n:09}").as_bytes(), lr)?;
+                writer.put(format!("label-{n:09}").as_bytes(), label.as_bytes())
+            }
+            Kind::Folder { labels } => {
+                let name = format!("{n:09}.png");
+                for (part, bytes) in [("hr", hr), ("lr", lr)] {
+                    let path = self.folder.path().join(part).join(&name);
+                    std::fs::write(&path, bytes)
+                        .map_err(|e| Error::io(path.display(), "cannot be written", e))?;
+                }
+                writeln!(labels, "{name}\t{label}").expect("a string takes everything");
+                Ok(())
+            }
+        }
+    }
+
+    /// Completes the set and gives it its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] when something took the place meanwhile, [`ErrorKind::Io`].
+    pub fn finish(self) -> Result<()> {
+        let failed = |e| Error::io(self.place.display(), "cannot be written", e);
+        match self.kind {
+            Kind::Lmdb(mut writer) => {
+                writer.put(b"num-samples", self.count.to_string().as_bytes())?;
+                writer.finish()?;
+            }
+            Kind::Folder { labels } => {
+                std::fs::write(self.folder.path().join("labels.tsv"), labels).map_err(failed)?;
+            }
+        }
+        refuse_existing(&self.place)?;
+        // From here on the folder is not removed when this is dropped.
+        std::fs::rename(self.folder.keep(), &self.place).map_err(failed)
+    }
+}
+
+fn refuse_existing(place: &Path) -> Result<()> {
+    match place.symlink_metadata() {
+        Ok(_) => Err(Error::new(ErrorKind::Argument, place.display(), "a set's place")
+            .expected("a name that is free")
+            .got("something that is there, and is kept")),
+        Err(_) => Ok(()),
+    }
+}

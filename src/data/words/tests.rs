@@ -1,0 +1,214 @@
+//! Sets written, damaged, read and loaded.
+
+use super::*;
+use crate::ErrorKind;
+use crate::data::lmdb::{FILE, Writer};
+use crate::data::picture::{Format, RgbImage, encode};
+use image::Rgb;
+use std::path::Path;
+use std::sync::Arc;
+
+fn picture(w: u32, h: u32, seed: u32) -> RgbImage {
+    RgbImage::from_fn(w, h, |x, y| {
+        Rgb([(x * 9 + seed * 40) as u8, (y * 23) as u8, (x * y + seed) as u8])
+    })
+}
+
+fn png(w: u32, h: u32, seed: u32) -> Vec<u8> {
+    encode(&picture(w, h, seed), Format::Png).unwrap()
+}
+
+fn set(place: &Path, layout: Layout, count: u32) {
+    let mut store = Store::create(place, layout).unwrap();
+    for i in 0..count {
+        store.add(&format!("word{i}"), &png(90, 30, i), &png(45, 15, i)).unwrap();
+    }
+    store.finish().unwrap();
+}
+
+#[test]
+fn a_set_comes_back_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, layout) in [("lmdb", Layout::Lmdb), ("folder", Layout::Folder)] {
+        let place = folder.path().join(name);
+        set(&place, layout, 5);
+        let source = open(place.to_str().unwrap()).unwrap();
+        assert_eq!(source.len(), 5);
+        for i in 0..5 {
+            let sample = source.get(i).unwrap();
+            assert_eq!(sample.label, format!("word{i}"));
+            assert_eq!(sample.hr, picture(90, 30, i as u32));
+            assert_eq!(sample.lr, Some(picture(45, 15, i as u32)));
+        }
+        let again = Store::create(&place, layout).err().unwrap();
+        assert_eq!(again.kind(), ErrorKind::Argument, "what is there is kept");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "nothing half done lies about");
+    drop(Store::create(&folder.path().join("dropped"), Layout::Folder).unwrap());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn folders_of_sharp_images_and_labels_with_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    std::fs::write(folder.path().join("images/a.png"), png(50, 20, 1)).unwrap();
+    let labels = "file\tlabel\tmore\nimages/a.png\tHello\tx\n\nimages/none.png\tGone\n";
+    std::fs::write(folder.path().join("labels.tsv"), labels).unwrap();
+    let source = open(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(source.len(), 2);
+    let sample = source.get(0).unwrap();
+    assert_eq!((sample.lr, sample.label.as_str()), (None, "Hello"));
+    assert_eq!(source.get(1).unwrap_err().reason, Reason::Missing);
+}
+
+/// An LMDB in which most samples are bad, each in its own way.
+fn damaged(folder: &Path) {
+    let mut writer = Writer::create(&folder.join(FILE)).unwrap();
+    let long = "x".repeat(26);
+    let mut half = png(90, 30, 1);
+    half.truncate(half.len() / 2);
+    let samples: [(Option<&str>, Option<Vec<u8>>); 10] = [
+        (Some("good"), Some(png(90, 30, 1))),
+        (None, Some(png(90, 30, 2))),
+        (Some("lost"), None),
+        (Some("noise"), Some(vec![7; 300])),
+        (Some("half"), Some(half)),
+        (Some(""), Some(png(90, 30, 3))),
+        (Some(&long), Some(png(90, 30, 4))),
+        (Some("dot"), Some(png(1, 1, 5))),
+        (Some("line"), Some(png(10_000, 20, 6))),
+        (Some("a"), Some(png(40, 20, 7))),
+    ];
+    for (i, (label, image)) in samples.into_iter().enumerate() {
+        let n = i + 1;
+        if let Some(label) = label {
+            writer.put(format!("label-{n:09}").as_bytes(), label.as_bytes()).unwrap();
+        }
+        if let Some(image) = image {
+            writer.put(format!("image-{n:09}").as_bytes(), &image).unwrap();
+        }
+    }
+    writer.put(b"num-samples", b"10").unwrap();
+    writer.finish().unwrap();
+}
+
+fn mix(names: &[&Path]) -> Arc<Mix> {
+    let names: Vec<&str> = names.iter().map(|p| p.to_str().unwrap()).collect();
+    Arc::new(Mix::open(&names).unwrap())
+}
+
+#[test]
+fn bad_samples_are_counted_by_reason_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    damaged(folder.path());
+    let mix = mix(&[folder.path()]);
+    let options = LoaderOptions { batch: 5, rules: Rules::ABINET, ..LoaderOptions::default() };
+    let mut loader = Loader::new(mix.clone(), options).unwrap();
+    for _ in 0..20 {
+        let batch = loader.next().unwrap().unwrap();
+        assert_eq!((batch.len(), batch.lr.len()), (5, 5 * 16 * 64 * 4));
+        assert!(batch.labels.iter().all(|l| l.word == "good" || l.word == "a"));
+        assert!(batch.hr.iter().all(|v| v.is_finite()));
+    }
+    let count = |reason| loader.report().count(reason);
+    use Reason::*;
+    let counts = [Missing, Unreadable, EmptyLabel, LongLabel, Tiny, Slender, Storage].map(count);
+    assert_eq!(counts, [1, 2, 2, 1, 1, 1, 0], "{}", loader.report());
+    assert_eq!(loader.report().total(), 8);
+
+    let once = LoaderOptions { order: Order::Once, batch: 4, ..options };
+    let mut loader = Loader::new(mix, once).unwrap();
+    let sizes: Vec<usize> = loader.by_ref().map(|b| b.unwrap().len()).collect();
+    assert_eq!(sizes, [1, 0, 1]);
+    assert_eq!(loader.report().total(), 8);
+    assert!(loader.report().to_string().contains("2 × empty label, as sample 2 of source 1"));
+}
+
+#[test]
+fn a_source_without_a_good_sample_is_an_error_that_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(&folder.path().join(FILE)).unwrap();
+    writer.put(b"num-samples", b"70").unwrap();
+    writer.finish().unwrap();
+    let mix = mix(&[folder.path()]);
+    let mut loader = Loader::new(mix, LoaderOptions::default()).unwrap();
+    let error = loader.next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("missing image"), "{error}");
+}
+
+#[test]
+fn damaged_counts_and_files_are_refused() {
+    for number in [None, Some("many"), Some("-3"), Some("99999999999"), Some("0")] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(&folder.path().join(FILE)).unwrap();
+        if let Some(number) = number {
+            writer.put(b"num-samples", number.as_bytes()).unwrap();
+        }
+        writer.finish().unwrap();
+        assert!(Mix::open(&[folder.path().to_str().unwrap()]).is_err(), "{number:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().to_str().unwrap();
+    assert_eq!(open(name).err().unwrap().kind(), ErrorKind::Argument);
+    for wrong in ["synth:count=0", "synth:count=x", "synth:colour=red", "synth:fonts=/nowhere"] {
+        assert_eq!(open(wrong).err().unwrap().kind(), ErrorKind::Argument, "{wrong}");
+    }
+}
+
+#[test]
+fn batches_depend_on_seed_and_position_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    set(&a, Layout::Lmdb, 11);
+    std::fs::create_dir(&b).unwrap();
+    damaged(&b);
+    let mix = mix(&[&a, &b]);
+    let options = |threads, ahead, from, seed| LoaderOptions {
+        batch: 4,
+        seed,
+        order: Order::Shuffled { from },
+        rules: Rules::ABINET,
+        threads,
+        ahead,
+        ..LoaderOptions::default()
+    };
+    let start = Position::default();
+    let take = |options| -> Vec<Batch> {
+        Loader::new(mix.clone(), options).unwrap().take(17).map(Result::unwrap).collect()
+    };
+    let whole = take(options(1, 1, start, 3));
+    assert!(take(options(4, 6, start, 3)) == whole, "threads show");
+    assert!(take(options(2, 3, start, 4)) != whole, "the seed does not show");
+
+    // 21 samples: five batches an epoch. Interrupted after 7 batches and resumed.
+    let mut loader = Loader::new(mix.clone(), options(3, 5, start, 3)).unwrap();
+    assert_eq!(loader.batches_per_epoch(), 5);
+    loader.by_ref().take(7).for_each(drop);
+    let at = loader.position();
+    assert_eq!(at, Position { epoch: 1, batch: 2 });
+    assert!(take(options(2, 2, at, 3))[..10] == whole[7..]);
+
+    // The same photograph is degraded anew in each epoch.
+    let good = |b: &Batch| {
+        b.labels.iter().position(|l| l.word == "good").map(|i| b.lr[i * 4096..][..4096].to_vec())
+    };
+    let seen: Vec<_> = whole.iter().filter_map(good).collect();
+    assert!(seen.len() > 2 && seen.iter().any(|s| *s != seen[0]));
+}
+
+#[test]
+fn a_position_or_batch_that_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    damaged(folder.path());
+    let mix = mix(&[folder.path()]);
+    let refused = |options| Loader::new(mix.clone(), options).err().map(|e| e.kind());
+    let default = LoaderOptions::default();
+    assert_eq!(refused(default), Some(ErrorKind::Argument), "64 of 10");
+    assert_eq!(refused(LoaderOptions { batch: 0, ..default }), Some(ErrorKind::Argument));
+    let from = Position { epoch: 0, batch: 2 };
+    let order = Order::Shuffled { from };
+    let beyond = LoaderOptions { batch: 5, order, ..default };
+    assert_eq!(refused(beyond), Some(ErrorKind::Argument));
+}
