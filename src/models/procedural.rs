@@ -67,9 +67,11 @@ enum Rule {
     Row0(f64, f64),
     /// b·x, element 0 plus a.
     Bump0(f64, f64),
+    /// The control points of the spatial transformer's start, plus b·x.
+    Control(f64),
 }
 
-use Rule::{Affine, Bump0, Gain, Row0};
+use Rule::{Affine, Bump0, Control, Gain, Row0};
 
 const ABINET: &[(&str, Rule)] = &[
     ("*resnet*.bn1.weight", Affine(1.5, 0.2)),
@@ -99,6 +101,7 @@ const LEMMA: &[(&str, Rule)] = &[
     ("block*.gru*.weight_hh*", Gain(0.5)),
     ("block8.1.weight", Gain(0.5)),
     ("stn_head.stn_fc2.weight", Gain(0.5)),
+    ("stn_head.stn_fc2.bias", Control(0.02)),
 ];
 
 const TEXT_FOCUS: &[(&str, Rule)] = &[
@@ -189,9 +192,20 @@ impl Procedural {
                 Row0(a, _) => (a * scale) * x,
                 Bump0(a, b) if i == 0 => b * x + a,
                 Bump0(_, b) => b * x,
+                Control(b) => control(i) + b * x,
             }
         };
         (0..shape.iter().product()).map(|i| value(i) as f32).collect()
+    }
+}
+
+/// Coordinate `i` of 20 points (x, y) in two rows near the upper and the lower border.
+pub(crate) fn control(i: usize) -> f64 {
+    let (point, is_y) = (i / 2, i % 2 == 1);
+    match (is_y, point < 10) {
+        (false, _) => 0.01 + 0.98 * (point % 10) as f64 / 9.0,
+        (true, true) => 0.01,
+        (true, false) => 0.99,
     }
 }
 

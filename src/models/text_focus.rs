@@ -2,12 +2,12 @@
 //! super-resolved images alike.
 
 use crate::gpu::Gpu;
-use crate::nn::{ConvNorm, LayerNorm, Linear, Scope, Source, Weights};
+use crate::nn::{ConvNorm, LayerNorm, Linear, Parameters, Scope, Source, Weights};
 use crate::ops::{
     Act, Attention, Heads, Mask, activate, add, attention, concat_last, embedding, max_pool, repeat,
 };
 use crate::shape::Window;
-use crate::tensor::{Axes, Cx, Tensor};
+use crate::tensor::{Axes, Cx, Dtype, Tensor};
 use crate::{Error, ErrorKind, Result};
 
 const WIDTH: usize = 1024;
@@ -129,7 +129,7 @@ pub struct Network {
     stem: [ConvNorm; 2],
     stages: Vec<Stage>,
     table: Tensor,
-    positions: Vec<f32>,
+    positions: Tensor,
     itself: MultiHead,
     image: MultiHead,
     norms: [LayerNorm; 3],
@@ -150,6 +150,20 @@ impl Network {
         Ok(model)
     }
 
+    /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        let weights = Weights::new(gpu, source).to_train(frozen);
+        let model = Self::build(&weights.root());
+        Ok((model, weights.finish("text-focus recogniser")?))
+    }
+
     fn build(s: &Scope) -> Self {
         let cnn = s.at("encoder.cnn");
         let conv = |conv: &str, norm: &str, input, output| {
@@ -161,8 +175,6 @@ impl Network {
                 .map(|j| Block::load(&at(j), if j == 0 { input } else { width }, width))
                 .collect()
         };
-        let mut positions = s.at("pe").values("pe", &[1, POSITIONS, HALF]);
-        positions.truncate(LONGEST * HALF);
         let decoder = s.at("decoder");
         Network {
             stem: [conv("conv1", "bn1", 1, 64), conv("conv2", "bn2", 64, 128)],
@@ -193,7 +205,7 @@ impl Network {
                 },
             ],
             table: s.at("embedding_word.lut").param("weight", &[CLASSES, HALF]),
-            positions,
+            positions: s.at("pe").buffer("pe", &[1, POSITIONS, HALF]),
             itself: MultiHead::load(&decoder.at("mask_multihead")),
             image: MultiHead::load(&decoder.at("multihead")),
             norms: [1, 2, 3]
@@ -226,7 +238,8 @@ impl Network {
         }
         let words = embedding(cx, tokens, &self.table, (HALF as f32).sqrt())?;
         cx.tap("embedding_word", "", &words, Axes::Same);
-        let positions = Tensor::upload(cx.gpu(), [1, l, HALF], &self.positions[..l * HALF]);
+        let first = self.positions.buffer().clone();
+        let positions = Tensor::from_buffer(first, [1, l, HALF].into(), Dtype::F32)?;
         let positions = repeat(cx, &positions, n)?;
         for name in ["pe.dropout", "pe"] {
             cx.tap(name, "", &positions, Axes::Same);

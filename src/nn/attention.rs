@@ -2,7 +2,9 @@
 
 use super::{LayerNorm, Linear, Scope};
 use crate::Result;
-use crate::ops::{Act, Attention, Epilogue, Heads, Mask, attention, linear, linear_columns};
+use crate::ops::{
+    Act, Attention, Epilogue, Heads, Mask, attention, dropout, linear, linear_columns,
+};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// `torch.nn.MultiheadAttention` with its packed input projection.
@@ -106,20 +108,21 @@ impl FeedForward {
         }
     }
 
-    /// W₂·ReLU(W₁·x + b₁) + b₂; `last` names the dropout behind it, which does nothing here.
+    /// dropout(W₂·dropout(ReLU(W₁·x + b₁)) + b₂); `last` names the dropout behind it.
     fn forward(&self, cx: &Cx, x: &Tensor, last: &str) -> Result<Tensor> {
         let h = if cx.tracing() {
             let h = self.inner.forward(cx, x, Axes::Sequence)?;
-            let h = crate::ops::activate(cx, &h, Act::Relu)?;
+            let h = dropout(cx, &crate::ops::activate(cx, &h, Act::Relu)?)?;
             cx.tap(&self.path, "dropout", &h, Axes::Sequence);
             h
         } else {
             let (weight, bias) = self.inner.parameters();
             cx.scope(self.inner.path());
-            linear(cx, x, weight, &Epilogue { shift: bias, act: Act::Relu, ..Default::default() })
-                .map_err(|e| e.within(self.inner.path()))?
+            let ep = Epilogue { shift: bias, act: Act::Relu, ..Default::default() };
+            let h = linear(cx, x, weight, &ep).map_err(|e| e.within(self.inner.path()))?;
+            dropout(cx, &h)?
         };
-        let y = self.outer.forward(cx, &h, Axes::Sequence)?;
+        let y = dropout(cx, &self.outer.forward(cx, &h, Axes::Sequence)?)?;
         cx.tap(&self.path, last, &y, Axes::Sequence);
         Ok(y)
     }
@@ -149,7 +152,7 @@ impl EncoderLayer {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        let a = self.attention.forward(cx, x, x, x, Mask::None)?;
+        let a = dropout(cx, &self.attention.forward(cx, x, x, x, Mask::None)?)?;
         cx.tap(&self.path, "dropout1", &a, Axes::Sequence);
         let x = self.norms[0].forward(cx, &a, x, Axes::Sequence)?;
         let f = self.feed_forward.forward(cx, &x, "dropout2")?;
@@ -190,7 +193,7 @@ impl DecoderLayer {
         value: &Tensor,
         mask: Mask,
     ) -> Result<Tensor> {
-        let a = self.attention.forward(cx, query, key, value, mask)?;
+        let a = dropout(cx, &self.attention.forward(cx, query, key, value, mask)?)?;
         cx.tap(&self.path, "dropout2", &a, Axes::Sequence);
         let x = self.norms[0].forward(cx, &a, query, Axes::Sequence)?;
         let f = self.feed_forward.forward(cx, &x, "dropout3")?;

@@ -50,7 +50,8 @@ impl Conv {
 pub struct ConvNorm {
     conv: Conv,
     norm: BatchNorm,
-    shift: Tensor,
+    /// Scale and shift of both, where they are folded into one kernel.
+    folded: Option<(Tensor, Tensor)>,
 }
 
 impl ConvNorm {
@@ -66,11 +67,11 @@ impl ConvNorm {
         let layer = Conv::load(conv, input, output, window, bias);
         let norm_layer = BatchNorm::load(norm, output);
         let values = bias.then(|| conv.values("bias", &[output]));
-        let shift = norm_layer.shift_with(norm, values.as_deref());
-        ConvNorm { conv: layer, norm: norm_layer, shift }
+        let folded = norm_layer.fold(norm, values.as_deref());
+        ConvNorm { conv: layer, norm: norm_layer, folded }
     }
 
-    /// `act(norm(conv(x)) + residual)`. A traced pass runs and names each module by itself.
+    /// `act(norm(conv(x)) + residual)`. In training, and in a traced pass, each module runs by itself.
     ///
     /// # Errors
     /// Shapes that do not fit.
@@ -81,12 +82,11 @@ impl ConvNorm {
         residual: Option<&Tensor>,
         act: Act,
     ) -> Result<Tensor> {
-        if cx.tracing() {
+        let Some((scale, shift)) = self.folded.as_ref().filter(|_| !cx.tracing()) else {
             return self.separately(cx, x, residual, act);
-        }
+        };
         cx.scope(&self.conv.path);
-        let ep =
-            Epilogue { scale: Some(self.norm.scale()), shift: Some(&self.shift), residual, act };
+        let ep = Epilogue { scale: Some(scale), shift: Some(shift), residual, act };
         conv2d(cx, x, &self.conv.weight, self.conv.window, &ep)
             .map_err(|e| e.within(&self.conv.path))
     }

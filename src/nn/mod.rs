@@ -8,6 +8,7 @@ mod conv;
 mod gru;
 mod linear;
 mod norm;
+mod parameters;
 mod scope;
 
 pub use attention::{DecoderLayer, EncoderLayer, MultiHead, TransformerConfig};
@@ -15,4 +16,5 @@ pub use conv::{Conv, ConvNorm};
 pub use gru::BiGru;
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm};
-pub use scope::{Scope, Source, Weights};
+pub use parameters::{Parameter, Parameters};
+pub use scope::{OPTIMIZER, Scope, Source, Weights};

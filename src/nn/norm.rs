@@ -2,29 +2,47 @@
 
 use super::Scope;
 use crate::Result;
-use crate::ops::{Act, Deviation, channel_affine, layer_norm};
-use crate::tensor::{Axes, Cx, Tensor};
+use crate::ops::{Act, Deviation, batch_norm_eval, batch_norm_train, channel_affine, layer_norm};
+use crate::tensor::{Axes, Cx, Tensor, Var};
 
-/// `torch.nn.BatchNorm1d`/`2d` by its running statistics, as y = x ⊙ scale + shift:
-/// scale = γ/√(var + ε), shift = β − mean·scale.
+/// `torch.nn.BatchNorm1d`/`2d`. Loaded for inference it is folded into y = x ⊙ scale + shift by its running statistics:
+/// scale = γ/√(var + ε), shift = β − mean·scale. Loaded for training it keeps its parts.
 pub struct BatchNorm {
     path: String,
-    scale: Vec<f32>,
-    shift: Vec<f32>,
-    device: (Tensor, Tensor),
+    kind: Kind,
 }
 
-const BATCH_NORM_EPS: f64 = 1e-5;
+enum Kind {
+    Folded { scale: Vec<f32>, shift: Vec<f32>, device: (Tensor, Tensor) },
+    Learning { gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor },
+}
+
+const EPS: f64 = 1e-5;
+const MOMENTUM: f32 = 0.1;
 
 impl BatchNorm {
     /// Loads `weight`, `bias`, `running_mean` and `running_var`, each `[channels]`.
     pub fn load(s: &Scope, channels: usize) -> Self {
+        let kind = if s.trains() { Self::learning(s, channels) } else { Self::folded(s, channels) };
+        BatchNorm { path: s.path().into(), kind }
+    }
+
+    fn learning(s: &Scope, channels: usize) -> Kind {
+        Kind::Learning {
+            gamma: s.param("weight", &[channels]),
+            beta: s.param("bias", &[channels]),
+            mean: s.buffer("running_mean", &[channels]),
+            var: s.buffer("running_var", &[channels]),
+        }
+    }
+
+    fn folded(s: &Scope, channels: usize) -> Kind {
         let [gain, bias, mean, var] = ["weight", "bias", "running_mean", "running_var"]
             .map(|name| s.values(name, &[channels]));
         let scale: Vec<f64> = gain
             .iter()
             .zip(&var)
-            .map(|(g, v)| f64::from(*g) / (f64::from(*v) + BATCH_NORM_EPS).sqrt())
+            .map(|(g, v)| f64::from(*g) / (f64::from(*v) + EPS).sqrt())
             .collect();
         let shift: Vec<f32> = (0..channels)
             .map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * scale[c]) as f32)
@@ -34,22 +52,43 @@ impl BatchNorm {
             Tensor::upload(s.gpu(), [channels], &scale),
             Tensor::upload(s.gpu(), [channels], &shift),
         );
-        BatchNorm { path: s.path().into(), scale, shift, device }
+        Kind::Folded { scale, shift, device }
     }
 
-    /// Normalises `x [.., C]`.
+    /// Normalises `x [.., C]`. In training a layer whose weight is not frozen does so by the batch's own statistics, and moves
+    /// its running ones.
     ///
     /// # Errors
-    /// A last axis that is not the layer's.
+    /// A last axis that is not the layer's; a batch of one value per channel in training.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
         cx.scope(&self.path);
-        let y = channel_affine(cx, x, &self.device.0, &self.device.1, None, Act::None)
-            .map_err(|e| e.within(&self.path))?;
-        cx.tap(&self.path, "", &y, Axes::Image);
+        let y = self.compute(cx, x).map_err(|e| e.within(&self.path))?;
+        let axes = if y.shape().rank() == 4 { Axes::Image } else { Axes::Same };
+        cx.tap(&self.path, "", &y, axes);
         Ok(y)
     }
 
-    /// Normalises `a + b` in one pass over both.
+    fn compute(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        match &self.kind {
+            Kind::Folded { device: (scale, shift), .. } => {
+                channel_affine(cx, x, scale, shift, None, Act::None)
+            }
+            Kind::Learning { gamma, beta, mean, var }
+                if cx.mode().batch_statistics && gamma.var() != Var::Constant =>
+            {
+                let (y, _, new_mean, new_var) =
+                    batch_norm_train(cx, x, gamma, beta, mean, var, MOMENTUM, EPS as f32)?;
+                cx.copy_into(&new_mean, mean, 0)?;
+                cx.copy_into(&new_var, var, 0)?;
+                Ok(y)
+            }
+            Kind::Learning { gamma, beta, mean, var } => {
+                batch_norm_eval(cx, x, gamma, beta, mean, var, EPS as f32)
+            }
+        }
+    }
+
+    /// Normalises `a + b`.
     ///
     /// # Errors
     /// As [`BatchNorm::forward`].
@@ -57,19 +96,15 @@ impl BatchNorm {
         self.forward(cx, &crate::ops::add(cx, a, b)?)
     }
 
-    pub(super) fn scale(&self) -> &Tensor {
-        &self.device.0
-    }
-
-    /// The shift that includes a bias added before the normalisation: shift + bias ⊙ scale.
-    pub(super) fn shift_with(&self, s: &Scope, bias: Option<&[f32]>) -> Tensor {
-        let Some(bias) = bias else { return self.device.1.clone() };
+    /// Scale and shift for a convolution's epilogue, the shift with the convolution's bias in it: shift + bias ⊙ scale. None
+    /// where the layer must stand apart.
+    pub(super) fn fold(&self, s: &Scope, bias: Option<&[f32]>) -> Option<(Tensor, Tensor)> {
+        let Kind::Folded { scale, shift, device } = &self.kind else { return None };
+        let Some(bias) = bias else { return Some(device.clone()) };
         let folded: Vec<f32> = (0..bias.len())
-            .map(|c| {
-                (f64::from(self.shift[c]) + f64::from(bias[c]) * f64::from(self.scale[c])) as f32
-            })
+            .map(|c| (f64::from(shift[c]) + f64::from(bias[c]) * f64::from(scale[c])) as f32)
             .collect();
-        Tensor::upload(s.gpu(), [bias.len()], &folded)
+        Some((device.0.clone(), Tensor::upload(s.gpu(), [bias.len()], &folded)))
     }
 }
 

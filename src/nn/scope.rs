@@ -1,12 +1,16 @@
 //! Where layers get their parameters from: a state dict, walked by name.
 
+use super::parameters::{Layout, Parameter, Parameters};
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Path of what a checkpoint of a training run holds besides the model.
+pub const OPTIMIZER: &str = "optimizer.";
 
 /// Named arrays to load from.
 pub trait Source {
@@ -35,6 +39,9 @@ pub struct Weights<'a> {
     left: RefCell<Vec<String>>,
     missing: RefCell<Vec<String>>,
     misshapen: RefCell<Vec<String>>,
+    /// For training: which parameters are frozen.
+    frozen: Option<&'a dyn Fn(&str) -> bool>,
+    registered: RefCell<Vec<Parameter>>,
 }
 
 impl<'a> Weights<'a> {
@@ -47,7 +54,14 @@ impl<'a> Weights<'a> {
             left: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
+            frozen: None,
+            registered: RefCell::default(),
         }
+    }
+
+    /// The same for training: layers keep their parameters apart, and every parameter that is not `frozen` is a leaf.
+    pub fn to_train(self, frozen: &'a dyn Fn(&str) -> bool) -> Self {
+        Weights { frozen: Some(frozen), ..self }
     }
 
     /// The empty path.
@@ -55,25 +69,26 @@ impl<'a> Weights<'a> {
         Scope { weights: self, path: String::new() }
     }
 
-    /// Ends loading.
+    /// Ends loading; the parameters are listed if they are for training.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] listing every tensor that is missing, misshapen or left over. Step counters of batch norms are
-    /// never missed nor left over.
-    pub fn finish(self, place: &str) -> Result<()> {
-        let (taken, left) = (self.taken.into_inner(), self.left.into_inner());
+    /// [`ErrorKind::Shape`] listing every tensor that is missing, misshapen or left over. Step counters of batch norms, and
+    /// the optimiser's state in a checkpoint of a run, are never missed nor left over.
+    pub fn finish(self, place: &str) -> Result<Parameters> {
+        let (taken, left) = (self.taken.take(), self.left.take());
         let unused = self.source.names().into_iter().filter(|name| {
             !taken.contains(*name)
                 && !name.ends_with("num_batches_tracked")
+                && !name.starts_with(OPTIMIZER)
                 && !left.iter().any(|prefix| name.starts_with(prefix.as_str()))
         });
         let lists = [
-            ("missing", self.missing.into_inner()),
-            ("misshapen", self.misshapen.into_inner()),
+            ("missing", self.missing.take()),
+            ("misshapen", self.misshapen.take()),
             ("left over", unused.map(String::from).collect()),
         ];
         if lists.iter().all(|(_, list)| list.is_empty()) {
-            return Ok(());
+            return Ok(Parameters::new(self.registered.take(), self.rest(&taken)));
         }
         let mut lines = Vec::new();
         for (what, list) in &lists {
@@ -91,6 +106,20 @@ impl<'a> Weights<'a> {
 }
 
 const MOST_LISTED: usize = 12;
+
+impl Weights<'_> {
+    /// Tensors that training does not touch and that its checkpoints carry on.
+    fn rest(&self, taken: &BTreeSet<String>) -> BTreeMap<String, HostTensor> {
+        if self.frozen.is_none() {
+            return BTreeMap::new();
+        }
+        let names = self.source.names().into_iter();
+        let names = names.filter(|name| !taken.contains(*name) && !name.starts_with(OPTIMIZER));
+        let with =
+            |name: &str| Some((name.to_string(), self.source.tensor(name, &[])?.into_owned()));
+        names.filter_map(with).collect()
+    }
+}
 
 /// A path in a state dict.
 #[derive(Clone)]
@@ -143,30 +172,41 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether the parameters are for training, so that layers must not fold them into each other.
+    pub fn trains(&self) -> bool {
+        self.weights.frozen.is_some()
+    }
+
     /// A parameter as it stands in the file.
     pub fn param(&self, name: &str, shape: &[usize]) -> Tensor {
-        Tensor::upload(self.gpu(), shape, &self.values(name, shape))
+        self.load(name, Layout::same(shape), true)
+    }
+
+    /// A table that is no parameter: statistics, positions.
+    pub fn buffer(&self, name: &str, shape: &[usize]) -> Tensor {
+        self.load(name, Layout::same(shape), false)
     }
 
     /// A matrix `[rows, columns]` of the file as `[columns, rows]`.
     pub fn transposed(&self, name: &str, rows: usize, columns: usize) -> Tensor {
-        let values = self.values(name, &[rows, columns]);
-        Tensor::upload(self.gpu(), [columns, rows], &transpose(&values, rows, columns))
+        self.load(name, Layout { official: vec![rows, columns], order: &[1, 0] }, true)
     }
 
     /// A convolution's weight `[out, in, kh, kw]` as `[kh, kw, in, out]`.
-    pub fn conv_weight(&self, name: &str, [out, input, kh, kw]: [usize; 4]) -> Tensor {
-        let values = self.values(name, &[out, input, kh, kw]);
-        let by_tap = transpose(&values, out, input * kh * kw);
-        let area = kh * kw;
-        let mut taps_first = Vec::with_capacity(values.len());
-        for tap in 0..area {
-            for i in 0..input {
-                let row = (i * area + tap) * out;
-                taps_first.extend_from_slice(&by_tap[row..row + out]);
-            }
-        }
-        Tensor::upload(self.gpu(), [kh, kw, input, out], &taps_first)
+    pub fn conv_weight(&self, name: &str, official: [usize; 4]) -> Tensor {
+        self.load(name, Layout { official: official.into(), order: &[2, 3, 1, 0] }, true)
+    }
+
+    fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {
+        let values = layout.to_device(&self.values(name, &layout.official));
+        let tensor = Tensor::upload(self.gpu(), layout.device_shape().as_slice(), &values);
+        let Some(frozen) = self.weights.frozen else { return tensor };
+        let name = self.join(name);
+        let learns = learns && !frozen(&name);
+        let mut list = self.weights.registered.borrow_mut();
+        let tensor = if learns { tensor.leaf(list.len() as u32) } else { tensor };
+        list.push(Parameter { name, layout, learns, tensor: tensor.clone() });
+        tensor
     }
 
     /// Leaves all tensors whose path starts with `name` in the file: parts that this use of the model does without.
@@ -174,14 +214,4 @@ impl Scope<'_> {
         let prefix = self.join(name);
         self.weights.left.borrow_mut().push(prefix);
     }
-}
-
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for r in 0..rows {
-        for c in 0..columns {
-            out[c * rows + r] = values[r * columns + c];
-        }
-    }
-    out
 }

@@ -104,6 +104,24 @@ impl Default for AbinetConfig {
 }
 
 impl AbinetConfig {
+    /// The sizes of the small recogniser that ships.
+    pub fn nano() -> Self {
+        AbinetConfig {
+            vision: VisionConfig {
+                resnet_planes: [16, 24, 32, 48, 64],
+                resnet_blocks: [1, 1, 2, 2, 1],
+                resnet_strides: [2, 1, 2, 1, 1],
+                d_model: 64,
+                nhead: 2,
+                d_inner: 128,
+                encoder_layers: 2,
+                unet_channels: 32,
+            },
+            language: LanguageConfig { d_model: 64, nhead: 4, d_inner: 192, num_layers: 2 },
+            ..AbinetConfig::default()
+        }
+    }
+
     /// Checks that the sizes make a network: they may come from a file.
     ///
     /// # Errors

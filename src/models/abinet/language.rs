@@ -3,7 +3,7 @@
 use super::config::AbinetConfig;
 use crate::Result;
 use crate::nn::{DecoderLayer, Linear, Scope, TransformerConfig};
-use crate::ops::{Mask, add, repeat, softmax};
+use crate::ops::{Mask, add, dropout, repeat, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// What the language model says of a batch.
@@ -31,7 +31,7 @@ impl LanguageModel {
         let layer = TransformerConfig { width: c.d_model, heads: c.nhead, inner: c.d_inner };
         let table = |name: &str| {
             let name = format!("{name}.pe");
-            s.param(&name, &[config.max_length, 1, c.d_model])
+            s.buffer(&name, &[config.max_length, 1, c.d_model])
         };
         LanguageModel {
             path: s.path().into(),
@@ -52,10 +52,11 @@ impl LanguageModel {
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, logits: &Tensor, lengths: &Tensor) -> Result<Language> {
         let [n, t, _] = logits.shape().nlc(&self.path)?;
-        let probabilities = softmax(cx, logits, 2)?;
+        let probabilities = softmax(cx, &logits.detached(), 2)?;
         let tokens = self.project.forward(cx, &probabilities, Axes::Same)?;
         let d = tokens.shape().last();
         let memory = add(cx, &tokens, &self.token_positions.reshape([t, d])?)?;
+        let memory = dropout(cx, &memory)?;
         for name in ["token_encoder.dropout", "token_encoder"] {
             cx.tap(&self.path, name, &memory, Axes::Sequence);
         }

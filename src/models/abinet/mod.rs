@@ -2,16 +2,18 @@
 
 mod config;
 mod language;
+mod loss;
 mod vision;
 
 pub use config::{AbinetConfig, LanguageConfig, VisionConfig};
 pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, within};
 pub use language::{Language, LanguageModel};
+pub use loss::{Loss, Words, loss, reading_loss};
 pub use vision::{Vision, VisionModel};
 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::nn::{Linear, Scope, Source, Weights};
+use crate::nn::{Linear, Parameters, Scope, Source, Weights};
 use crate::ops::{Act, activate, clamp, concat_last, lengths, mix};
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -84,6 +86,22 @@ impl Network {
         Ok(model)
     }
 
+    /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// As [`Network::with_config`].
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        config: AbinetConfig,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        config.check()?;
+        let weights = Weights::new(gpu, source).to_train(frozen);
+        let model = Self::build(&weights.root(), config)?;
+        Ok((model, weights.finish("abinet")?))
+    }
+
     fn build(s: &Scope, config: AbinetConfig) -> Result<Self> {
         let d = config.vision.d_model;
         if d != config.language.d_model {
@@ -132,6 +150,22 @@ impl Network {
             });
         }
         Ok(Reading { vision, vision_lengths, iterations })
+    }
+
+    /// The vision model alone on `image [N, 32, 128, 3]`.
+    ///
+    /// # Errors
+    /// Another shape.
+    pub fn look(&self, cx: &Cx, image: &Tensor) -> Result<Vision> {
+        self.vision.forward(cx, image)
+    }
+
+    /// The language model alone on class scores `[N, T, classes]`, which carry no gradient, and `lengths [N]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn correct(&self, cx: &Cx, logits: &Tensor, lengths: &Tensor) -> Result<Language> {
+        self.language.forward(cx, logits, lengths)
     }
 
     /// g = σ(W·[l ; v] + b), f = g ⊙ v + (1 − g) ⊙ l, and the class scores of f.

@@ -2,7 +2,9 @@
 
 use super::config::AbinetConfig;
 use crate::nn::{ConvNorm, EncoderLayer, Linear, Scope, TransformerConfig};
-use crate::ops::{Act, Attention, Filter, Heads, Mask, add, attention, channel_affine, resize};
+use crate::ops::{
+    Act, Attention, Filter, Heads, Mask, add, attention, channel_affine, dropout, resize,
+};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -164,7 +166,7 @@ impl VisionModel {
                 false,
             ),
             stages,
-            positions: s.param("backbone.pos_encoder.pe", &[CELLS.0 * CELLS.1, 1, d]),
+            positions: s.buffer("backbone.pos_encoder.pe", &[CELLS.0 * CELLS.1, 1, d]),
             encoder: (0..c.encoder_layers)
                 .map(|i| {
                     EncoderLayer::load(&s.at(format!("backbone.transformer.layers.{i}")), layer)
@@ -177,7 +179,7 @@ impl VisionModel {
                 down(3, u, same.strided(2, 2)),
             ],
             unet_up: vec![up(0, u), up(1, u), up(2, u), up(3, d)],
-            queries: attention.param("pos_encoder.pe", &[config.max_length, 1, d]),
+            queries: attention.buffer("pos_encoder.pe", &[config.max_length, 1, d]),
             project: Linear::load(&attention.at("project"), d, d, true),
             classes: Linear::load(&s.at("cls"), d, config.num_classes, true),
             width: d,
@@ -222,7 +224,8 @@ impl VisionModel {
         let backbone = format!("{}.backbone", self.path);
         let cells = CELLS.0 * CELLS.1;
         let sequence = x.reshape([n, cells, self.width])?;
-        let mut x = add(cx, &sequence, &self.positions.reshape([cells, self.width])?)?;
+        let x = add(cx, &sequence, &self.positions.reshape([cells, self.width])?)?;
+        let mut x = dropout(cx, &x)?;
         for name in ["pos_encoder.dropout", "pos_encoder"] {
             cx.tap(&backbone, name, &x, Axes::Sequence);
         }
@@ -272,7 +275,9 @@ impl VisionModel {
         let shape =
             Attention { heads: 1, width: self.width, scale: (self.width as f32).sqrt().recip() };
         let (q, k, v) = (Heads::whole(&queries), Heads::whole(&keys), Heads::whole(&values));
-        let (vector, weights) = attention(cx, q, k, v, shape, Mask::None, true)?;
+        // No dropout here, unlike in the transformers.
+        let (vector, weights) =
+            cx.evaluating(|cx| attention(cx, q, k, v, shape, Mask::None, true))?;
         cx.tap(&path, "", &vector, Axes::Same);
         Ok((vector, weights.expect("the weights that were asked for")))
     }

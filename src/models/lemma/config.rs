@@ -123,6 +123,23 @@ impl Default for LemmaConfig {
 }
 
 impl LemmaConfig {
+    /// The sizes of the small model that ships.
+    pub fn nano() -> Self {
+        let official = LemmaConfig::default();
+        LemmaConfig {
+            hidden_units: 16,
+            srb_nums: 3,
+            guidance: GuidanceConfig {
+                d_inner: 32,
+                decoder_layers: 2,
+                attn_conv: [16, 32, 32],
+                ..official.guidance
+            },
+            position_prior: AbinetConfig::nano(),
+            ..official
+        }
+    }
+
     /// Channels of the trunk and of the guidance.
     pub fn channels(&self) -> usize {
         2 * self.hidden_units

@@ -45,15 +45,10 @@ struct ChannelAttention {
 
 impl ChannelAttention {
     fn load(s: &Scope, channels: usize, size: (usize, usize)) -> Self {
-        let area = size.0 * size.1;
-        let values = s.at(0).values("weight", &[channels, 1, size.0, size.1]);
-        let mut channels_last = Vec::with_capacity(values.len());
-        for pixel in 0..area {
-            channels_last.extend((0..channels).map(|c| values[c * area + pixel]));
-        }
+        let weight = s.at(0).conv_weight("weight", [channels, 1, size.0, size.1]);
         ChannelAttention {
             path: s.path().into(),
-            weight: Tensor::upload(s.gpu(), [size.0, size.1, channels], &channels_last),
+            weight: weight.reshape([size.0, size.1, channels]).expect("one input channel"),
             bias: s.at(0).param("bias", &[channels]),
             convs: [1, 3, 5]
                 .map(|i| Conv::load(&s.at(i), channels, channels, Window::same(1), true)),

@@ -5,8 +5,8 @@ use super::config::{Alignment, LemmaConfig};
 use crate::Result;
 use crate::nn::{Conv, ConvNorm, DecoderLayer, EncoderLayer, Linear, Scope, TransformerConfig};
 use crate::ops::{
-    Act, Epilogue, Mask, add, gather_rows, instance_norm, keep_rows, linear, masked_max, mul,
-    softmax, sort_descending,
+    Act, Epilogue, Mask, add, batched_matmul, dropout, gather_rows, instance_norm, keep_rows,
+    linear, masked_max, mul, repeat, softmax, sort_descending,
 };
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -106,7 +106,7 @@ impl GuidanceModel {
             region: g
                 .pixel_to_region
                 .then(|| Conv::load(&s.at("DWC"), d, d, Window::same(3), true)),
-            positions: s.param("vision_pos.pe", &[PIXELS, 1, d]),
+            positions: s.buffer("vision_pos.pe", &[PIXELS, 1, d]),
             text_project: Linear::load(
                 &s.at("text_proj"),
                 config.position_prior.num_classes,
@@ -137,6 +137,11 @@ impl GuidanceModel {
             let positions = self.positions.reshape([1, PIXELS, d])?;
             cx.tap_copies(&self.path, name, &positions, Axes::Sequence, n);
         }
+        // One table for the batch, or, where it is dropped from at random, one for each image: for both of its uses.
+        let table = match cx.mode().dropout {
+            Some(_) => dropout(cx, &repeat(cx, &table.reshape([1, PIXELS, d])?, n)?)?,
+            None => table,
+        };
         let tokens = add(cx, &located.reshape([n, PIXELS, d])?, &table)?;
         let sorted = sort_descending(cx, &score)?;
         cx.value("lem", "order", &sorted.order, Axes::Same);
@@ -198,7 +203,10 @@ impl GuidanceModel {
             return Ok(kept);
         }
         let words = self.text_project.forward(cx, evidence.text, Axes::Same)?;
-        let mut text = linear(cx, evidence.maps, table, &Epilogue::default().residual(&words))?;
+        let mut text = match table.shape().rank() {
+            2 => linear(cx, evidence.maps, table, &Epilogue::default().residual(&words))?,
+            _ => add(cx, &batched_matmul(cx, evidence.maps, table)?, &words)?,
+        };
         for layer in &self.text_encoder {
             text = layer.forward(cx, &text)?;
         }

@@ -5,20 +5,25 @@
 mod config;
 mod fusion;
 mod guidance;
+mod loss;
+mod stn;
 
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
+pub(crate) use loss::grey;
+pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss};
 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
-use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Scope, Source, Weights};
+use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Parameters, Scope, Source, Weights};
 use crate::ops::{Act, Along, Filter, activate, clamp, lengths, pixel_shuffle, resize, slice_last};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
 use fusion::FusionModel;
 use guidance::GuidanceModel;
+use stn::SpatialTransformer;
 
 /// Height and width of the input.
 pub const LOW: (usize, usize) = (16, 64);
@@ -100,6 +105,7 @@ impl Block {
 /// LEMMA on a device.
 pub struct Network {
     config: LemmaConfig,
+    warp: Option<SpatialTransformer>,
     vision: VisionModel,
     language: LanguageModel,
     head: Conv,
@@ -149,16 +155,36 @@ impl Network {
         Ok(model)
     }
 
+    /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// As [`Network::with_config`].
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        config: LemmaConfig,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        config.check()?;
+        let weights = Weights::new(gpu, source).to_train(frozen);
+        let model = Self::build(&weights.root(), config);
+        Ok((model, weights.finish("lemma")?))
+    }
+
     fn build(s: &Scope, config: LemmaConfig) -> Self {
         let c = config.channels();
         let block = |k: usize| format!("block{k}");
         let tail = config.srb_nums + 2;
         let (trunk_end, up) = (s.at(block(tail)), s.at(block(tail + 1)));
-        // Evaluation never warps, so it does without the spatial transformer.
-        s.leave("stn_head.");
+        // Evaluation never warps, so it does without the spatial transformer. The spline's tables are computed.
+        let warps = config.stn && s.trains();
+        if !warps {
+            s.leave("stn_head.");
+        }
         s.leave("tps.");
         let prior = s.at("position_prior");
         Network {
+            warp: warps.then(|| SpatialTransformer::load(&s.at("stn_head"))),
             vision: VisionModel::load(&prior.at("vision"), &config.position_prior),
             language: LanguageModel::load(&prior.at("language"), &config.position_prior),
             head: Conv::load(&s.at("block1.0"), PLANES, c, Window::same(9), true),
@@ -187,6 +213,7 @@ impl Network {
 
     /// Super-resolves `image [N, 16, 64, 4]`: RGB in [0, 1] and the mask of dark pixels.
     ///
+    /// In training the image is straightened first. Then:
     /// recogniser on the bicubically enlarged RGB → first convolution → guidance → recurrent residual blocks → enlargement.
     ///
     /// # Errors
@@ -200,7 +227,12 @@ impl Network {
                     .got(image.shape()));
             }
         };
-        let prior = self.prior(cx, image, n)?;
+        let warped = match &self.warp {
+            Some(warp) if cx.mode().batch_statistics => warp.forward(cx, image)?,
+            _ => image.clone(),
+        };
+        let image = &warped;
+        let prior = self.prior(cx, &image.detached(), n)?;
         let b1 = self.head.forward(cx, image, Act::Prelu(&self.head_slope))?;
         for name in ["block1.1", "block1"] {
             cx.tap(name, "", &b1, Axes::Image);

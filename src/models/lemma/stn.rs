@@ -1,0 +1,70 @@
+//! The spatial transformer that straightens words in training: a small convolutional head places the control points of a
+//! thin-plate spline.
+
+use super::{LOW, PLANES};
+use crate::Result;
+use crate::nn::{BatchNorm, ConvNorm, Linear, Scope};
+use crate::ops::{Act, Spline, activate, grid_sample, max_pool, permute, scale, tps_grid};
+use crate::shape::Window;
+use crate::tensor::{Axes, Cx, Tensor};
+
+/// Channels of the six stages.
+const WIDTHS: [usize; 6] = [32, 64, 128, 256, 256, 256];
+const FEATURES: usize = 512;
+const CONTROLS: usize = 20;
+/// Factor on the features before the last layer.
+const CALM: f32 = 0.1;
+
+/// The transformer's layers.
+pub(super) struct SpatialTransformer {
+    path: String,
+    stages: Vec<ConvNorm>,
+    inner: Linear,
+    norm: BatchNorm,
+    outer: Linear,
+    spline: Tensor,
+}
+
+impl SpatialTransformer {
+    /// Loads `stn_convnet`, `stn_fc1` and `stn_fc2`.
+    pub(super) fn load(s: &Scope) -> Self {
+        let inputs = std::iter::once(PLANES).chain(WIDTHS);
+        let stage = |(i, (input, output))| {
+            let s = s.at(format!("stn_convnet.{}", 2 * i));
+            ConvNorm::load(&s.at(0), &s.at(1), input, output, Window::same(3), true)
+        };
+        let matrix = Spline::new(LOW.0, LOW.1, CONTROLS).matrix();
+        let matrix: Vec<f32> = matrix.iter().map(|v| *v as f32).collect();
+        SpatialTransformer {
+            path: s.path().into(),
+            stages: inputs.zip(WIDTHS).enumerate().map(stage).collect(),
+            inner: Linear::load(&s.at("stn_fc1.0"), FEATURES, FEATURES, true),
+            norm: BatchNorm::load(&s.at("stn_fc1.1"), FEATURES),
+            outer: Linear::load(&s.at("stn_fc2"), FEATURES, 2 * CONTROLS, true),
+            spline: Tensor::upload(s.gpu(), [LOW.0 * LOW.1, CONTROLS], &matrix),
+        }
+    }
+
+    /// `image [N, 16, 64, 4]`, warped.
+    pub(super) fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Tensor> {
+        let n = image.dims()[0];
+        let mut x = image.clone();
+        for (i, stage) in self.stages.iter().enumerate() {
+            x = stage.forward(cx, &x, None, Act::Relu)?;
+            x = match i {
+                0..4 => max_pool(cx, &x, Window::pool(2, 2))?,
+                4 => max_pool(cx, &x, Window::pool(1, 2))?,
+                _ => x,
+            };
+        }
+        let flat = permute(cx, &x, &[0, 3, 1, 2])?.reshape([n, FEATURES])?;
+        let f = self.norm.forward(cx, &self.inner.forward(cx, &flat, Axes::Same)?)?;
+        let f = scale(cx, &activate(cx, &f, Act::Relu)?, CALM)?;
+        let control = self.outer.forward(cx, &f, Axes::Same)?.reshape([n, CONTROLS, 2])?;
+        cx.value("stn", "ctrl", &control, Axes::Same);
+        let grid = tps_grid(cx, &control, &self.spline, LOW)?;
+        let warped = grid_sample(cx, image, &grid).map_err(|e| e.within(&self.path))?;
+        cx.value("stn", "out", &warped, Axes::Image);
+        Ok(warped)
+    }
+}
