@@ -31,7 +31,7 @@
 //!
 //! [`models`] are built from [`nn`] layers, these from [`ops`], which bind kernels to [`tensor`]s on the [`gpu`] floor. Each
 //! operation is one file with its kernel beside it and an oracle in f64; [`ops::TABLE`] lists them all.
-//! [`engine::trace`] runs a graph with every activation in view.
+//! [`eval`] measures what a model is worth, and [`engine::trace`] runs a graph with every activation in view.
 #![warn(missing_docs)]
 
 #[doc(hidden)]
@@ -39,12 +39,14 @@ pub mod cli;
 pub mod data;
 pub mod engine;
 mod error;
+pub mod eval;
 pub mod gpu;
 pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod shape;
 pub mod tensor;
+pub mod train;
 
 pub use engine::{Engine, Lemma, Recogniser, Source};
 pub use error::{Error, ErrorKind, Result};

@@ -11,7 +11,7 @@ mod upscale;
 
 pub use memory::{MemoryPlan, plan_memory};
 pub use reading::{Character, Reading};
-pub use recognise::{Head, Recogniser};
+pub use recognise::{Head, Recogniser, shipped_reader};
 pub use upscale::{DeviceImages, Job, Lemma, Options, Pending, Upscaled, Wanted, WindowResult};
 
 use crate::data::checkpoint::StateDict;

@@ -3,14 +3,24 @@
 use super::blocking::on_thread;
 use super::reading::{Decoder, Reading};
 use super::{Engine, ModelKind, Source};
+use crate::data::checkpoint::StateDict;
 use crate::data::picture::{self, RgbImage};
 use crate::models::abinet::{AbinetConfig, Network, Reading as Layers};
+use crate::ops::{Filter, resize};
 use crate::tensor::{Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 const SHIPPED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors"));
+
+/// The weights of the recogniser that ships.
+///
+/// # Errors
+/// None in a whole build.
+pub fn shipped_reader() -> Result<StateDict> {
+    StateDict::from_bytes("the recogniser that ships", SHIPPED)
+}
 
 /// Which part of ABINet gives the reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,11 +75,47 @@ impl Recogniser {
         }
         let gpu = self.engine.gpu();
         let input = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
-        let cx = Cx::new(gpu);
-        let scores = self.record(&cx, &input, head)?;
+        self.finish(Cx::new(gpu), &input, head)
+    }
+
+    /// Reads `images [N, 32, 128, 3]` and waits for it.
+    fn finish(&self, cx: Cx, images: &Tensor, head: Head) -> Result<Vec<Reading>> {
+        let gpu = self.engine.gpu();
+        let scores = self.record(&cx, images, head)?;
         cx.submit()?;
         let hosts = Tensor::read_all(gpu, &[&scores.logits, &scores.maps])?;
         self.decode(&hosts[0], &hosts[1])
+    }
+
+    /// Reads images that are values already: `values [n, height, width, 3]`, RGB towards [0, 1] and not clamped. Images of
+    /// half the size, 16×64, are first doubled as the reference does it: bicubic with aligned corners.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] for another size or number of values; else as [`Recogniser::read`].
+    pub fn read_values(
+        &self,
+        values: &[f32],
+        (height, width): (usize, usize),
+        head: Head,
+    ) -> Result<Vec<Reading>> {
+        let (high, low) = ((32, 128), (16, 64));
+        let one = height * width * 3;
+        if ((height, width) != high && (height, width) != low) || !values.len().is_multiple_of(one)
+        {
+            return Err(Error::new(ErrorKind::Shape, "recogniser", "values of images")
+                .expected("[n, 32, 128, 3] or [n, 16, 64, 3]")
+                .got(format!("{} for images of {height} by {width}", values.len())));
+        }
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gpu = self.engine.gpu();
+        let cx = Cx::new(gpu);
+        let mut input = Tensor::upload(gpu, [values.len() / one, height, width, 3], values);
+        if (height, width) == low {
+            input = resize(&cx, &input, high, Filter::Bicubic, true)?;
+        }
+        self.finish(cx, &input, head)
     }
 
     /// [`Recogniser::read`] for callers that are asynchronous.

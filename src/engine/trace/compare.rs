@@ -86,7 +86,7 @@ fn compare_whole(a: &Activation, reference: &HostTensor, noise: Option<f64>) -> 
     Ok(Comparison { name: a.key(), error, bound, worst: worst(&want, &a.value.data) })
 }
 
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|v| v * v).sum::<f64>().sqrt()
 }
 
@@ -97,7 +97,7 @@ fn relative(want: &[f64], got: &[f64]) -> f64 {
     if size > 0.0 { difference / size } else { difference }
 }
 
-fn worst(want: &[f64], got: &[f64]) -> Option<(usize, f64, f64)> {
+pub(super) fn worst(want: &[f64], got: &[f64]) -> Option<(usize, f64, f64)> {
     let gap = |i: usize| {
         let d = (want[i] - got[i]).abs();
         if d.is_nan() { f64::INFINITY } else { d }

@@ -31,6 +31,35 @@ pub(super) fn rgb_images(
     Ok(images.collect())
 }
 
+/// The images `input.{which}_u8` (for the recogniser's pool `abi` also `input.u8`), or, of a file that gives a seed instead,
+/// the images of that seed that `info.pool_index` lists.
+pub(super) fn pool_or_bytes(
+    inputs: &StateDict,
+    which: &str,
+    h: usize,
+    w: usize,
+) -> Result<Vec<RgbImage>> {
+    let names = [format!("input.{which}_u8"), "input.u8".to_string()];
+    if let Some((name, t)) = names.iter().find_map(|n| Some((n, inputs.tensors.get(n)?))) {
+        return rgb_images(t, name, h, w);
+    }
+    let info = info(inputs).unwrap_or_default();
+    let list = info["pool_index"].as_array();
+    let (Some(seed), Some(list)) = (info["seed"].as_u64(), list) else {
+        return Err(Error::new(ErrorKind::Format, "inputs", "images")
+            .expected(format!("{}, or seed and pool_index in `info`", names[0]))
+            .got("neither"));
+    };
+    const POOL: usize = 8;
+    let pool = procedural::images(seed, &format!("input:{which}"), POOL, h, w, h / 2);
+    let chosen = list.iter().filter_map(|i| Some(i.as_u64()? as usize)).filter(|i| *i < POOL);
+    let image = |i: usize| {
+        let bytes = pool[i * h * w * 3..][..h * w * 3].to_vec();
+        RgbImage::from_raw(w as u32, h as u32, bytes).expect("bytes of one image")
+    };
+    Ok(chosen.map(image).collect())
+}
+
 /// Floats `[N, C or more, H, W]` of the first tensor found, on the device as `[N, H, W, C]`.
 pub(super) fn float_images(
     gpu: &Gpu,

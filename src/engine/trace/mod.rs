@@ -1,9 +1,13 @@
 //! Running a graph on raw tensors and looking at everything inside it, beside reference tensors.
 
 mod compare;
+mod gradients;
 mod inputs;
+mod packed;
 
 pub use compare::{Comparison, compare};
+pub use gradients::{Eyes, Manner, gradients};
+pub use packed::compare_packed;
 
 use inputs::{float_images, integers, rgb_images, text_focus_images};
 

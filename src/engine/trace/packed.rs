@@ -1,0 +1,97 @@
+//! Gradients, statistics and steps beside the packed tables of a reference file: norm, largest magnitude, first elements and
+//! projections on random signs of every tensor, with the reference's own f32 noise.
+
+use super::compare::norm;
+use super::{Activation, Comparison, info, to_f64};
+use crate::Result;
+use crate::data::checkpoint::StateDict;
+use crate::models::procedural::Stream;
+use std::collections::HashMap;
+
+/// Families of packed tables and the smallest bound of each on a relative error.
+const FAMILIES: [(&str, f64); 3] = [("grad", 1e-3), ("bn", 1e-3), ("adam_delta", 1e-2)];
+const FIRST: usize = 8;
+const PROBES: usize = 4;
+/// Norms below this share of the whole gradient's are zero in exact arithmetic.
+const NOTHING: f64 = 1e-7;
+/// Largest norm, as a share of the whole gradient's, of what is zero in exact arithmetic.
+const ROUNDING: f64 = 1e-4;
+
+/// Compares `grad.NAME`, `bn.NAME` and `adam_delta.NAME` with the tables of `golden`: norms within ten times the noise of
+/// the reference's norm, projections and elements within ten times the noise of the whole tensor, but at least 1e-3. What is
+/// zero in exact arithmetic is compared absolutely, and its step not at all: Adam makes full steps of rounding errors.
+///
+/// # Errors
+/// Tables that cannot be read.
+pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<Vec<Comparison>> {
+    let info = info(golden).unwrap_or_default();
+    let by_name: HashMap<&str, &Activation> =
+        activations.iter().map(|a| (a.name.as_str(), a)).collect();
+    let table = |name: String| golden.tensors.get(&name).map(to_f64).transpose();
+    let seed = info["seed"].as_u64().unwrap_or(1);
+    let mut out = Vec::new();
+    let mut zeros: Vec<String> = Vec::new();
+    for (family, least) in FAMILIES {
+        let Some(names) = info[format!("{family}_names")].as_array() else { continue };
+        let names: Vec<&str> = names.iter().filter_map(|v| v.as_str()).collect();
+        let Some(l2) = table(format!("{family}.l2"))? else { continue };
+        let noise = table(format!("{family}.rel32"))?.unwrap_or_default();
+        let norm_noise = table(format!("{family}.normrel32"))?.unwrap_or_default();
+        let largest = table(format!("{family}.maxabs"))?.unwrap_or_default();
+        let first = table(format!("{family}.first8"))?.unwrap_or_default();
+        let probes = table(format!("{family}.probe"))?.unwrap_or_default();
+        let whole = norm(l2.iter().copied());
+        for (i, name) in names.iter().enumerate() {
+            let key = format!("{family}.{name}");
+            let Some(a) = by_name.get(key.as_str()) else {
+                let error = f64::INFINITY;
+                out.push(Comparison {
+                    name: format!("{key} is missing"),
+                    error,
+                    bound: 0.0,
+                    worst: None,
+                });
+                continue;
+            };
+            let got = &a.value.data;
+            let size = norm(got.iter().copied());
+            let bound = |noise: &[f64]| (10.0 * noise.get(i).copied().unwrap_or(0.0)).max(least);
+            if family == "grad" && l2[i] < NOTHING * whole {
+                zeros.push(name.to_string());
+                let worst = Some((0, l2[i], size));
+                let (name, error) = (format!("{key} is zero"), size / whole);
+                out.push(Comparison { name, error, bound: ROUNDING, worst });
+                continue;
+            }
+            if family == "adam_delta" && zeros.iter().any(|z| z == name) {
+                continue;
+            }
+            out.push(Comparison {
+                name: format!("{key} norm"),
+                error: (size - l2[i]).abs() / l2[i].max(f64::MIN_POSITIVE),
+                bound: bound(&norm_noise),
+                worst: Some((0, l2[i], size)),
+            });
+            for (j, want) in first.iter().skip(i * FIRST).take(FIRST.min(got.len())).enumerate() {
+                out.push(Comparison {
+                    name: format!("{key}[{j}]"),
+                    error: (got[j] - want).abs() / largest[i].max(f64::MIN_POSITIVE),
+                    bound: bound(&noise),
+                    worst: Some((j, *want, got[j])),
+                });
+            }
+            for (k, want) in probes.iter().skip(i * PROBES).take(PROBES).enumerate() {
+                let signs = Stream::new(seed, &format!("probe{k}:{name}"));
+                let sign = |e: usize| if signs.signed(e) >= 0.0 { 1.0 } else { -1.0 };
+                let sum: f64 = got.iter().enumerate().map(|(e, g)| g * sign(e)).sum();
+                out.push(Comparison {
+                    name: format!("{key} projection {k}"),
+                    error: (sum - want).abs() / l2[i].max(f64::MIN_POSITIVE),
+                    bound: bound(&noise),
+                    worst: Some((k, *want, sum)),
+                });
+            }
+        }
+    }
+    Ok(out)
+}

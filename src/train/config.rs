@@ -1,0 +1,302 @@
+//! What a training run is: read from a TOML file and from `key=value` pairs over a preset.
+
+use crate::models::abinet::AbinetConfig;
+use crate::models::lemma::{LemmaConfig, LossWeights};
+use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// ABINet's vision model alone.
+    Vision,
+    /// ABINet's language model alone, from words to the same words.
+    Language,
+    /// ABINet as a whole.
+    Abinet,
+    /// LEMMA and the recogniser inside it.
+    Lemma,
+    /// The transformer recogniser of the text-focus loss.
+    Recognizer,
+}
+
+/// Sizes and schedule to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The official sizes and schedule.
+    Paper,
+    /// Sizes and schedule that train in hours without a GPU.
+    Nano,
+}
+
+/// Whose eyes the text-focus loss looks through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextFocus {
+    /// The transformer of the paper; needs `recognizer`.
+    Transformer,
+    /// An ABINet: `recognizer`, or the one that ships.
+    Abinet,
+    /// None.
+    Off,
+}
+
+/// The learning rate over the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind", deny_unknown_fields)]
+pub enum Schedule {
+    /// Multiplied by `factor` from epoch `at` on.
+    Step {
+        /// The epoch.
+        at: usize,
+        /// The factor.
+        factor: f32,
+    },
+    /// Down to 0 along half a cosine.
+    Cosine,
+    /// Always the same.
+    Constant,
+}
+
+/// A training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// What is trained.
+    pub stage: Stage,
+    /// Sizes of LEMMA.
+    pub lemma: LemmaConfig,
+    /// Sizes of ABINet.
+    pub abinet: AbinetConfig,
+    /// Images of a step.
+    pub batch: usize,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Steps at most; 0 for no limit.
+    pub steps: usize,
+    /// Learning rate.
+    pub lr: f32,
+    /// Learning rate of the recogniser inside LEMMA.
+    pub prior_lr: f32,
+    /// Steps over which the rate rises from 0.
+    pub warmup: usize,
+    /// The rate over time.
+    pub schedule: Schedule,
+    /// Adam's β.
+    pub betas: [f32; 2],
+    /// Adam's ε.
+    pub eps: f32,
+    /// Decoupled weight decay (AdamW); 0 is Adam.
+    pub weight_decay: f32,
+    /// Largest joint norm of the gradients; 0 for no limit.
+    pub clip: f32,
+    /// Probability of dropout.
+    pub dropout: f32,
+    /// Weights of LEMMA's loss.
+    pub loss: LossWeights,
+    /// Whose eyes the text-focus loss looks through.
+    pub text_focus: TextFocus,
+    /// Weight of the places of characters, where a source knows them, on the recogniser's attention.
+    pub guide_attention: f32,
+    /// Share of images that the recogniser sees enlarged from low resolution.
+    pub degraded: f32,
+    /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement.
+    pub start_bicubic: bool,
+    /// Seed of the initial weights, of the order of the data and of dropout.
+    pub seed: u64,
+    /// Steps between two lines of the log.
+    pub log_every: usize,
+    /// Steps between two checkpoints.
+    pub save_every: usize,
+    /// Steps between two evaluations; 0 for none.
+    pub eval_every: usize,
+    /// Checkpoints that are kept besides the best.
+    pub keep: usize,
+    /// Skipped batches in a row that end the run.
+    pub most_skipped: usize,
+}
+
+impl TrainConfig {
+    /// The run of a preset.
+    pub fn preset(preset: Preset, stage: Stage) -> Self {
+        let reader = matches!(stage, Stage::Vision | Stage::Language | Stage::Abinet);
+        let paper = TrainConfig {
+            stage,
+            lemma: LemmaConfig::default(),
+            abinet: AbinetConfig::default(),
+            batch: if reader { 384 } else { 64 },
+            epochs: if reader { 10 } else { 500 },
+            steps: 0,
+            lr: if reader { 1e-4 } else { 1e-3 },
+            prior_lr: 1e-4,
+            warmup: 0,
+            schedule: if reader {
+                Schedule::Step { at: 6, factor: 0.1 }
+            } else {
+                Schedule::Step { at: 400, factor: 0.5 }
+            },
+            betas: if reader { [0.9, 0.999] } else { [0.5, 0.999] },
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip: if reader { 20.0 } else { 0.25 },
+            dropout: 0.1,
+            loss: LossWeights::default(),
+            text_focus: TextFocus::Transformer,
+            guide_attention: 0.0,
+            degraded: 0.0,
+            start_bicubic: false,
+            seed: 1,
+            log_every: 50,
+            save_every: 200,
+            eval_every: 400,
+            keep: 3,
+            most_skipped: 20,
+        };
+        match preset {
+            Preset::Paper => paper,
+            Preset::Nano => TrainConfig {
+                abinet: AbinetConfig::nano(),
+                lemma: LemmaConfig::nano(),
+                batch: if reader { 96 } else { 32 },
+                epochs: 1_000_000,
+                steps: 4000,
+                lr: if reader { 2e-3 } else { 6e-4 },
+                prior_lr: 0.0,
+                warmup: 100,
+                schedule: Schedule::Cosine,
+                clip: if reader { 5.0 } else { 0.25 },
+                dropout: 0.0,
+                text_focus: TextFocus::Abinet,
+                guide_attention: 1.0,
+                degraded: 0.5,
+                start_bicubic: true,
+                log_every: 10,
+                ..paper
+            },
+        }
+    }
+
+    /// The preset with the keys of a TOML text and then `key=value` pairs (`loss.finetune=0`, values as in TOML) over it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] naming the key that is unknown or whose value does not fit.
+    pub fn read(preset: Preset, stage: Stage, text: &str, sets: &[String]) -> Result<Self> {
+        let wrong = |what: &str, e: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::Argument, "configuration", what.to_string()).detail(e)
+        };
+        let base = toml::Value::try_from(Self::preset(preset, stage))
+            .map_err(|e| wrong("the preset", &e))?;
+        let mut merged = base;
+        let file: toml::Table = text.parse().map_err(|e| wrong("the file", &e))?;
+        merge(&mut merged, toml::Value::Table(file));
+        for set in sets {
+            let (key, value) = set.split_once('=').ok_or_else(|| {
+                Error::new(ErrorKind::Argument, "--set", "a setting").expected("key=value").got(set)
+            })?;
+            let value: toml::Value = toml::from_str::<toml::Table>(&format!("v = {value}"))
+                .ok()
+                .and_then(|mut t| t.remove("v"))
+                .unwrap_or_else(|| toml::Value::String(value.into()));
+            let nested = key.rsplit('.').fold(value, |inner, part| {
+                toml::Value::Table([(part.to_string(), inner)].into_iter().collect())
+            });
+            merge(&mut merged, nested);
+        }
+        let config: Self = merged.try_into().map_err(|e| wrong("settings", &e))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.lemma.check()?;
+        self.abinet.check()?;
+        let wrong = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
+            Err(Error::new(ErrorKind::Argument, "configuration", key.to_string())
+                .expected(expected)
+                .got(got))
+        };
+        let rates = [self.lr, self.prior_lr, self.eps, self.weight_decay, self.clip];
+        if rates.iter().any(|v| !v.is_finite() || *v < 0.0) {
+            return wrong("rates", "finite numbers from 0 on", &format!("{rates:?}"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return wrong("dropout", "a probability below 1", &self.dropout);
+        }
+        if self.betas.iter().any(|b| !(0.0..1.0).contains(b)) {
+            return wrong("betas", "two numbers in 0..1", &format!("{:?}", self.betas));
+        }
+        if self.batch == 0 || self.log_every == 0 || self.save_every == 0 {
+            return wrong("batch, log_every, save_every", "at least 1", &"0");
+        }
+        Ok(())
+    }
+
+    /// The factor on the learning rates at `step` (from 0) of `total`, with `per_epoch` steps in an epoch.
+    pub fn factor(&self, step: usize, per_epoch: usize, total: usize) -> f32 {
+        let warm = match self.warmup {
+            0 => 1.0,
+            n => ((step + 1) as f32 / n as f32).min(1.0),
+        };
+        warm * match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Step { at, factor } if step / per_epoch.max(1) >= at => factor,
+            Schedule::Step { .. } => 1.0,
+            Schedule::Cosine => {
+                let done = step as f64 / total.max(1) as f64;
+                (0.5 + 0.5 * (std::f64::consts::PI * done.min(1.0)).cos()) as f32
+            }
+        }
+    }
+}
+
+fn merge(into: &mut toml::Value, from: toml::Value) {
+    match (into, from) {
+        (toml::Value::Table(into), toml::Value::Table(from)) => {
+            for (key, value) in from {
+                match into.get_mut(&key) {
+                    // A schedule of another kind has other fields.
+                    Some(old) if key != "schedule" => merge(old, value),
+                    _ => {
+                        into.insert(key, value);
+                    }
+                }
+            }
+        }
+        // Whole numbers stand for floats where a float is wanted.
+        (into @ toml::Value::Float(_), toml::Value::Integer(i)) => {
+            *into = toml::Value::Float(i as f64);
+        }
+        (into, from) => *into = from,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_go_over_the_file_and_the_file_over_the_preset() {
+        let sets = ["loss.finetune=0".to_string(), "text_focus=off".to_string()];
+        let text =
+            "batch = 8\n[loss]\nfinetune = 0.5\nattention = 3\n[schedule]\nkind = \"constant\"";
+        let c = TrainConfig::read(Preset::Paper, Stage::Lemma, text, &sets).unwrap();
+        assert_eq!((c.batch, c.loss.finetune, c.loss.attention), (8, 0.0, 3.0));
+        assert_eq!((c.text_focus, c.schedule), (TextFocus::Off, Schedule::Constant));
+        for bad in ["bacht = 3", "batch = -1", "batch = 0", "dropout = 1.5", "[[x"] {
+            let e = TrainConfig::read(Preset::Paper, Stage::Lemma, bad, &[]).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Argument, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_over_time() {
+        let paper = TrainConfig::preset(Preset::Paper, Stage::Lemma);
+        assert_eq!(paper.factor(400 * 271 - 1, 271, 0), 1.0);
+        assert_eq!(paper.factor(400 * 271, 271, 0), 0.5);
+        let nano = TrainConfig::preset(Preset::Nano, Stage::Lemma);
+        assert_eq!(nano.factor(0, 10, 4000), 0.01);
+        assert!((nano.factor(2000, 10, 4000) - 0.5).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,175 @@
+//! The loop: batches to steps to checkpoints, and what happens when it is stopped, killed, or goes wrong.
+
+use super::checkpoint::{self, BEST, LAST, Position};
+use super::optimizer::{Optimizer, Progress};
+use super::trainee::Trainee;
+use crate::data::words::Batch;
+use crate::gpu::Gpu;
+use crate::tensor::Tensor;
+use crate::{Error, ErrorKind, Result};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Where batches come from: a function of the step alone, whatever came before.
+pub trait Batches {
+    /// Steps in an epoch.
+    fn per_epoch(&self) -> usize;
+
+    /// The batch of the next step, from the step that the source was opened at.
+    ///
+    /// # Errors
+    /// Data that cannot be read at all.
+    fn next(&mut self) -> Result<Batch>;
+}
+
+/// One logged step.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// The step, from 1.
+    pub step: usize,
+    /// The loss and its parts.
+    pub losses: Vec<(&'static str, f64)>,
+    /// The learning rate.
+    pub rate: f32,
+    /// What the optimiser says.
+    pub progress: Progress,
+    /// Images a second since the last line.
+    pub speed: f64,
+    /// Share of the time since the last line that the device waited for data.
+    pub starved: f64,
+}
+
+/// What happens in a run.
+pub trait Watcher {
+    /// Every `log_every` steps, with the losses of each step since.
+    fn logged(&mut self, steps: &[Logged]) -> Result<()>;
+
+    /// Every `eval_every` steps: a metric to choose the best weights by, larger is better.
+    fn evaluate(&mut self, step: usize, trainee: &Trainee) -> Result<Option<f64>>;
+
+    /// A checkpoint was written.
+    fn saved(&mut self, path: &Path);
+
+    /// Whether the run shall end.
+    fn stop(&self) -> bool;
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps are done.
+    Complete,
+    /// It was asked to stop; a checkpoint was written.
+    Stopped,
+}
+
+/// Trains from `position` on, in batches of parts of at most `micro` images, and writes checkpoints to `folder`.
+///
+/// # Errors
+/// [`ErrorKind::Result`] when too many batches in a row have no finite gradient; a lost device; files that cannot be
+/// written. The last checkpoint stays.
+pub fn run(
+    gpu: &Gpu,
+    trainee: &Trainee,
+    mut position: Position,
+    micro: usize,
+    data: &mut dyn Batches,
+    folder: &Path,
+    watcher: &mut dyn Watcher,
+) -> Result<Ended> {
+    let c = position.config.clone();
+    let total = match c.steps {
+        0 => c.epochs.saturating_mul(data.per_epoch()),
+        n => n.min(c.epochs.saturating_mul(data.per_epoch())),
+    };
+    let mut pending: Vec<Pending> = Vec::new();
+    let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
+    let ended = loop {
+        if position.step >= total {
+            break Ended::Complete;
+        }
+        if watcher.stop() {
+            break Ended::Stopped;
+        }
+        let asked = Instant::now();
+        let batch = data.next()?;
+        waited += asked.elapsed();
+        let factor = c.factor(position.step, data.per_epoch(), total);
+        let losses = trainee.step(&batch, micro, position.step, factor)?;
+        position.step += 1;
+        pending.push(Pending { step: position.step, rate: c.lr * factor, losses });
+        let logs = position.step.is_multiple_of(c.log_every);
+        let saves = position.step.is_multiple_of(c.save_every);
+        if logs || saves || position.step == total {
+            let elapsed = since.elapsed().as_secs_f64();
+            let speed = (pending.len() * batch.len()) as f64 / elapsed;
+            let starved = waited.as_secs_f64() / elapsed;
+            let logged = read(gpu, trainee, &pending, speed, starved)?;
+            watcher.logged(&logged)?;
+            pending.clear();
+            (since, waited) = (Instant::now(), Duration::ZERO);
+            let skipped = logged.last().map_or(0, |l| l.progress.skipped_in_a_row);
+            if skipped >= c.most_skipped.max(1) {
+                return Err(Error::new(
+                    ErrorKind::Result,
+                    format!("step {}", position.step),
+                    "gradients that are not finite",
+                )
+                .expected(format!("fewer than {} batches in a row", c.most_skipped))
+                .got(skipped)
+                .hint("a smaller lr, or a clip"));
+            }
+        }
+        if c.eval_every > 0 && position.step.is_multiple_of(c.eval_every) {
+            let found = watcher.evaluate(position.step, trainee)?;
+            let better = |v: &f64| v.is_finite() && position.best.is_none_or(|best| *v > best);
+            if let Some(value) = found.filter(better) {
+                position.best = Some(value);
+                checkpoint::save_weights(gpu, &folder.join(BEST), trainee, &position)?;
+            }
+            since = Instant::now();
+        }
+        if saves {
+            watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+        }
+    };
+    if !pending.is_empty() {
+        watcher.logged(&read(gpu, trainee, &pending, 0.0, 0.0)?)?;
+    }
+    watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+    checkpoint::save_weights(gpu, &folder.join(LAST), trainee, &position)?;
+    Ok(ended)
+}
+
+struct Pending {
+    step: usize,
+    rate: f32,
+    losses: super::trainee::Losses,
+}
+
+/// Waits for the steps in flight and reads their losses.
+fn read(
+    gpu: &Gpu,
+    trainee: &Trainee,
+    pending: &[Pending],
+    speed: f64,
+    starved: f64,
+) -> Result<Vec<Logged>> {
+    let mut tensors: Vec<&Tensor> = vec![trainee.optimizer().clock()];
+    tensors.extend(pending.iter().flat_map(|p| p.losses.iter().map(|(_, t)| t)));
+    let mut hosts = Tensor::read_all(gpu, &tensors)?.into_iter();
+    let progress = Optimizer::progress(&hosts.next().expect("the clock").data);
+    let logged = pending.iter().map(|p| Logged {
+        step: p.step,
+        losses: p
+            .losses
+            .iter()
+            .map(|(name, _)| (*name, hosts.next().expect("one for each").data[0]))
+            .collect(),
+        rate: p.rate,
+        progress,
+        speed,
+        starved,
+    });
+    Ok(logged.collect())
+}
