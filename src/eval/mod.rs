@@ -1,0 +1,20 @@
+//! What a model is worth: how near its images come to the true ones, and how much better they are read, against bicubic
+//! enlargement and against the true images themselves.
+//!
+//! [`evaluate`] walks over sets of [`Pairs`] in their order, in batches of 64 whose last one is kept, as the reference does
+//! except that it shuffles. [`tables`] and [`page`] show the [`Evaluation`]. Knows engines and data; no terminal.
+
+mod exhibit;
+mod pairs;
+mod report;
+mod run;
+mod score;
+
+pub use exhibit::{Exhibit, Exhibits};
+pub use pairs::{FolderPairs, Pair, Pairs, name_of};
+pub use report::{Subject, page, tables};
+pub use run::{BATCH, Event, evaluate};
+pub use score::{Evaluation, Nearness, Readability, Score, SetResult, Tally};
+
+/// The three versions of an image that are read: enlarged by bicubic, super-resolved, and true.
+pub const VERSIONS: [&str; 3] = ["LR", "SR", "HR"];
