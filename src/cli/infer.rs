@@ -184,7 +184,8 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop = Stop::on_signal()?;
+    let stop =
+        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
     let counts = (tasks.list.len(), tasks.skipped);
     let mut results = Results::new(global, saying, &stop, counts);
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {

@@ -1,6 +1,7 @@
 //! The command: arguments to a run to an exit code. Results go to standard output, everything else to standard error.
 
 mod convert;
+mod eval;
 mod files;
 mod infer;
 mod info;
@@ -11,7 +12,9 @@ mod progress;
 mod read;
 mod results;
 mod stop;
+mod synth;
 mod trace;
+mod train;
 
 use crate::engine::Engine;
 use crate::gpu::GpuOptions;
@@ -24,7 +27,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "lemma-gpu", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 all good · 1 some failed · 2 usage, nothing done · 3 no usable adapter · 130 interrupted"
+    after_help = "Exit codes: 0 all good · 1 some failed · 2 usage, nothing done · 3 no usable adapter · 4 device lost · 130 or 143 interrupted"
 )]
 struct Cli {
     #[command(flatten)]
@@ -55,6 +58,8 @@ enum Command {
     Infer(infer::InferArgs),
     /// Read images of words as they are
     Read(read::ReadArgs),
+    /// Measure a model on pairs of images: PSNR, SSIM, words read right
+    Eval(eval::EvalArgs),
     /// Show adapters, or what a weights file holds
     Info(info::InfoArgs),
     /// Convert a PyTorch checkpoint to safetensors
@@ -62,8 +67,12 @@ enum Command {
     /// List, show, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::KernelsCommand),
+    /// Train LEMMA, ABINet or the text-focus recogniser
+    Train(Box<train::TrainArgs>),
     /// Run a graph on raw tensors and write what happens inside
     Trace(trace::TraceArgs),
+    /// Draw words to train on
+    Synth(synth::SynthArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -83,8 +92,8 @@ pub enum Outcome {
     Done,
     /// Some inputs failed; they were reported.
     SomeFailed,
-    /// The user interrupted it.
-    Interrupted,
+    /// The user interrupted it; the exit code.
+    Interrupted(u8),
 }
 
 impl Global {
@@ -116,7 +125,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
-        Ok(Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
+        Ok(Outcome::Interrupted(code)) => ExitCode::from(code),
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(match e.kind() {
@@ -126,6 +135,7 @@ pub fn main() -> ExitCode {
                 }
                 ErrorKind::NoAdapter => 3,
                 ErrorKind::Argument => 2,
+                ErrorKind::Device => 4,
                 _ => 1,
             })
         }
@@ -178,13 +188,16 @@ fn run(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Infer(args) => infer::run(&cli.global, args),
         Command::Read(args) => read::run(&cli.global, args),
+        Command::Eval(args) => eval::run(&cli.global, args),
         Command::Info(args) => info::run(&cli.global, args),
         Command::Convert(args) => convert::run(&cli.global, args),
         Command::Kernels(command) => {
             command.run(cli.global.gpu.clone(), &mut std::io::stdout().lock())?;
             Ok(Outcome::Done)
         }
+        Command::Train(args) => train::run(&cli.global, args),
         Command::Trace(args) => trace::run(&cli.global, args),
+        Command::Synth(args) => synth::run(&cli.global, args),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "lemma-gpu", &mut out);

@@ -101,7 +101,8 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop = Stop::on_signal()?;
+    let stop =
+        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
     let mut results = Results::new(global, saying, &stop, (tasks.list.len(), 0));
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {
         results.add(tasks.list[item.index].input.to_string(), item);

@@ -311,7 +311,7 @@ impl<'a> Results<'a> {
         }
         let had_enough = self.closed && self.saying.only_text;
         Ok(match (self.failed, self.interrupted) {
-            (_, 1..) if !had_enough => Outcome::Interrupted,
+            (_, 1..) if !had_enough => Outcome::Interrupted(super::stop::INTERRUPTED),
             (1.., _) => Outcome::SomeFailed,
             _ => Outcome::Done,
         })

@@ -1,0 +1,222 @@
+//! `lemma-gpu eval`: what a model is worth on pairs of images.
+
+use super::files::is_dash;
+use super::progress::{Mode, Progress};
+use super::results::{count, make_folder, make_parent};
+use super::stop::Stop;
+use super::{Global, Outcome, print};
+use crate::data::picture::{Format, encode, write_file};
+use crate::engine::{Lemma, Recogniser, Source};
+use crate::eval::{Event, Exhibit, FolderPairs, Pairs, Subject, evaluate, page, tables};
+use crate::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct EvalArgs {
+    /// Folder of pairs: labels.tsv (file, tab, label) and the images below lr/ and hr/
+    #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Weights of LEMMA, ours or an official .pth; the small model inside by default
+    #[arg(short, long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Who reads the words: the small ABINet inside, one from a file, or nobody
+    #[arg(long, value_name = "abinet[:FILE]|none", default_value = "abinet", value_parser = judge)]
+    judge: Judge,
+    /// Write a page with tables, charts and words: one HTML file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write all figures as JSON; - for standard output, in place of the tables
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the images and readings of each set to a folder below this one, again as pairs
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
+    /// Write over results that are there
+    #[arg(long)]
+    overwrite: bool,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value = "auto")]
+    progress: Mode,
+}
+
+#[derive(Debug, Clone)]
+enum Judge {
+    Nobody,
+    Abinet(Option<PathBuf>),
+}
+
+fn judge(text: &str) -> Result<Judge, String> {
+    match text.split_once(':') {
+        None if text == "none" => Ok(Judge::Nobody),
+        None if text == "abinet" => Ok(Judge::Abinet(None)),
+        Some(("abinet", file)) if !file.is_empty() => Ok(Judge::Abinet(Some(file.into()))),
+        _ => Err("expected abinet, abinet:FILE or none".into()),
+    }
+}
+
+/// Evaluates what was asked for.
+pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
+    let sets = open(&args.data)?;
+    let results = [&args.report, &args.json, &args.save_images];
+    for path in results.into_iter().flatten().filter(|p| !is_dash(p)) {
+        if !args.overwrite && path.symlink_metadata().is_ok() {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                path.display(),
+                "the result exists already",
+            )
+            .hint("--overwrite writes over what is there"));
+        }
+    }
+    let engine = global.engine()?;
+    let named = |path: &Option<PathBuf>, shipped: &str| {
+        path.as_ref().map_or(shipped.to_string(), |p| p.display().to_string())
+    };
+    let source = |path: &Option<PathBuf>| path.clone().map_or(Source::Shipped, Source::File);
+    let lemma = Lemma::load(&engine, source(&args.model))?;
+    let judge = match &args.judge {
+        Judge::Nobody => None,
+        Judge::Abinet(file) => {
+            Some((Recogniser::load(&engine, source(file))?, named(file, "the shipped ABINet")))
+        }
+    };
+    let subject = Subject {
+        model: named(&args.model, "the shipped LEMMA"),
+        judge: judge.as_ref().map(|j| j.1.clone()),
+        adapter: engine.adapter().name.clone(),
+    };
+    let mut images = match &args.save_images {
+        None => None,
+        Some(folder) => Some(SavedImages::below(folder, &sets)?),
+    };
+    let stop =
+        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
+    let total = sets.iter().map(|s| s.len()).sum();
+    let mut progress = Progress::new(args.progress, global.quiet, total);
+    let evaluation = evaluate(&lemma, judge.as_ref().map(|j| &j.0), &sets, &mut |event| {
+        if let (Event::Done(word), Some(images)) = (&event, &mut images) {
+            images.save(word, args.overwrite)?;
+        }
+        if let (Event::LeftOut(e), false) = (&event, global.quiet) {
+            progress.aside(|| eprintln!("left out: {e}"));
+        }
+        progress.step(matches!(event, Event::LeftOut(_)));
+        match stop.asked() {
+            true => Err(Error::new(ErrorKind::Cancelled, "eval", "stopped as asked")),
+            false => Ok(()),
+        }
+    });
+    progress.close();
+    let evaluation = match evaluation {
+        Err(e) if e.kind() == ErrorKind::Cancelled && stop.asked() => {
+            return Ok(stop.outcome());
+        }
+        other => other?,
+    };
+    if let Some(images) = images {
+        images.close(args.overwrite)?;
+    }
+    let lost = evaluation.left_out();
+    if evaluation.images() == 0 {
+        return Err(Error::new(ErrorKind::Format, "eval", "nothing could be evaluated")
+            .got(format!("{} left out", count(lost, "sample"))));
+    }
+    if let Some(path) = &args.report {
+        make_parent(path)?;
+        page(&evaluation, &subject)?.write(path, args.overwrite)?;
+    }
+    let json = serde_json::json!({
+        "program": "lemma-gpu",
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": subject.model,
+        "judge": subject.judge,
+        "adapter": subject.adapter,
+        "sets": evaluation.sets,
+        "all": {
+            "images": evaluation.images(),
+            "left_out": lost,
+            "nearness_mean_of_sets": evaluation.nearness(),
+            "readability": evaluation.readability(),
+            "weighted_accuracy_lr_sr_hr": evaluation.weighted_accuracy(),
+        },
+    });
+    let json = format!("{json:#}\n");
+    match &args.json {
+        Some(path) if is_dash(path) => print(&json)?,
+        Some(path) => {
+            make_parent(path)?;
+            write_file(path, json.as_bytes(), args.overwrite)?;
+            print(&in_words(&evaluation))?
+        }
+        None => print(&in_words(&evaluation))?,
+    };
+    Ok(if lost > 0 { Outcome::SomeFailed } else { Outcome::Done })
+}
+
+fn in_words(evaluation: &crate::eval::Evaluation) -> String {
+    tables(evaluation).iter().map(|t| t.plain()).collect::<Vec<_>>().join("\n")
+}
+
+/// The sets at `paths`.
+fn open(paths: &[PathBuf]) -> Result<Vec<Box<dyn Pairs>>> {
+    let mut sets: Vec<Box<dyn Pairs>> = Vec::new();
+    for path in paths {
+        let set = FolderPairs::open(path)?;
+        if set.is_empty() {
+            return Err(Error::new(ErrorKind::Argument, path.display(), "the set has no samples"));
+        }
+        if sets.iter().any(|s| s.name() == set.name()) {
+            return Err(Error::new(ErrorKind::Argument, path.display(), "two sets of one name")
+                .hint("tables and weights go by the name of the last folder"));
+        }
+        sets.push(Box::new(set));
+    }
+    Ok(sets)
+}
+
+/// The images of each set in a folder of its own, which is a set of pairs again: `lr/`, `sr/`, `hr/` and `labels.tsv`.
+struct SavedImages {
+    folders: HashMap<String, PathBuf>,
+    labels: BTreeMap<String, String>,
+}
+
+impl SavedImages {
+    fn below(folder: &Path, sets: &[Box<dyn Pairs>]) -> Result<Self> {
+        let mut folders = HashMap::new();
+        for set in sets {
+            let folder = folder.join(set.name());
+            for side in SIDES {
+                make_folder(&folder.join(side))?;
+            }
+            folders.insert(set.name().to_string(), folder);
+        }
+        Ok(SavedImages { folders, labels: BTreeMap::new() })
+    }
+
+    fn save(&mut self, word: &Exhibit, overwrite: bool) -> Result<()> {
+        let folder = &self.folders[&word.set];
+        let file = format!("{:06}.png", word.index + 1);
+        for (side, image) in SIDES.iter().zip([&word.lr, &word.sr, &word.hr]) {
+            let bytes = encode(image, Format::Png)?;
+            write_file(&folder.join(side).join(&file), &bytes, overwrite)?;
+        }
+        let heading = || "file\tlabel\tlr\tsr\thr\n".to_string();
+        let labels = self.labels.entry(word.set.clone()).or_insert_with(heading);
+        let read = word.readings.iter().flatten().map(|r| r.0.as_str());
+        let line: Vec<&str> =
+            [file.as_str(), word.label.as_str()].into_iter().chain(read).collect();
+        *labels += &(line.join("\t") + "\n");
+        Ok(())
+    }
+
+    fn close(self, overwrite: bool) -> Result<()> {
+        self.labels.iter().try_for_each(|(set, labels)| {
+            write_file(&self.folders[set].join("labels.tsv"), labels.as_bytes(), overwrite)
+        })
+    }
+}
+
+const SIDES: [&str; 3] = ["lr", "sr", "hr"];

@@ -1,0 +1,54 @@
+//! From the command's data arguments to batches.
+
+use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Position, Rules};
+use crate::train::{Batches, Stage, TrainConfig};
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+/// Batches of a run.
+pub struct Data(Loader);
+
+impl Data {
+    /// Begins at `step`.
+    ///
+    /// # Errors
+    /// Sources that do not fill a batch.
+    pub fn new(mix: &Arc<Mix>, config: &TrainConfig, step: usize, jobs: usize) -> Result<Self> {
+        let per_epoch = mix.epoch_len() / config.batch as u64;
+        let from = match (step as u64).checked_div(per_epoch) {
+            Some(epoch) => Position { epoch, batch: step as u64 % per_epoch },
+            None => Position::default(),
+        };
+        let options = LoaderOptions {
+            batch: config.batch,
+            seed: config.seed,
+            order: Order::Shuffled { from },
+            rules: match config.stage {
+                Stage::Lemma | Stage::Recognizer => Rules::LEMMA,
+                _ => Rules::ABINET,
+            },
+            threads: jobs,
+            ahead: 2 * jobs,
+            ..LoaderOptions::default()
+        };
+        Loader::new(mix.clone(), options).map(Data)
+    }
+
+    /// What was left out so far, and why; none where nothing was.
+    pub fn faults(&self) -> Option<String> {
+        let report = self.0.report();
+        (report.total() > 0).then(|| report.to_string())
+    }
+}
+
+impl Batches for Data {
+    fn per_epoch(&self) -> usize {
+        self.0.batches_per_epoch() as usize
+    }
+
+    fn next(&mut self) -> Result<Batch> {
+        self.0.next().unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Io, "data", "the threads that load it have ended"))
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! How many images fit the device at once.
+
+use crate::Result;
+use crate::data::checkpoint::StateDict;
+use crate::data::confusion;
+use crate::data::words::{Batch, Encoded};
+use crate::gpu::{Gpu, GpuOptions};
+use crate::train::{Start, TrainConfig, Trainee};
+use std::path::Path;
+
+/// Bytes that a run may take where the adapter does not say what it has.
+const BUDGET: u64 = 6 << 30;
+
+/// The largest half, quarter, … of the batch whose recording, which allocates nothing, stays within the budget.
+///
+/// # Errors
+/// Weights that do not fit the configuration.
+pub fn micro_batch(config: &TrainConfig, recognizer: Option<&Path>) -> Result<usize> {
+    let gpu = Gpu::new(GpuOptions { planning: true, ..Default::default() })?;
+    let start = Start {
+        recognizer: recognizer.map(StateDict::read).transpose()?,
+        confusion: confusion::weights(&confusion::default_distances()),
+        ..Start::default()
+    };
+    let trainee = Trainee::new(&gpu, config.clone(), start)?;
+    let mut micro = config.batch;
+    while micro > 1 {
+        gpu.reset_memory_peaks();
+        let images = micro;
+        let batch = Batch {
+            lr: vec![0.0; images * 16 * 64 * 4],
+            hr: vec![0.0; images * 32 * 128 * 4],
+            labels: vec![Encoded::new("abcdefgh"); images],
+            characters: vec![Vec::new(); images],
+            places: Vec::new(),
+        };
+        trainee.step(&batch, micro, 0, 1.0)?;
+        if gpu.memory().peak_allocated <= BUDGET {
+            break;
+        }
+        micro = micro.div_ceil(2);
+    }
+    Ok(micro)
+}

@@ -1,0 +1,348 @@
+//! `lemma-gpu train`: a network from data to weights.
+
+mod data;
+mod memory;
+mod valid;
+mod watch;
+
+use super::progress::Mode;
+use super::stop::Stop;
+use super::{Global, Outcome};
+use crate::data::checkpoint::StateDict;
+use crate::data::confusion;
+use crate::data::words::Mix;
+use crate::engine::shipped_reader;
+use crate::models::{abinet, lemma};
+use crate::train::checkpoint::{self, Position};
+use crate::train::{
+    Batches, Ended, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, run as train,
+};
+use crate::{Error, ErrorKind, Result};
+use data::Data;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use valid::Validation;
+use watch::Watch;
+
+/// Arguments of `train`.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub struct TrainArgs {
+    /// What is trained
+    #[arg(short, long, value_enum)]
+    stage: StageName,
+    /// Sizes and schedule to start from
+    #[arg(short, long, value_enum, default_value = "nano")]
+    preset: PresetName,
+    /// Settings in TOML, over the preset
+    #[arg(short, long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// One setting over the file, as in TOML: batch=8, loss.finetune=0
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Data, each with a weight if wanted: an LMDB, a folder of pairs, a folder of images with labels, or synth:
+    #[arg(short, long, value_name = "PATH[@WEIGHT]", required = true, num_args = 1..)]
+    data: Vec<String>,
+    /// Data to evaluate on, as --data; its first 64 images
+    #[arg(long, value_name = "PATH")]
+    valid: Option<String>,
+    /// Folder for checkpoints, curves and the report
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Weights to start from, ours or an official .pth
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// Recogniser that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
+    /// where it fits
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    prior: Vec<PathBuf>,
+    /// Parameters that stay as they are: a part of their names, * for anything
+    #[arg(long, value_name = "PATTERN")]
+    freeze: Vec<String>,
+    /// Weights of the text-focus recogniser, or of the ABINet in its place
+    #[arg(long, value_name = "FILE")]
+    recognizer: Option<PathBuf>,
+    /// Distances between characters for the text-focus loss: the reference's file, or safetensors
+    #[arg(long, value_name = "FILE")]
+    confusion: Option<PathBuf>,
+    /// Go on from the newest checkpoint in the folder, or from this one
+    #[arg(long, value_name = "auto|FILE", num_args = 0..=1, default_missing_value = "auto")]
+    resume: Option<String>,
+    /// Images that the device works on at once
+    #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = micro)]
+    micro_batch: MicroBatch,
+    /// Threads that make batches
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<usize>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value = "auto")]
+    progress: Mode,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum StageName {
+    /// ABINet's vision model alone
+    Vision,
+    /// ABINet's language model alone
+    Language,
+    /// ABINet as a whole
+    Abinet,
+    /// LEMMA with the recogniser inside it
+    Lemma,
+    /// The transformer recogniser of the text-focus loss
+    Recognizer,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PresetName {
+    /// The official sizes and schedule
+    Paper,
+    /// The small models that ship, in hours without a GPU
+    Nano,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum MicroBatch {
+    Auto,
+    Images(usize),
+}
+
+fn micro(text: &str) -> Result<MicroBatch, String> {
+    match text {
+        "auto" => Ok(MicroBatch::Auto),
+        _ => match text.parse() {
+            Ok(n) if n > 0 => Ok(MicroBatch::Images(n)),
+            _ => Err("expected auto or a number from 1 on".into()),
+        },
+    }
+}
+
+/// Trains until the steps are done or the user has had enough.
+pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
+    let begun = Instant::now();
+    let config = configuration(args)?;
+    let mix = Arc::new(Mix::open(&args.data)?);
+    std::fs::create_dir_all(&args.out)
+        .map_err(|e| Error::io(args.out.display(), "cannot be made", e))?;
+    let (weights, position) = begin(args, config)?;
+    let config = position.config.clone();
+    let frozen = |name: &str| args.freeze.iter().any(|pattern| fits(pattern, name));
+    let start = Start {
+        resume: position.step > 0,
+        prior: prior(args, &config, weights.is_none())?,
+        weights,
+        frozen: Some(&frozen),
+        recognizer: args.recognizer.as_ref().map(StateDict::read).transpose()?,
+        confusion: confusion_weights(args.confusion.as_deref())?,
+    };
+    let engine = global.engine()?;
+    let gpu = engine.gpu();
+    if config.stage == Stage::Lemma && config.text_focus != TextFocus::Transformer && !global.quiet
+    {
+        eprintln!(
+            "note: {}",
+            match config.text_focus {
+                TextFocus::Abinet => "an ABINet takes the place of the text-focus transformer",
+                _ => "no text-focus loss",
+            }
+        );
+    }
+    let trainee = Trainee::new(gpu, config.clone(), start)?;
+    let jobs = args
+        .jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)));
+    let mut data = Data::new(&mix, &config, position.step, jobs.max(1))?;
+    let micro = match args.micro_batch {
+        MicroBatch::Images(n) => n.min(config.batch),
+        MicroBatch::Auto => memory::micro_batch(&config, args.recognizer.as_deref())?,
+    };
+    if micro < config.batch && !global.quiet {
+        eprintln!("note: the device works on {micro} of {} images at once", config.batch);
+    }
+    let all = config.epochs.saturating_mul(data.per_epoch());
+    let total = if config.steps == 0 { all } else { config.steps.min(all) };
+    let validation = args.valid.as_deref().map(|v| Validation::new(v, &config)).transpose()?;
+    let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once")?;
+    let mut watch = Watch::new(
+        watch::Place { folder: &args.out, step: position.step, total },
+        args.progress,
+        global.quiet,
+        stop.clone(),
+        Box::new(|trainee| match &validation {
+            Some(v) => v.evaluate(gpu, trainee),
+            None => Ok(None),
+        }),
+        || gpu.memory().allocated,
+    )?;
+    let ended = train(gpu, &trainee, position, micro, &mut data, &args.out, &mut watch);
+    let mut rows = Vec::new();
+    watch::flatten("", &serde_json::to_value(&config).unwrap_or_default(), &mut rows);
+    watch.report(&format!("Training of {}", stage_name(config.stage)), &rows)?;
+    if let (Some(faults), false) = (data.faults(), global.quiet) {
+        eprintln!("left out: {faults}");
+    }
+    match ended.map_err(|e| out_of_memory(e, micro))? {
+        Ended::Complete => {
+            if !global.quiet {
+                eprintln!(
+                    "done in {}: {}",
+                    watch::took(begun),
+                    args.out.join("report.html").display()
+                );
+            }
+            Ok(Outcome::Done)
+        }
+        Ended::Stopped => Ok(stop.outcome()),
+    }
+}
+
+/// The settings asked for.
+fn configuration(args: &TrainArgs) -> Result<TrainConfig> {
+    let stage = match args.stage {
+        StageName::Vision => Stage::Vision,
+        StageName::Language => Stage::Language,
+        StageName::Abinet => Stage::Abinet,
+        StageName::Lemma => Stage::Lemma,
+        StageName::Recognizer => Stage::Recognizer,
+    };
+    let preset = match args.preset {
+        PresetName::Paper => Preset::Paper,
+        PresetName::Nano => Preset::Nano,
+    };
+    let text = match &args.config {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Error::io(path.display(), "cannot be read", e))?,
+    };
+    TrainConfig::read(preset, stage, &text, &args.set)
+}
+
+/// Weights to start from, and where the run stands.
+fn begin(args: &TrainArgs, config: TrainConfig) -> Result<(Option<StateDict>, Position)> {
+    let there = checkpoint::list(&args.out)?;
+    let candidates = match args.resume.as_deref() {
+        None if there.is_empty() => Vec::new(),
+        None => {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                args.out.display(),
+                "a run is there already",
+            )
+            .hint("--resume goes on with it; another --out starts anew"));
+        }
+        Some("auto") => there.into_iter().map(|(_, path)| path).collect(),
+        Some(file) => vec![PathBuf::from(file)],
+    };
+    let mut failure = None;
+    for path in &candidates {
+        match checkpoint::load(path) {
+            Ok((state, position)) if position.config.stage == config.stage => {
+                // How long a run goes on may change; what the network is may not.
+                let (lemma, abinet) = (position.config.lemma, position.config.abinet);
+                let config = TrainConfig { lemma, abinet, ..config };
+                return Ok((
+                    Some(state),
+                    Position { step: position.step, best: position.best, config },
+                ));
+            }
+            Ok((_, position)) => {
+                return Err(Error::new(
+                    ErrorKind::Argument,
+                    path.display(),
+                    "stage of the checkpoint",
+                )
+                .expected(stage_name(config.stage))
+                .got(stage_name(position.config.stage)));
+            }
+            Err(e) => failure = Some(e),
+        }
+    }
+    if let Some(e) = failure {
+        return Err(e);
+    }
+    let weights = args.init.as_ref().map(StateDict::read).transpose()?;
+    let config = match &weights {
+        Some(state) => sized_as(config, state)?,
+        None => config,
+    };
+    Ok((weights, Position { step: 0, best: None, config }))
+}
+
+/// The settings with the sizes of the weights that the run starts from.
+fn sized_as(config: TrainConfig, state: &StateDict) -> Result<TrainConfig> {
+    Ok(match config.stage {
+        Stage::Lemma => {
+            TrainConfig { lemma: lemma::Network::config_of(state)?, start_bicubic: false, ..config }
+        }
+        Stage::Recognizer => config,
+        _ => TrainConfig { abinet: abinet::Network::config_of(state)?, ..config },
+    })
+}
+
+/// What the recogniser inside LEMMA starts from.
+fn prior(args: &TrainArgs, config: &TrainConfig, from_nothing: bool) -> Result<Vec<StateDict>> {
+    if config.stage != Stage::Lemma || !from_nothing {
+        return Ok(Vec::new());
+    }
+    if args.prior.is_empty() && config.lemma.position_prior == abinet::AbinetConfig::nano() {
+        return Ok(vec![shipped_reader()?]);
+    }
+    args.prior.iter().map(StateDict::read).collect()
+}
+
+fn confusion_weights(path: Option<&Path>) -> Result<Vec<f32>> {
+    let distances = match path {
+        None => confusion::default_distances(),
+        Some(path) => {
+            let bytes =
+                std::fs::read(path).map_err(|e| Error::io(path.display(), "cannot be read", e))?;
+            confusion::read(&bytes, &path.display().to_string())?
+        }
+    };
+    Ok(confusion::weights(&distances))
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Vision => "vision",
+        Stage::Language => "language",
+        Stage::Abinet => "abinet",
+        Stage::Lemma => "lemma",
+        Stage::Recognizer => "recognizer",
+    }
+}
+
+/// Adds what helps to an error of a device that has no memory left.
+fn out_of_memory(e: Error, micro: usize) -> Error {
+    match e.kind() {
+        ErrorKind::Device if micro > 1 => {
+            e.hint(format!("--micro-batch {} takes about half the memory", micro / 2))
+        }
+        _ => e,
+    }
+}
+
+/// Whether `name` contains `pattern`, in which * stands for anything.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut rest = name;
+    pattern.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let name = "position_prior.vision.cls.weight";
+        assert!(fits("position_prior", name) && fits("prior*cls", name) && fits("*", name));
+        assert!(!fits("cls*prior", name) && !fits("language", name));
+    }
+}
