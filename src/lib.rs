@@ -31,7 +31,15 @@
 //!
 //! [`models`] are built from [`nn`] layers, these from [`ops`], which bind kernels to [`tensor`]s on the [`gpu`] floor. Each
 //! operation is one file with its kernel beside it and an oracle in f64; [`ops::TABLE`] lists them all.
-//! [`eval`] measures what a model is worth, and [`engine::trace`] runs a graph with every activation in view.
+//! [`engine::trace`] runs a graph with every activation in view.
+//!
+//! # Training and measuring
+//!
+//! [`data::words`] opens sets of labelled words, stored ones and such as [`data::synth`] draws; a
+//! [`Loader`](data::words::Loader) makes batches of them on threads. A [`Trainee`](train::Trainee) is a network with parameters,
+//! tape and optimiser: [`step`](train::Trainee::step) takes a batch and changes the weights. [`train::run`] is the loop around it,
+//! with checkpoints from which a run goes on; [`train`] lists the settings. [`eval::evaluate`] measures a model on sets of
+//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recogniser reads right before and after.
 #![warn(missing_docs)]
 
 #[doc(hidden)]

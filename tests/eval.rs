@@ -188,6 +188,29 @@ fn a_user_evaluates_three_sets() {
 }
 
 #[test]
+fn any_source_of_words_is_a_set() {
+    let at = tempfile::tempdir().unwrap();
+    let fonts = Path::new(ROOT).join("src/data/picture/font");
+    let fonts = fonts.to_str().unwrap();
+    let mut synth = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    synth.current_dir(at.path()).args(["synth", "-o", "drawn", "-n", "3", "--fonts", fonts]);
+    said(&synth.output().expect("the binary starts"), 0);
+    let sharp = at.path().join("sharp");
+    fs::create_dir(&sharp).unwrap();
+    word("coffee").save(sharp.join("a.png")).unwrap();
+    fs::write(sharp.join("labels.tsv"), "a.png\tcoffee\n").unwrap();
+
+    let words = format!("synth:count=3,fonts={fonts}");
+    let args = ["--data", "drawn", &words, "sharp", "--judge", "none", "--json", "-"];
+    let json: Value = serde_json::from_str(&said(&eval(&at, &args), 0)).unwrap();
+    let sets = json["sets"].as_array().unwrap();
+    let images: Vec<u64> = sets.iter().map(|s| s["images"].as_u64().unwrap()).collect();
+    assert_eq!(images, [3, 3, 1]);
+    assert_eq!(sets[0]["super_resolved"], sets[1]["super_resolved"], "stored and drawn");
+    said(&eval(&at, &["--data", "drawn", "drawn/data.mdb"]), 2);
+}
+
+#[test]
 fn broken_samples_are_counted_and_the_rest_evaluated() {
     let at = tempfile::tempdir().unwrap();
     pairs(at.path(), "set", &[("coffee", "coffee"), ("exit", "exit"), ("year", "2026")]);
@@ -206,11 +229,13 @@ fn broken_samples_are_counted_and_the_rest_evaluated() {
     let json: Value = serde_json::from_str(&said(&output, 1)).unwrap();
     let set = &json["sets"][0];
     assert_eq!((&set["images"], &set["readability"]), (&Value::from(3), &Value::Null));
-    assert_eq!(set["left_out"]["not an image"], 1);
-    assert_eq!(set["left_out"]["a line without a tab"], 1);
+    assert_eq!(set["left_out"]["unreadable image"], 1);
+    assert_eq!(set["left_out"]["missing image"], 3);
     assert_eq!(json["all"]["left_out"], 4);
     assert_eq!(set["unusual_labels"]["longer than 25 characters"], 1);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("left out: set/lr/exit.png"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("left out: set: sample 2: unreadable image"), "{told}");
+    assert!(told.contains("set/lr/exit.png: not an image"), "{told}");
 
     fs::remove_file(folder.join("lr/coffee.png")).unwrap();
     fs::write(folder.join("labels.tsv"), "coffee.png\tcoffee\n").unwrap();

@@ -7,7 +7,7 @@ use super::stop::Stop;
 use super::{Global, Outcome, print};
 use crate::data::picture::{Format, encode, write_file};
 use crate::engine::{Lemma, Recogniser, Source};
-use crate::eval::{Event, Exhibit, FolderPairs, Pairs, Subject, evaluate, page, tables};
+use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct EvalArgs {
-    /// Folder of pairs: labels.tsv (file, tab, label) and the images below lr/ and hr/
+    /// Sets: an LMDB, a folder of pairs (labels.tsv with file, tab, label; lr/ and hr/), a folder of images with labels, or
+    /// synth:
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
-    data: Vec<PathBuf>,
+    data: Vec<String>,
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -160,19 +161,19 @@ fn in_words(evaluation: &crate::eval::Evaluation) -> String {
     tables(evaluation).iter().map(|t| t.plain()).collect::<Vec<_>>().join("\n")
 }
 
-/// The sets at `paths`.
-fn open(paths: &[PathBuf]) -> Result<Vec<Box<dyn Pairs>>> {
-    let mut sets: Vec<Box<dyn Pairs>> = Vec::new();
-    for path in paths {
-        let set = FolderPairs::open(path)?;
+/// The sets that data arguments name.
+fn open(arguments: &[String]) -> Result<Vec<Pairs>> {
+    let mut sets: Vec<Pairs> = Vec::new();
+    for argument in arguments {
+        let set = Pairs::open(argument)?;
         if set.is_empty() {
-            return Err(Error::new(ErrorKind::Argument, path.display(), "the set has no samples"));
+            return Err(Error::new(ErrorKind::Argument, argument, "the set has no samples"));
         }
         if sets.iter().any(|s| s.name() == set.name()) {
-            return Err(Error::new(ErrorKind::Argument, path.display(), "two sets of one name")
+            return Err(Error::new(ErrorKind::Argument, argument, "two sets of one name")
                 .hint("tables and weights go by the name of the last folder"));
         }
-        sets.push(Box::new(set));
+        sets.push(set);
     }
     Ok(sets)
 }
@@ -184,7 +185,7 @@ struct SavedImages {
 }
 
 impl SavedImages {
-    fn below(folder: &Path, sets: &[Box<dyn Pairs>]) -> Result<Self> {
+    fn below(folder: &Path, sets: &[Pairs]) -> Result<Self> {
         let mut folders = HashMap::new();
         for set in sets {
             let folder = folder.join(set.name());

@@ -11,7 +11,7 @@ mod run;
 mod score;
 
 pub use exhibit::{Exhibit, Exhibits};
-pub use pairs::{FolderPairs, Pair, Pairs, name_of};
+pub use pairs::{Pair, Pairs};
 pub use report::{Subject, page, tables};
 pub use run::{BATCH, Event, evaluate};
 pub use score::{Evaluation, Nearness, Readability, Score, SetResult, Tally};

@@ -1,10 +1,12 @@
-//! Where pairs of images come from.
+//! The sets that are evaluated: pairs of images from any source of words.
 
-use crate::data::picture::{RgbImage, decode};
+use crate::data::degrade::Degradation;
+use crate::data::lmdb::FILE;
+use crate::data::picture::RgbImage;
+use crate::data::random::Random;
+use crate::data::words::{Source, open};
 use crate::{Error, ErrorKind, Result};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A word twice: as a poor and as a good image, of any size, and what is written there.
 #[derive(Debug, Clone)]
@@ -17,104 +19,122 @@ pub struct Pair {
     pub label: String,
 }
 
-/// A set of pairs in a fixed order.
-pub trait Pairs: Sync {
-    /// What tables call the set; `easy`, `medium` and `hard` are averaged as the paper does.
-    fn name(&self) -> &str;
-
-    /// Number of samples, broken ones included.
-    fn len(&self) -> usize;
-
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Sample `i`, from 0.
-    ///
-    /// # Errors
-    /// A sample that cannot be used; it is counted under the error's [`reason`](Error::reason) and left out.
-    fn get(&self, i: usize) -> Result<Pair>;
-}
-
-/// A folder with `labels.tsv` (a line for each pair: file, tab, label, and further columns that do not matter), and below
-/// `lr/` and `hr/` the images of those files. A first line that begins with `file` and a tab is a heading.
-#[derive(Debug, Clone)]
-pub struct FolderPairs {
+/// A set of pairs in a fixed order, with a name.
+pub struct Pairs {
     name: String,
-    folder: PathBuf,
-    /// File and label; none where a line has no tab.
-    samples: Vec<Option<(String, String)>>,
+    source: Box<dyn Source>,
 }
 
-/// Most bytes of a file.
-const LARGEST: u64 = 1 << 28;
-
-impl FolderPairs {
-    /// Opens a folder; its images are read one by one later.
+impl Pairs {
+    /// Opens what a data argument names; see [`open`] for what that may be. The set is called as the last folder of its path.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] when it is no such folder, [`ErrorKind::Io`] and [`ErrorKind::Format`] when its labels cannot
-    /// be read.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let labels = folder.join("labels.tsv");
-        let (lr, hr) = (folder.join("lr"), folder.join("hr"));
-        if !labels.is_file() || !lr.is_dir() || !hr.is_dir() {
-            return Err(Error::new(ErrorKind::Argument, folder.display(), "pairs of images")
-                .expected("a folder with labels.tsv, lr/ and hr/")
-                .got(if folder.is_dir() { "a folder without" } else { "no folder" }));
-        }
-        let place = labels.display();
-        let text = String::from_utf8(contents(&labels)?)
-            .map_err(|_| Error::new(ErrorKind::Format, &place, "the labels are not UTF-8"))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let lines = text.lines().enumerate();
-        let samples = lines
-            .filter(|(i, line)| !(line.is_empty() || *i == 0 && line.starts_with("file\t")))
-            .map(|(_, line)| {
-                let mut columns = line.split('\t');
-                Some((columns.next()?.to_string(), columns.next()?.to_string()))
-            });
-        Ok(FolderPairs { name: name_of(folder), samples: samples.collect(), folder: folder.into() })
+    /// As [`open`].
+    pub fn open(argument: &str) -> Result<Self> {
+        Ok(Pairs::new(name_of(argument), open(argument)?))
     }
-}
 
-impl Pairs for FolderPairs {
-    fn name(&self) -> &str {
+    /// The samples of a source. Tables call the set `name`; `easy`, `medium` and `hard` are averaged as the paper does.
+    pub fn new(name: String, source: Box<dyn Source>) -> Self {
+        Pairs { name, source }
+    }
+
+    /// What tables call the set.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    fn len(&self) -> usize {
-        self.samples.len()
+    /// Number of samples, broken ones included.
+    pub fn len(&self) -> usize {
+        self.source.len()
     }
 
-    fn get(&self, i: usize) -> Result<Pair> {
-        let Some((file, label)) = &self.samples[i] else {
-            let place = self.folder.join("labels.tsv");
-            return Err(Error::new(ErrorKind::Format, place.display(), "a line without a tab"));
-        };
-        let image = |side: &str| {
-            let path = self.folder.join(side).join(file);
-            Ok(decode(&contents(&path)?, &path.display().to_string())?.image)
-        };
-        Ok(Pair { lr: image("lr")?, hr: image("hr")?, label: label.clone() })
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Sample `i`, from 0. One without a poor image gets the same one each time, as [`Degradation::Camera`] makes it.
+    ///
+    /// # Errors
+    /// A sample that cannot be used; it is counted under the error's [`reason`](Error::reason) and left out.
+    pub fn get(&self, i: usize) -> Result<Pair> {
+        let place = || format!("{}: sample {}", self.name, i + 1);
+        let sample = self.source.get(i).map_err(|fault| {
+            Error::new(ErrorKind::Format, place(), fault.reason).detail(fault.detail)
+        })?;
+        let images = std::iter::once(&sample.hr).chain(&sample.lr);
+        if images.map(RgbImage::dimensions).any(|(w, h)| w == 0 || h == 0) {
+            return Err(Error::new(ErrorKind::Format, place(), "an image without pixels"));
+        }
+        let (hr, label) = (sample.hr, sample.label);
+        let made = || Degradation::Camera.apply(&hr, &mut Random::new(&[i as u64]));
+        let lr = sample.lr.unwrap_or_else(made);
+        Ok(Pair { lr, hr, label })
     }
 }
 
-/// What a set at `path` is called: the last part of it that is a name.
-pub fn name_of(path: &Path) -> String {
+/// What the set of a data argument is called: the last folder of a path, or the words of `synth:` as a folder may be called.
+fn name_of(argument: &str) -> String {
+    if argument.starts_with("synth:") {
+        return argument.replace([':', '/', '\\'], "-").trim_end_matches('-').into();
+    }
+    let path = Path::new(argument);
     let resolved = path.canonicalize().unwrap_or_else(|_| path.into());
-    let name = resolved.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
+    let named = match (resolved.file_name(), resolved.parent()) {
+        (Some(file), Some(folder)) if file == FILE => folder,
+        _ => resolved.as_path(),
+    };
+    named.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e| Error::io(path.display(), "cannot be read", e);
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Error::new(ErrorKind::Format, path.display(), "the file is too large"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::words::{Fault, Reason, Sample};
+    use image::Rgb;
+
+    /// A sharp word, one without pixels, and none.
+    struct Three;
+
+    impl Source for Three {
+        fn len(&self) -> usize {
+            3
+        }
+
+        fn get(&self, index: usize) -> Result<Sample, Fault> {
+            let stripes = |x: u32, _| Rgb([(x * 37 % 256) as u8; 3]);
+            let hr = match index {
+                0 => RgbImage::from_fn(90, 30, stripes),
+                1 => RgbImage::new(0, 5),
+                _ => return Err(Fault::new(Reason::Missing, "no image-000000003")),
+            };
+            Ok(Sample { lr: None, hr, label: "word".into(), characters: Vec::new() })
+        }
     }
-    Ok(bytes)
+
+    #[test]
+    fn a_poor_image_is_made_once_and_for_all_and_faults_keep_their_reason() {
+        let set = Pairs::new("three".into(), Box::new(Three));
+        let (pair, again) = (set.get(0).unwrap(), set.get(0).unwrap());
+        assert_eq!((pair.lr.dimensions(), pair.hr.dimensions()), ((64, 16), (90, 30)));
+        assert_eq!(pair.lr, again.lr);
+        assert_eq!(set.get(1).unwrap_err().reason(), "an image without pixels");
+        let missing = set.get(2).unwrap_err();
+        assert_eq!(missing.reason(), Reason::Missing.to_string());
+        assert!(missing.to_string().starts_with("three: sample 3: "));
+    }
+
+    #[test]
+    fn sets_are_called_as_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let easy = folder.path().join("easy");
+        std::fs::create_dir(&easy).unwrap();
+        std::fs::write(easy.join(FILE), "").unwrap();
+        for path in [easy.clone(), easy.join(FILE), easy.join("../easy")] {
+            assert_eq!(name_of(path.to_str().unwrap()), "easy");
+        }
+        assert_eq!(name_of("synth:"), "synth");
+        assert_eq!(name_of("synth:fonts=a/b,count=9"), "synth-fonts=a-b,count=9");
+    }
 }

@@ -6,7 +6,7 @@ use super::score::{Evaluation, Nearness, Readability, SetResult};
 use crate::data::metrics::{Fidelity, Values, normalised};
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, rgb_input, to_rgb8};
 use crate::engine::{Head, Lemma, Recogniser, Wanted};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 use std::sync::mpsc::sync_channel;
 
 /// Images in a batch, over which PSNR is pooled.
@@ -61,12 +61,12 @@ struct Measured {
 /// error.
 ///
 /// # Errors
-/// [`ErrorKind::Result`] when a super-resolved image holds a NaN, [`ErrorKind::Device`] when the device fails, and what
-/// `each` returns. Samples that cannot be used are no error.
+/// [`Result`](crate::ErrorKind::Result) when a super-resolved image holds a NaN,
+/// [`Device`](crate::ErrorKind::Device) when the device fails, and what `each` returns. Samples that cannot be used are no error.
 pub fn evaluate(
     lemma: &Lemma,
     judge: Option<&Recogniser>,
-    sets: &[Box<dyn Pairs>],
+    sets: &[Pairs],
     each: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Evaluation> {
     let mut exhibits = Exhibits::default();
@@ -81,7 +81,7 @@ pub fn evaluate(
         std::thread::scope(|scope| {
             let (sender, samples) = sync_channel(2 * BATCH);
             // The receiver is gone when the walk ended early.
-            scope.spawn(move || (0..set.len()).try_for_each(|i| sender.send(load(&**set, i))));
+            scope.spawn(move || (0..set.len()).try_for_each(|i| sender.send(load(set, i))));
             let mut batch = Vec::with_capacity(BATCH);
             for sample in samples {
                 match sample {
@@ -100,12 +100,8 @@ pub fn evaluate(
 }
 
 /// Sample `index` at the network's sizes.
-fn load(set: &dyn Pairs, index: usize) -> Result<Sample> {
+fn load(set: &Pairs, index: usize) -> Result<Sample> {
     let pair = set.get(index)?;
-    let empty = |image: &RgbImage| image.width() == 0 || image.height() == 0;
-    if empty(&pair.lr) || empty(&pair.hr) {
-        return Err(Error::new(ErrorKind::Format, set.name(), "an image without pixels"));
-    }
     let fit = |image: &RgbImage, (w, h)| bicubic(image, w, h);
     Ok(Sample { index, label: pair.label, lr: fit(&pair.lr, LR_SIZE), hr: fit(&pair.hr, HR_SIZE) })
 }

@@ -5,6 +5,8 @@ use crate::data::lmdb::{FILE, Reader};
 use crate::data::picture::{RgbImage, decode};
 use crate::data::synth::{Synth, SynthOptions};
 use crate::{Error, ErrorKind, Result};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// A labelled image, as it is stored.
@@ -74,6 +76,18 @@ fn image(bytes: &[u8], place: &str) -> Result<RgbImage, Fault> {
     }
 }
 
+/// Most bytes of a file.
+const LARGEST: u64 = 1 << 28;
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("the file is too large"));
+    }
+    Ok(bytes)
+}
+
 struct Lmdb {
     reader: Reader,
     len: usize,
@@ -138,8 +152,9 @@ impl Folder {
     fn open(path: &Path) -> Result<Self> {
         let labels = path.join(LABELS);
         let bytes =
-            std::fs::read(&labels).map_err(|e| Error::io(labels.display(), "cannot be read", e))?;
+            contents(&labels).map_err(|e| Error::io(labels.display(), "cannot be read", e))?;
         let text = String::from_utf8_lossy(&bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let entry = |line: &str| {
             let mut columns = line.split('\t');
             let file = columns.next()?.trim();
@@ -166,8 +181,8 @@ impl Source for Folder {
         let (file, label) = &self.entries[index];
         let read = |folder: &Path| {
             let path = folder.join(file);
-            let bytes = std::fs::read(&path).map_err(|e| {
-                let missing = e.kind() == std::io::ErrorKind::NotFound;
+            let bytes = contents(&path).map_err(|e| {
+                let missing = e.kind() == io::ErrorKind::NotFound;
                 let reason = if missing { Reason::Missing } else { Reason::Storage };
                 Fault::new(reason, format!("{}: {e}", path.display()))
             })?;
