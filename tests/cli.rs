@@ -11,7 +11,6 @@ use tempfile::TempDir;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors");
-const PARITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parity-nano.safetensors");
 const PTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pth");
 
 /// What a run left behind.
@@ -434,17 +433,6 @@ fn convert_takes_the_good_and_refuses_the_bad() {
         run(at.path(), &["convert", &pth(bad), "y.safetensors"]).ends(1, &[bad, says]);
     }
     assert_eq!(files(at.path()), ["x.safetensors"]);
-}
-
-#[test]
-fn trace_compares_with_a_reference() {
-    let at = folder(&[]);
-    let args =
-        ["trace", "-m", SHIPPED, "-i", PARITY, "-o", "taps.safetensors", "--against", PARITY];
-    let same = run(at.path(), &args).ends(0, &["taps.safetensors"]);
-    assert!(same.text().starts_with("all "), "{}", same.text());
-    let none = run(at.path(), &["trace", "-m", SHIPPED, "-i", PARITY]);
-    none.ends(2, &["nothing to do"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Operations against the values that PyTorch computed for them in f64.
+//! Operations and their gradients against the values that PyTorch computed for them in f64.
 //!
 //! The file keeps PyTorch's layouts; the helpers below turn them into this crate's: images NCHW to NHWC, sequences [L, N, E]
 //! to [N, L, E], weights [out, in] to [in, out] and OIHW to HWIO.
@@ -13,16 +13,21 @@ use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::ops::*;
 use lemma_gpu::shape::Window;
 use lemma_gpu::tensor::{Cx, Dtype, Host, Tensor};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Bound of the relative L2 error of floats; integers are exact.
 const BOUND: f64 = 1e-5;
 
-/// Bound of pixels behind the spline. The reference rounds K⁻¹, with entries up to 87, to f32: an exact computation in f64 is
-/// 1e-6 away from its coordinates and 4.07e-5 from its pixels.
+/// Bound of pixels behind the spline: f32 coordinates are 1e-7 of the image's width away, and neighbouring pixels of noise
+/// differ by as much as pixels do.
 const SPLINE_BOUND: f64 = 1e-4;
 
-/// Cases of the file that are no forward operation: losses, the optimiser, pictures, and a cell no model here runs.
-const ELSEWHERE: &[&str] = &["adam.", "ce.", "image", "loss.", "lstm."];
+/// Bound of gradients through those pixels: they differ between neighbouring source pixels more than the pixels do.
+const SPLINE_GRADIENT_BOUND: f64 = 2e-4;
+
+/// Cases of the file that are compared elsewhere, or belong to a cell that no model here runs.
+const ELSEWHERE: &[&str] = &["adam.", "image", "lstm."];
 
 /// How an output here becomes the file's.
 enum Back {
@@ -46,13 +51,26 @@ struct Run<'a> {
     case: &'a str,
     gpu: &'a Gpu,
     cx: &'a Cx,
+    /// Inputs so far, with the order of their axes: the file's axis of each axis here.
+    inputs: RefCell<BTreeMap<String, (Tensor, Vec<usize>)>>,
 }
 
 impl Run<'_> {
+    /// An input, the same tensor every time; one that the file has a gradient of is a leaf.
     fn maybe(&self, name: &str, order: &[usize]) -> Option<Tensor> {
+        let mut inputs = self.inputs.borrow_mut();
+        if let Some((tensor, earlier)) = inputs.get(name) {
+            assert_eq!(earlier, order, "{name} in two layouts");
+            return Some(tensor.clone());
+        }
         let host = self.golden.get(&format!("{}.in.{name}", self.case))?;
         let host = if order.is_empty() { host.clone() } else { host.permute(order) };
-        Some(host.upload(self.gpu))
+        let mut tensor = host.upload(self.gpu);
+        if self.golden.get(&format!("{}.grad.{name}", self.case)).is_some() {
+            tensor = tensor.leaf(inputs.len() as u32);
+        }
+        inputs.insert(name.into(), (tensor.clone(), order.into()));
+        Some(tensor)
     }
 
     fn input(&self, name: &str) -> Tensor {
@@ -69,10 +87,6 @@ impl Run<'_> {
 
     fn matrix(&self, name: &str) -> Tensor {
         self.maybe(name, &[1, 0]).expect("a matrix")
-    }
-
-    fn host(&self, name: &str) -> &Host {
-        self.golden.get(&format!("{}.in.{name}", self.case)).expect("an input")
     }
 
     /// Height and width of the output.
@@ -100,14 +114,10 @@ fn depthwise(r: &Run) -> Outputs {
     one(global_depthwise(r.cx, &r.image("x"), &w, &r.input("b"))?, IMAGE)
 }
 
-fn batch_norm_eval(r: &Run) -> Outputs {
-    let [w, b, mean, var] =
-        ["w", "b", "running_mean", "running_var"].map(|n| r.host(n).data.clone());
-    let scale: Vec<f64> = w.iter().zip(&var).map(|(w, v)| w / (v + 1e-5).sqrt()).collect();
-    let shift = b.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
-    let c = scale.len();
-    let (scale, shift) = (Host::new([c], scale).upload(r.gpu), Host::new([c], shift).upload(r.gpu));
-    one(channel_affine(r.cx, &r.image("x"), &scale, &shift, None, Act::None)?, IMAGE)
+fn batch_norm_running(r: &Run) -> Outputs {
+    let (mean, var) = (r.input("running_mean"), r.input("running_var"));
+    let (x, w, b) = (r.image("x"), r.input("w"), r.input("b"));
+    one(batch_norm_eval(r.cx, &x, &w, &b, &mean, &var, 1e-5)?, IMAGE)
 }
 
 fn batch_norm_batch(r: &Run) -> Outputs {
@@ -219,6 +229,20 @@ fn activated(r: &Run, act: Act) -> Outputs {
     one(activate(r.cx, &r.input("x"), act)?, SAME)
 }
 
+/// Cross entropy, the mean over rows, of scores that are probabilities already where `twice`.
+fn entropy(r: &Run, twice: bool, table: Option<&Tensor>) -> Outputs {
+    let (x, targets) = (r.input("x"), r.input("gt"));
+    let rows = targets.len();
+    let share = Tensor::upload(r.gpu, [rows], &vec![1.0 / rows as f32; rows]);
+    let x = if twice { softmax(r.cx, &x, 1)? } else { x };
+    one(cross_entropy(r.cx, &x, &targets, &share, table)?, SAME)
+}
+
+/// The weights of the cross entropy that the reference used.
+fn confusion_table(gpu: &Gpu) -> Tensor {
+    Golden::open("lemma_grad").get("weight37").expect("a table").upload(gpu)
+}
+
 fn window(kernel: (usize, usize), stride: (usize, usize), pad: (usize, usize)) -> Window {
     Window { kernel, stride, pad }
 }
@@ -237,7 +261,7 @@ const CASES: &[Case] = &[
     ("conv.k2p0", |r| conv(r, window((2, 2), (1, 1), (0, 0)))),
     ("conv.global_depthwise", depthwise),
     ("batchnorm.train", batch_norm_batch),
-    ("batchnorm.eval", batch_norm_eval),
+    ("batchnorm.eval", batch_norm_running),
     ("batchnorm1d.train", batch_norm_rows),
     ("instancenorm", |r| one(instance_norm(r.cx, &r.image("x"), None, 1e-5)?, IMAGE)),
     ("layernorm.torch", |r| layer(r, 1e-5, Deviation::Biased)),
@@ -277,11 +301,26 @@ const CASES: &[Case] = &[
     ("maxpool.k1x2", |r| pooled(r, Window::pool(1, 2))),
     ("maxpool.k2s2x1p0x1", |r| pooled(r, window((2, 2), (2, 1), (0, 1)))),
     ("maxpool.k2s1", |r| pooled(r, window((2, 2), (1, 1), (0, 0)))),
+    ("ce.logits", |r| entropy(r, false, None)),
+    ("ce.double_softmax", |r| entropy(r, true, None)),
+    // The soft targets are one-hot.
+    ("ce.soft", |r| entropy(r, false, None)),
+    ("ce.weighted", |r| entropy(r, false, Some(&confusion_table(r.gpu)))),
+    ("loss.mse", |r| one(mean_squared(r.cx, &r.input("a"), &r.input("b"))?, SAME)),
+    ("loss.l1", |r| one(mean_absolute(r.cx, &r.input("a"), &r.input("b"))?, SAME)),
 ];
 
-fn complaint(golden: &Golden, gpu: &Gpu, (case, operation): &Case) -> Result<Option<String>> {
-    let cx = Cx::new(gpu);
-    let outputs = operation(&Run { golden, case, gpu, cx: &cx })?;
+/// What is wrong with a case: its outputs, on a pass with a tape also its gradients.
+fn complaint(
+    golden: &Golden,
+    gpu: &Gpu,
+    (case, operation): &Case,
+    taped: bool,
+) -> Result<Option<String>> {
+    let cx = if taped { Cx::new(gpu).with_tape() } else { Cx::new(gpu) };
+    let run = Run { golden, case, gpu, cx: &cx, inputs: RefCell::default() };
+    let outputs = operation(&run)?;
+    let gradients = if taped { differentiate(&run, &outputs)? } else { Vec::new() };
     cx.submit()?;
     for (name, tensor, back) in outputs {
         let mut want = golden.get(&format!("{case}.out.{name}")).expect("an output").clone();
@@ -305,7 +344,57 @@ fn complaint(golden: &Golden, gpu: &Gpu, (case, operation): &Case) -> Result<Opt
             return Ok(Some(format!("{name}: relative L2 error {error:.3e}, bound {bound:e}")));
         }
     }
+    for (name, gradient, order) in gradients {
+        let got = gradient.to_host(gpu)?;
+        let got = if order.is_empty() { got } else { got.permute(&inverse(&order)) };
+        let want = golden.get(&format!("{case}.grad.{name}")).expect("a gradient");
+        // The gradient of keys' biases is zero in exact arithmetic: moving all scores of a row alike moves no weight.
+        let zero = want.data.iter().all(|v| v.abs() < 1e-12);
+        let largest = got.data.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        let error = if zero { largest } else { relative_l2(&got.data, &want.data) };
+        let bound = if *case == "tps" { SPLINE_GRADIENT_BOUND } else { BOUND };
+        let within = error <= bound;
+        if !within {
+            let what = format!("gradient of {name}: relative L2 error {error:.3e}");
+            return Ok(Some(format!("{what}, bound {bound:e}")));
+        }
+    }
     Ok(None)
+}
+
+/// Gradients of Σ gY·Y by input, with the order of the input's axes.
+fn differentiate(
+    r: &Run,
+    outputs: &[(&str, Tensor, Back)],
+) -> Result<Vec<(String, Tensor, Vec<usize>)>> {
+    let seeds = outputs.iter().filter_map(|(name, tensor, back)| {
+        let cotangent = r.golden.get(&format!("{}.in.g{name}", r.case))?;
+        let cotangent = match back {
+            Back::Axes([]) => cotangent.clone(),
+            Back::Axes(order) => cotangent.permute(&inverse(order)),
+            _ => panic!("{name} of {} has a cotangent", r.case),
+        };
+        Some((tensor, Host::new(tensor.shape(), cotangent.data).upload(r.gpu)))
+    });
+    let seeds: Vec<(&Tensor, Tensor)> = seeds.collect();
+    let seeds: Vec<(&Tensor, &Tensor)> = seeds.iter().map(|(y, g)| (*y, g)).collect();
+    let mut grads = r.cx.backward_by(add, &seeds)?;
+    let inputs = r.inputs.borrow();
+    let prefix = format!("{}.grad.", r.case);
+    let wanted = r.golden.names().filter_map(|n| n.strip_prefix(&prefix));
+    let taken = wanted.map(|name| {
+        let (leaf, order) = inputs.get(name).unwrap_or_else(|| panic!("{name} is not used"));
+        let grad = grads.take(leaf).unwrap_or_else(|| panic!("{prefix}{name} does not come"));
+        (name.to_string(), grad, order.clone())
+    });
+    Ok(taken.collect())
+}
+
+/// The order of axes that undoes `order`.
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut back = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(i, axis)| back[*axis] = i);
+    back
 }
 
 fn mean_of_heads(weights: &Host) -> Host {
@@ -328,13 +417,49 @@ fn operations_agree_with_pytorch() {
     let failures: Vec<String> = CASES
         .iter()
         .filter(|(name, _)| name.starts_with(&only))
-        .filter_map(|case| match complaint(&golden, &gpu, case) {
+        .flat_map(|case| [(case, false), (case, true)])
+        .filter_map(|(case, taped)| match complaint(&golden, &gpu, case, taped) {
             Ok(None) => None,
             Ok(Some(what)) => Some(format!("{}: {what}", case.0)),
             Err(e) => Some(format!("{}: {e}", case.0)),
         })
         .collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Four steps of Adam on two groups behind the clip of their joint norm, both rates halved after the third.
+#[test]
+fn the_optimiser_agrees_with_pytorch() {
+    let golden = Golden::open("ops");
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
+        .expect("an adapter for the tests");
+    let input = |name: &str| golden.get(&format!("adam.clip.in.{name}")).expect("an input");
+    let clock = Tensor::upload(&gpu, [CLOCK_SIZE], &[0.0; CLOCK_SIZE]);
+    let params = ["p0", "p1"].map(|name| input(name).upload(&gpu));
+    let moments = params
+        .each_ref()
+        .map(|p| [(); 2].map(|()| Tensor::upload(&gpu, p.shape(), &vec![0.0; p.len()])));
+    for step in 0..4 {
+        let grads = [0, 1].map(|i| input(&format!("g{i}_step{step}")).upload(&gpu));
+        let cx = Cx::new(&gpu);
+        norm_and_clock(&cx, &[&grads[0], &grads[1]], &clock, 0.25, 0.5, 0.999).expect("a norm");
+        let factor = if step < 3 { 1.0 } else { 0.5 };
+        for (i, lr) in [1e-3, 1e-4].into_iter().enumerate() {
+            let how = Adam { lr: factor * lr, beta1: 0.5, beta2: 0.999, eps: 1e-8, decay: 0.0 };
+            let [m, v] = &moments[i];
+            adam(&cx, &params[i], &grads[i], m, v, &clock, &how).expect("a step");
+        }
+        cx.submit().expect("submits");
+        let check = |name: String, got: &[f64]| {
+            let want = &golden.get(&format!("adam.clip.out.{name}")).expect("an output").data;
+            let error = relative_l2(got, want);
+            assert!(error <= BOUND, "{name}: relative L2 error {error:.3e}, bound {BOUND:e}");
+        };
+        check(format!("norm_step{step}"), &clock.to_host(&gpu).expect("a clock").data[..1]);
+        for (i, p) in params.iter().enumerate() {
+            check(format!("p{i}_step{step}"), &p.to_host(&gpu).expect("numbers").data);
+        }
+    }
 }
 
 #[test]

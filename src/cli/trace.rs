@@ -2,11 +2,18 @@
 
 use super::{Global, Outcome, print};
 use crate::data::checkpoint::StateDict;
-use crate::engine::trace::{Comparison, Subject, compare, run as run_graph, to_state_dict};
+use crate::data::confusion;
+use crate::engine::ModelKind;
+use crate::engine::trace::{
+    Activation, Comparison, Eyes, Manner, Subject, compare, compare_packed, gradients,
+    run as run_graph, to_state_dict,
+};
+use crate::gpu::Gpu;
 use crate::models::procedural::{Model, Procedural};
+use crate::tensor::Host;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
@@ -30,6 +37,26 @@ pub struct TraceArgs {
     /// Compare with reference activations, in the order of the graph
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Losses and gradients too, of the labels in the input: `lab.ids`, `lab.input` and `lab.lengths`, or `target.ids` and
+    /// `target.lengths` for ABINet
+    #[arg(long, value_enum, value_name = "MANNER")]
+    grad: Option<GradManner>,
+    /// Weights of the text-focus recogniser that LEMMA's loss looks through: a checkpoint or `procedural:text-focus:SEED`;
+    /// without it there is no text-focus loss
+    #[arg(long, value_name = "FILE", requires = "grad")]
+    recognizer: Option<String>,
+    /// Table for the text-focus cross entropy: safetensors with `weight37` or `matrix62`, the reference's file of distances,
+    /// or distances as text; default: one in the input, else the built-in one
+    #[arg(long, value_name = "FILE", requires = "grad")]
+    confusion: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum GradManner {
+    /// As in evaluation: running statistics, no spatial transformer
+    Frozen,
+    /// As in training, without dropout: batch statistics, and one step of the optimiser
+    Train,
 }
 
 /// Runs the graph; with `--against`, ends with a failure when an activation misses its bound.
@@ -43,18 +70,18 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             .hint("another name, or --overwrite"));
     }
     let inputs = StateDict::read(&args.input)?;
-    let state;
-    let subject = match procedural(&args.model)? {
-        Some(p) => Subject::Procedural(p),
-        None => {
-            state = StateDict::read(&args.model)?;
-            Subject::State(&state)
-        }
-    };
+    let weights = Weights::open("--model", &args.model)?;
+    let recognizer = args.recognizer.as_ref().map(|r| Weights::open("--recognizer", r)).transpose();
+    let recognizer = recognizer?;
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine()?;
-    let activations =
-        run_graph(engine.gpu(), &subject, &inputs).map_err(|e| e.within(args.input.display()))?;
+    let activations = match args.grad {
+        None => run_graph(engine.gpu(), &weights.subject(), &inputs),
+        Some(manner) => {
+            differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, manner)
+        }
+    };
+    let activations = activations.map_err(|e| e.within(args.input.display()))?;
     if let Some(path) = &args.output {
         let kept: Vec<_> =
             activations.iter().filter(|a| args.all || a.is_value()).cloned().collect();
@@ -64,10 +91,129 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
         }
     }
     let Some(reference) = reference else { return Ok(Outcome::Done) };
-    let comparisons = compare(&activations, &reference)?;
+    let mut comparisons = match args.grad {
+        None => compare(&activations, &reference)?,
+        Some(_) => compare_packed(&activations, &reference)?,
+    };
+    if args.grad.is_some() {
+        match compare(&activations, &reference) {
+            Ok(whole) => drop(comparisons.splice(..0, whole)),
+            // Tables alone are enough.
+            Err(e) if comparisons.is_empty() => return Err(e),
+            Err(_) => {}
+        }
+    }
     let failed = comparisons.iter().filter(|c| !c.passes()).count();
     print(&report(&comparisons, global.verbose))?;
     Ok(if failed == 0 { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// Weights named on the command line.
+enum Weights {
+    File(StateDict),
+    Procedural(Procedural),
+}
+
+impl Weights {
+    fn open(option: &'static str, text: &str) -> Result<Self> {
+        Ok(match procedural(option, text)? {
+            Some(p) => Weights::Procedural(p),
+            None => Weights::File(StateDict::read(text)?),
+        })
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        match self {
+            Weights::File(state) => Subject::State(state),
+            Weights::Procedural(p) => Subject::Procedural(*p),
+        }
+    }
+}
+
+/// Losses, gradients and what a step changes.
+fn differentiate(
+    global: &Global,
+    args: &TraceArgs,
+    gpu: &Gpu,
+    inputs: &StateDict,
+    weights: &Weights,
+    recognizer: Option<Weights>,
+    manner: GradManner,
+) -> Result<Vec<Activation>> {
+    let subject = weights.subject();
+    let note = |text: &str| {
+        if !global.quiet {
+            eprintln!("note: {text}");
+        }
+    };
+    let manner = match manner {
+        GradManner::Frozen => Manner::Frozen,
+        GradManner::Train => Manner::Train,
+    };
+    // The recogniser by itself is read through the same table, and is its own recogniser.
+    let eyes = match (subject.kind()?, recognizer.as_ref()) {
+        (ModelKind::Abinet, _) => None,
+        (ModelKind::TextFocus, _) => Some(weights.subject()),
+        (ModelKind::Lemma, Some(recognizer)) => Some(recognizer.subject()),
+        (ModelKind::Lemma, None) => {
+            note("no text-focus loss without --recognizer");
+            None
+        }
+    };
+    let eyes = match eyes {
+        None => None,
+        Some(recognizer) => {
+            let (table, from) = table(args.confusion.as_deref(), inputs)?;
+            note(&format!("cross entropy weighted by {from}"));
+            let table = Host::new([37, 37], table.into_iter().map(f64::from).collect());
+            Some(Eyes { recognizer, table })
+        }
+    };
+    gradients(gpu, &subject, inputs, manner, eyes.as_ref())
+}
+
+/// The weights `[37, 37]` of the cross entropy, and where they are from.
+fn table(file: Option<&Path>, inputs: &StateDict) -> Result<(Vec<f32>, String)> {
+    let Some(path) = file else {
+        return Ok(match table_in(inputs, "input")? {
+            Some((table, name)) => (table, format!("`{name}` of the input")),
+            None => {
+                let table = confusion::weights(&confusion::default_distances());
+                (table, "the built-in distances between characters".into())
+            }
+        });
+    };
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|e| Error::io(&place, "cannot be read", e))?;
+    // Safetensors begin with the size of a JSON object.
+    if bytes.get(8) != Some(&b'{') {
+        return Ok((confusion::weights(&confusion::read(&bytes, &place)?), place));
+    }
+    match table_in(&StateDict::read(path)?, &place)? {
+        Some((table, name)) => Ok((table, format!("`{name}` of {place}"))),
+        None => Err(Error::new(ErrorKind::Format, place, "no table of confusions")
+            .expected("a tensor weight37 [37, 37] or matrix62 [62, 62]")),
+    }
+}
+
+fn table_in(state: &StateDict, place: &str) -> Result<Option<(Vec<f32>, &'static str)>> {
+    for (name, n) in [("weight37", 37), ("matrix62", 62)] {
+        let Some(t) = state.tensors.get(name) else { continue };
+        let values = t.to_f32()?;
+        if t.shape() != [n, n] || values.iter().any(|v| !v.is_finite() || *v < 0.0) {
+            return Err(Error::new(ErrorKind::Format, place, name)
+                .expected(format!("finite numbers from 0 on, [{n}, {n}]"))
+                .got(format!("{} {:?}", t.dtype().name(), t.shape())));
+        }
+        return Ok(Some(match name {
+            "weight37" => (values, name),
+            _ => {
+                let wide: Vec<f64> = values.into_iter().map(f64::from).collect();
+                (confusion::weights(&wide), name)
+            }
+        }));
+    }
+    Ok(None)
 }
 
 /// The first difference in graph order, and the counts; every line with `verbose`.
@@ -106,7 +252,7 @@ fn report(comparisons: &[Comparison], verbose: bool) -> String {
 }
 
 /// The seed and model of `procedural:MODEL:SEED`.
-fn procedural(text: &str) -> Result<Option<Procedural>> {
+fn procedural(option: &'static str, text: &str) -> Result<Option<Procedural>> {
     let Some(rest) = text.strip_prefix("procedural:") else { return Ok(None) };
     let parsed = rest.split_once(':').and_then(|(model, seed)| {
         let model = match model {
@@ -118,7 +264,7 @@ fn procedural(text: &str) -> Result<Option<Procedural>> {
         Some(Procedural { model, seed: seed.parse().ok()? })
     });
     parsed.map(Some).ok_or_else(|| {
-        Error::new(ErrorKind::Argument, "--model", "procedural weights")
+        Error::new(ErrorKind::Argument, option, "procedural weights")
             .expected("procedural:MODEL:SEED with MODEL lemma, abinet or text-focus")
             .got(text)
     })

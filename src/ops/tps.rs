@@ -55,17 +55,25 @@ impl Spline {
     }
 
     /// The matrix `[height · width, P]` that takes control points to source coordinates: representation · inverse[:, ..P].
-    /// Folding the inverse into the matrix keeps its large entries out of f32.
+    /// Folding the inverse into the matrix keeps its large entries out of f32 arithmetic. Both tables enter it rounded to f32,
+    /// as released checkpoints carry them: entries up to 87 make that a millionth of the image's width.
     pub fn matrix(&self) -> Vec<f64> {
         let points = self.targets.len() / 2;
         let n = points + 3;
         let source = |row: &[f64]| -> Vec<f64> {
             (0..points)
-                .map(|c| row.iter().enumerate().map(|(k, b)| b * self.inverse[k * n + c]).sum())
+                .map(|c| {
+                    let column = self.inverse.iter().skip(c).step_by(n);
+                    row.iter().zip(column).map(|(a, b)| rounded(*a) * rounded(*b)).sum()
+                })
                 .collect()
         };
         self.representation.chunks_exact(n).flat_map(source).collect()
     }
+}
+
+fn rounded(v: f64) -> f64 {
+    f64::from(v as f32)
 }
 
 /// φ of the squared distance; 0 at 0.
@@ -122,8 +130,8 @@ mod tests {
                 let row = &m[(i * w + j) * points..][..points];
                 let sx: f64 = row.iter().enumerate().map(|(k, v)| v * x(k)).sum();
                 let sy: f64 = row.iter().enumerate().map(|(k, v)| v * y(k)).sum();
-                assert!((sx - j as f64 / 63.0).abs() < 1e-12, "{i} {j}: {sx}");
-                assert!((sy - i as f64 / 15.0).abs() < 1e-12, "{i} {j}: {sy}");
+                assert!((sx - j as f64 / 63.0).abs() < 1e-5, "{i} {j}: {sx}");
+                assert!((sy - i as f64 / 15.0).abs() < 1e-5, "{i} {j}: {sy}");
             }
         }
     }

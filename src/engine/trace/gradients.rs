@@ -37,7 +37,7 @@ pub struct Eyes<'a> {
 /// is trained on its pixels alone.
 ///
 /// Returns `losses.PART`, `grad.PARAMETER` and `grad_of.VALUE` of the loss as it is differentiated, and in training
-/// `bn.BUFFER` after the step and `adam_delta.PARAMETER` of LEMMA's optimiser.
+/// `bn.BUFFER` after the step and `adam_delta.PARAMETER` of LEMMA's optimiser; then what [`super::run`] returns of the pass.
 ///
 /// # Errors
 /// Weights, inputs or labels that do not fit.
@@ -278,7 +278,7 @@ fn finish(
     if let Some(rate) = rate {
         out.extend(step(gpu, &found, rate)?);
     }
-    out.extend(collect(gpu, taps)?.into_iter().filter(Activation::is_value));
+    out.extend(collect(gpu, taps)?);
     Ok(out)
 }
 

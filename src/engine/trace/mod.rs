@@ -54,7 +54,11 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn kind(&self) -> Result<ModelKind> {
+    /// The model that the weights are of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] for a checkpoint of something else.
+    pub fn kind(&self) -> Result<ModelKind> {
         match self {
             Subject::State(state) => ModelKind::of(state).ok_or_else(|| {
                 Error::new(ErrorKind::Format, "weights", "what the weights are of")

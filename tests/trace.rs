@@ -1,0 +1,99 @@
+//! `lemma-gpu trace` as a user runs it: activations and gradients on disk, and beside a reference.
+
+use lemma_gpu::data::checkpoint::{Dtype, HostTensor, StateDict};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
+const PARITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/parity-nano.safetensors");
+
+/// Runs the command in the folder `at`, checks its exit code and messages, and returns its output.
+#[track_caller]
+fn run(at: &Path, args: &[&str], code: i32, says: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    command.current_dir(at).args(args).stdin(Stdio::null());
+    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
+        command.args(["-g", &adapter]);
+    }
+    let output = command.output().expect("the binary starts");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "standard error:\n{err}");
+    for part in says {
+        assert!(err.contains(part), "no {part:?} in:\n{err}");
+    }
+    String::from_utf8(output.stdout).expect("text on standard output")
+}
+
+#[test]
+fn trace_compares_with_a_reference() {
+    let at = tempfile::tempdir().expect("a folder");
+    let args =
+        ["trace", "-m", SHIPPED, "-i", PARITY, "-o", "taps.safetensors", "--against", PARITY];
+    let same = run(at.path(), &args, 0, &["taps.safetensors"]);
+    assert!(same.starts_with("all "), "{same}");
+    run(at.path(), &["trace", "-m", SHIPPED, "-i", PARITY], 2, &["nothing to do"]);
+}
+
+/// Two images with their labels: what `trace --grad` takes.
+fn labelled() -> StateDict {
+    let mut state = StateDict::default();
+    let bytes = |n: usize, step: usize| (0..n).map(|i| (i * step % 251) as u8).collect::<Vec<u8>>();
+    let int = |values: &[i32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let word = |ids: &[i32]| [ids, &vec![0; 26 - ids.len()]].concat();
+    let tensors = [
+        ("input.lr_u8", Dtype::U8, vec![2, 3, 16, 64], bytes(2 * 3 * 16 * 64, 7)),
+        ("input.hr_u8", Dtype::U8, vec![2, 3, 32, 128], bytes(2 * 3 * 32 * 128, 5)),
+        ("lab.ids", Dtype::I32, vec![2, 26], int(&[word(&[3, 1, 20]), word(&[9])].concat())),
+        ("lab.input", Dtype::I32, vec![2, 4], int(&[0, 3, 1, 20, 0, 9, 0, 0])),
+        ("lab.lengths", Dtype::I32, vec![2], int(&[4, 2])),
+    ];
+    for (name, dtype, shape, bytes) in tensors {
+        state.tensors.insert(name.into(), HostTensor::new(dtype, shape, bytes).expect("a tensor"));
+    }
+    state
+}
+
+#[test]
+fn trace_differentiates() {
+    let at = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, state: &StateDict| {
+        state.write_safetensors(at.path().join(name)).expect("a file")
+    };
+    write("in.safetensors", &labelled());
+    let args = ["trace", "-m", SHIPPED, "-i", "in.safetensors", "-o", "g.safetensors"];
+    let with = |more: &[&'static str], code: i32, says: &[&str]| {
+        run(at.path(), &[&args[..], more].concat(), code, says)
+    };
+    with(&["--grad", "frozen"], 0, &["no text-focus loss without --recognizer"]);
+    let written = StateDict::read(at.path().join("g.safetensors")).expect("gradients");
+    let of = |prefix: &str| written.tensors.keys().filter(|k| k.starts_with(prefix)).count();
+    assert!(of("losses.") == 4 && of("grad.") > 300 && of("grad_of.") > 3 && of("bn.") == 0);
+    let weights = StateDict::read(SHIPPED).expect("weights");
+    let name = "block1.0.weight";
+    assert_eq!(written.tensors[&format!("grad.{name}")].shape(), weights.tensors[name].shape());
+    let same = ["--grad", "frozen", "--overwrite", "--against", "g.safetensors"];
+    assert!(with(&same, 0, &[]).starts_with("all "));
+    // Batch statistics make another loss.
+    let other = ["--grad", "train", "--overwrite", "--against", "g.safetensors"];
+    assert!(with(&other, 1, &[]).contains("differ"));
+    let written = StateDict::read(at.path().join("g.safetensors")).expect("gradients");
+    let of = |prefix: &str| written.tensors.keys().filter(|k| k.starts_with(prefix)).count();
+    assert!(of("bn.") > 50 && of("adam_delta.") == of("grad."));
+    // A table of the wrong size, an unknown recogniser, labels that are not there.
+    let mut bad = StateDict::default();
+    let ones = HostTensor::from_f32([3, 3], &[1.0; 9]).expect("a tensor");
+    bad.tensors.insert("weight37".into(), ones);
+    write("bad.safetensors", &bad);
+    let eyes = ["--grad", "frozen", "--overwrite", "--recognizer", "procedural:text-focus:1"];
+    let refused = |more: &[&'static str], code: i32, says: &[&str]| {
+        with(&[&eyes[..], more].concat(), code, says);
+    };
+    refused(&["--confusion", "bad.safetensors"], 1, &["weight37", "[37, 37]", "[3, 3]"]);
+    refused(&["--confusion", "none"], 1, &["none"]);
+    with(&["--recognizer", "procedural:text-focus:1"], 2, &["--grad"]);
+    with(
+        &["--grad", "train", "--overwrite", "--recognizer", "procedural:lemme:1"],
+        2,
+        &["--recognizer"],
+    );
+}
