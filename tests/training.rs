@@ -260,28 +260,49 @@ fn weights(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<f64>> {
     hosts.into_iter().map(|h| h.data).collect()
 }
 
-const ALONE: &[&str] = &["text_focus=off", "schedule.kind=constant", "warmup=0", "lr=1e-3"];
+/// A small super-resolver from random weights, without the transformer that moves its input about.
+const SMALL_LEMMA: &[&str] = &[
+    "text_focus=off",
+    "start_bicubic=false",
+    "schedule.kind=constant",
+    "warmup=0",
+    "lr=6e-3",
+    "clip=0",
+    "lemma.stn=false",
+    "lemma.hidden_units=8",
+    "lemma.srb_nums=1",
+    "lemma.guidance.nhead=2",
+    "lemma.guidance.d_inner=8",
+    "lemma.guidance.encoder_layers=1",
+    "lemma.guidance.decoder_layers=1",
+    "lemma.guidance.attn_conv=[8,8,16]",
+    "lemma.position_prior.vision.resnet_planes=[4,4,4,4,8]",
+    "lemma.position_prior.vision.resnet_blocks=[1,1,1,1,1]",
+    "lemma.position_prior.vision.d_model=8",
+    "lemma.position_prior.vision.d_inner=8",
+    "lemma.position_prior.vision.encoder_layers=1",
+    "lemma.position_prior.vision.unet_channels=4",
+    "lemma.position_prior.language.d_model=8",
+    "lemma.position_prior.language.d_inner=8",
+    "lemma.position_prior.language.num_layers=1",
+];
 
-const REPEATS: usize = 100;
-/// Measured: 0.50 on llvmpipe. The large steps first undo the bicubic start.
-const FALLS_TO: f64 = 0.75;
-
-/// The pixel loss of one batch of eight falls when it is seen again and again.
+/// One batch of eight is learnt: on llvmpipe its pixel loss falls from 0.386 to 0.045 in 80 steps, not smoothly at this rate.
 #[test]
-fn the_loss_of_one_batch_falls() {
+fn one_batch_is_over_fitted() {
     let gpu = open();
     let batch = words(8);
-    let trainee = trainee(&gpu, Stage::Lemma, ALONE);
+    let trainee = trainee(&gpu, Stage::Lemma, SMALL_LEMMA);
     let first = part(&gpu, &trainee.step(&batch, 8, 0, 1.0).expect("a step"), "mse");
     let mut last = first;
-    for step in 1..REPEATS {
+    for step in 1..80 {
         let losses = trainee.step(&batch, 8, step, 1.0).expect("a step");
         if step % 10 == 9 {
             last = part(&gpu, &losses, "mse");
-            eprintln!("step {}: {last:.6}", step + 1);
+            eprintln!("step {}: {first:.6} to {last:.6}", step + 1);
         }
     }
-    assert!(last < FALLS_TO * first, "mse {first:.6} fell to {last:.6} only");
+    assert!(last < 0.25 * first, "mse {first:.6} fell to {last:.6} only");
 }
 
 /// Sizes at which a step takes milliseconds.

@@ -1,7 +1,7 @@
 //! One training step on raw tensors: losses, and the gradient of every parameter and of named values.
 
 use super::inputs::{integers, pool_or_bytes};
-use super::{Activation, Subject, collect, counting_as, first_images};
+use super::{Activation, Subject, collect, counting_as, first_images, packed};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture;
 use crate::engine::ModelKind;
@@ -109,7 +109,13 @@ fn of_lemma(
     let optimiser = (manner == Manner::Train)
         .then_some(|name: &str| if name.contains("position_prior") { 1e-4 } else { 1e-3 });
     let parts: Vec<(&str, &Tensor)> = parts.iter().map(|(name, t)| (*name, t)).collect();
-    finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimiser)
+    let mut out = finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimiser)?;
+    // Reference files have the recogniser's logits within the words alone.
+    for a in out.iter_mut().filter(|a| matches!(&*a.name, "rec.hr_logits" | "rec.sr_logits")) {
+        a.value = packed(&a.value, &integers(inputs, "lab.lengths", 1)?.to_u32());
+    }
+    first_images(&mut out, &["rec.hr_attn", "rec.sr_attn"]);
+    Ok(out)
 }
 
 fn of_abinet(
