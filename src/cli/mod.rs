@@ -13,6 +13,7 @@ mod read;
 mod results;
 mod stop;
 mod synth;
+mod tables;
 mod trace;
 mod train;
 

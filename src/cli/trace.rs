@@ -1,8 +1,8 @@
 //! `lemma-gpu trace`: a graph on raw tensors, its activations by name, and how they compare with a reference.
 
+use super::tables::confusion_table;
 use super::{Global, Outcome, print};
 use crate::data::checkpoint::StateDict;
-use crate::data::confusion;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
     Activation, Comparison, Eyes, Manner, Subject, compare, compare_packed, gradients,
@@ -13,7 +13,7 @@ use crate::models::procedural::{Model, Procedural};
 use crate::tensor::Host;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
@@ -163,57 +163,13 @@ fn differentiate(
     let eyes = match eyes {
         None => None,
         Some(recognizer) => {
-            let (table, from) = table(args.confusion.as_deref(), inputs)?;
-            note(&format!("cross entropy weighted by {from}"));
-            let table = Host::new([37, 37], table.into_iter().map(f64::from).collect());
+            let table = confusion_table(args.confusion.as_deref(), Some(inputs))?;
+            note(&format!("cross entropy weighted by {}", table.from));
+            let table = Host::new([37, 37], table.weights.into_iter().map(f64::from).collect());
             Some(Eyes { recognizer, table })
         }
     };
     gradients(gpu, &subject, inputs, manner, eyes.as_ref())
-}
-
-/// The weights `[37, 37]` of the cross entropy, and where they are from.
-fn table(file: Option<&Path>, inputs: &StateDict) -> Result<(Vec<f32>, String)> {
-    let Some(path) = file else {
-        return Ok(match table_in(inputs, "input")? {
-            Some((table, name)) => (table, format!("`{name}` of the input")),
-            None => {
-                let table = confusion::weights(&confusion::default_distances());
-                (table, "the built-in distances between characters".into())
-            }
-        });
-    };
-    let place = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| Error::io(&place, "cannot be read", e))?;
-    // Safetensors begin with the size of a JSON object.
-    if bytes.get(8) != Some(&b'{') {
-        return Ok((confusion::weights(&confusion::read(&bytes, &place)?), place));
-    }
-    match table_in(&StateDict::read(path)?, &place)? {
-        Some((table, name)) => Ok((table, format!("`{name}` of {place}"))),
-        None => Err(Error::new(ErrorKind::Format, place, "no table of confusions")
-            .expected("a tensor weight37 [37, 37] or matrix62 [62, 62]")),
-    }
-}
-
-fn table_in(state: &StateDict, place: &str) -> Result<Option<(Vec<f32>, &'static str)>> {
-    for (name, n) in [("weight37", 37), ("matrix62", 62)] {
-        let Some(t) = state.tensors.get(name) else { continue };
-        let values = t.to_f32()?;
-        if t.shape() != [n, n] || values.iter().any(|v| !v.is_finite() || *v < 0.0) {
-            return Err(Error::new(ErrorKind::Format, place, name)
-                .expected(format!("finite numbers from 0 on, [{n}, {n}]"))
-                .got(format!("{} {:?}", t.dtype().name(), t.shape())));
-        }
-        return Ok(Some(match name {
-            "weight37" => (values, name),
-            _ => {
-                let wide: Vec<f64> = values.into_iter().map(f64::from).collect();
-                (confusion::weights(&wide), name)
-            }
-        }));
-    }
-    Ok(None)
 }
 
 /// The first difference in graph order, and the counts; every line with `verbose`.

@@ -2,6 +2,7 @@
 //!
 //! Batch normalisation by running statistics where no convolution takes it into its epilogue, and the normalisation of inputs.
 
+use super::pointwise::activation;
 use super::{Act, Case, KernelUse, Row, activate, add, mul, sum_to};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -156,14 +157,7 @@ pub fn oracle(
     let mut y = x.clone();
     for (i, v) in y.data.iter_mut().enumerate() {
         let s = *v * scale.data[i % c] + shift.data[i % c] + residual.map_or(0.0, |r| r.data[i]);
-        *v = match act {
-            1 => s.max(0.0),
-            2 => s.max(0.0) + slope * s.min(0.0),
-            3 => s * s.exp().ln_1p().tanh(),
-            4 => s.tanh(),
-            5 => 1.0 / (1.0 + (-s).exp()),
-            _ => s,
-        };
+        *v = activation(act, s, slope);
     }
     y
 }

@@ -1,6 +1,7 @@
 //! What a matrix kernel does to its result before writing it: folded batch norm or bias, residual, activation.
 
 use super::layout::{place_columns, slice_last};
+use super::pointwise::activation;
 use super::{Case, activate, add, channel_affine, mul, sum_to};
 use crate::Result;
 use crate::gpu::{Bind, Variant};
@@ -299,14 +300,7 @@ impl Parts {
             if self.residual {
                 *v += h[2].data[i];
             }
-            *v = match self.act {
-                1 => v.max(0.0),
-                2 if *v < 0.0 => *v * h[3].data[0],
-                3 => *v * v.exp().ln_1p().tanh(),
-                4 => v.tanh(),
-                5 => 1.0 / (1.0 + (-*v).exp()),
-                _ => *v,
-            };
+            *v = activation(self.act, *v, h[3].data.first().copied().unwrap_or_default());
         }
     }
 }

@@ -64,6 +64,7 @@ pub use max_pool::max_pool;
 pub use optim::{Adam, CLOCK_SIZE, adam, norm_and_clock};
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
+pub(crate) use pointwise::activation;
 pub use pointwise::{activate, add, mix, mul, scale};
 pub use reduce::{expand, sum_to};
 pub use resize::{Filter, resize};
@@ -73,6 +74,7 @@ pub use sinusoid::sinusoid_table;
 pub use softmax::softmax;
 pub use topk::{Order, sort_descending};
 pub use tps::Spline;
+pub(crate) use tps::inverse;
 
 use crate::Result;
 use crate::tensor::{Cx, Grads, Tensor};

@@ -344,7 +344,7 @@ pub(super) fn repeated(b: &Host, a: &Host) -> Vec<f64> {
 }
 
 /// The activations of `shaders/shared/activation.wgsl` in f64, by their numbers.
-pub(super) fn activation(kind: u32, v: f64, slope: f64) -> f64 {
+pub(crate) fn activation(kind: u32, v: f64, slope: f64) -> f64 {
     match kind {
         1 => v.max(0.0),
         2 if v < 0.0 => slope * v,

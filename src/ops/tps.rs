@@ -83,7 +83,7 @@ fn phi(a: (f64, f64), b: (f64, f64)) -> f64 {
 }
 
 /// The inverse of a regular matrix, by Gauss-Jordan elimination with the largest pivot of each column.
-fn inverse(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+pub(crate) fn inverse(mut a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let n = a.len();
     for (i, row) in a.iter_mut().enumerate() {
         row.extend((0..n).map(|j| f64::from(i == j)));

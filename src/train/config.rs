@@ -233,6 +233,12 @@ impl TrainConfig {
         Ok(())
     }
 
+    /// Steps of the whole run, with `per_epoch` of them in an epoch.
+    pub fn total_steps(&self, per_epoch: usize) -> usize {
+        let all = self.epochs.saturating_mul(per_epoch);
+        if self.steps == 0 { all } else { self.steps.min(all) }
+    }
+
     /// The factor on the learning rates at `step` (from 0) of `total`, with `per_epoch` steps in an epoch.
     pub fn factor(&self, step: usize, per_epoch: usize, total: usize) -> f32 {
         let warm = match self.warmup {

@@ -78,10 +78,8 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Ended> {
     let c = position.config.clone();
-    let total = match c.steps {
-        0 => c.epochs.saturating_mul(data.per_epoch()),
-        n => n.min(c.epochs.saturating_mul(data.per_epoch())),
-    };
+    let total = c.total_steps(data.per_epoch());
+    let mut saved = None;
     let mut pending: Vec<Pending> = Vec::new();
     let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
     let ended = loop {
@@ -131,12 +129,15 @@ pub fn run(
         }
         if saves {
             watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+            saved = Some(position.step);
         }
     };
     if !pending.is_empty() {
         watcher.logged(&read(gpu, trainee, &pending, 0.0, 0.0)?)?;
     }
-    watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+    if saved != Some(position.step) {
+        watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+    }
     checkpoint::save_weights(gpu, &folder.join(LAST), trainee, &position)?;
     Ok(ended)
 }

@@ -5,6 +5,7 @@ use super::init::Initial;
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::models::lemma::{LemmaConfig, PLANES};
 use crate::nn::Source;
+use crate::ops::{Act, activation, inverse};
 use std::borrow::Cow;
 use std::f64::consts::LN_2;
 
@@ -32,7 +33,7 @@ const COPIES: usize = 6;
 const WHITE: f64 = 0.99;
 
 fn mish(v: f64) -> f64 {
-    v * (if v > 20.0 { v } else { v.exp().ln_1p() }).tanh()
+    activation(Act::Mish.code(), v, 0.0)
 }
 
 impl Enlarging {
@@ -122,38 +123,27 @@ fn inverse_tanh(copies: usize) -> (Vec<Unit>, f64) {
         })
         .collect();
     let n = copies + 1;
-    let mut normal = vec![vec![0.0; n + 1]; n];
+    let mut normal = vec![vec![0.0; n]; n];
+    let mut right = vec![0.0; n];
     for i in 0..=1000 {
         let v = f64::from(i) / 1000.0;
         let mut row: Vec<f64> = units.iter().map(|u| mish(u.gain * v + u.shift)).collect();
         row.push(1.0);
-        row.push((v * WHITE).atanh());
+        let wanted = (v * WHITE).atanh();
         // Errors count by what tanh makes of them.
         let slope = 1.0 - (v * WHITE).powi(2);
         for a in 0..n {
-            for b in 0..=n {
+            right[a] += slope * slope * row[a] * wanted;
+            for b in 0..n {
                 normal[a][b] += slope * slope * row[a] * row[b];
             }
         }
     }
     (0..n).for_each(|a| normal[a][a] += 1e-5);
-    let solution = solve(normal);
+    let product = |row: &Vec<f64>| row.iter().zip(&right).map(|(a, b)| a * b).sum();
+    let solution: Vec<f64> = inverse(normal).iter().map(product).collect();
     units.iter_mut().zip(&solution).for_each(|(u, w)| u.weight = *w);
     (units, solution[copies])
-}
-
-/// Gauss's elimination of a positive definite system with its right side as the last column.
-fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
-    let n = rows.len();
-    for i in 0..n {
-        let pivot = rows[i].clone();
-        for (j, row) in rows.iter_mut().enumerate().filter(|(j, _)| *j != i) {
-            let factor = row[i] / pivot[i];
-            debug_assert!(j < n);
-            row.iter_mut().zip(&pivot).for_each(|(v, p)| *v -= factor * p);
-        }
-    }
-    (0..n).map(|i| rows[i][n] / rows[i][i]).collect()
 }
 
 impl Source for Enlarging {

@@ -5,15 +5,16 @@ use super::init::Initial;
 use super::optimizer::Optimizer;
 use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
-use crate::data::words::{Batch, STEPS};
+use crate::data::words::{Batch, Encoded, STEPS};
 use crate::engine::shipped_reader;
 use crate::gpu::Gpu;
+use crate::models::abinet::SHORTEST;
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
 use crate::nn::{Parameters, Source};
 use crate::ops::{
-    Adam, Filter, add, backward, cross_entropy, mean_absolute, mix, resize, scale, slice_last,
+    Adam, Filter, add, argmax, backward, expand, mean_absolute, mix, mul, resize, scale, slice_last,
 };
 use crate::tensor::{Cx, Dropout, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -132,6 +133,7 @@ impl Trainee {
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
         let n = batch.len();
         let mut sums: Vec<Option<Tensor>> = self.parameters.learning().map(|_| None).collect();
+        let sharp = self.sharp(step, n);
         let mut losses = Losses::new();
         let mut last = None;
         for (i, first) in (0..n).step_by(micro.max(1)).enumerate() {
@@ -146,7 +148,6 @@ impl Trainee {
             });
             let mode = Mode { batch_statistics: true, dropout };
             let cx = Cx::new(&self.gpu).with_tape().with_mode(mode);
-            let sharp = self.sharp(step, n);
             let inputs = Inputs::new(&self.gpu, batch, &sharp, part);
             let parts = self.losses(&cx, &inputs)?;
             let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
@@ -207,9 +208,7 @@ impl Trainee {
             Network::Recognizer(network) => {
                 let words = &x.focus_words;
                 let seen = network.forward(cx, &lemma::grey(cx, &x.hr)?, &words.tokens)?;
-                let targets = words.targets.reshape([words.targets.len()])?;
-                let logits = seen.logits.reshape([targets.len(), seen.logits.shape().last()])?;
-                Ok(vec![("loss", cross_entropy(cx, &logits, &targets, &words.share, None)?)])
+                Ok(vec![("loss", lemma::recognition(cx, &seen.logits, words, None)?)])
             }
         }
     }
@@ -223,7 +222,7 @@ impl Trainee {
         // Some images are seen as the recogniser inside LEMMA sees them: enlarged from low resolution.
         let sharp = slice_last(cx, &x.hr, 0..3)?;
         let blurred = resize(cx, &slice_last(cx, &x.lr, 0..3)?, (32, 128), Filter::Bicubic, true)?;
-        let gate = crate::ops::expand(cx, &x.sharp, sharp.shape())?;
+        let gate = expand(cx, &x.sharp, sharp.shape())?;
         let image = mix(cx, &gate, &sharp, &blurred)?;
         let (mut parts, vision) = if self.config.stage == Stage::Vision {
             let vision = network.look(cx, &image)?;
@@ -241,7 +240,7 @@ impl Trainee {
         };
         if let (Some((places, known)), true) = (&x.places, self.config.guide_attention > 0.0) {
             let attention = vision.attention.reshape(places.shape())?;
-            let seen = crate::ops::mul(cx, &attention, known)?;
+            let seen = mul(cx, &attention, known)?;
             let guide = scale(cx, &mean_absolute(cx, &seen, places)?, 256.0)?;
             let weighted = scale(cx, &guide, self.config.guide_attention)?;
             parts[0].1 = add(cx, &parts[0].1, &weighted)?;
@@ -278,7 +277,7 @@ impl Trainee {
                 reading.iterations.last().expect("at least one iteration").alignment.clone()
             }
         };
-        let classes = crate::ops::argmax(&cx, &logits)?;
+        let classes = argmax(&cx, &logits)?;
         cx.submit()?;
         Ok(Some(classes))
     }
@@ -340,33 +339,30 @@ impl Inputs {
         // Shares are of the whole batch's steps, times its images over the part's, since a part's loss is then weighted by
         // its images.
         let weight = batch.len() as f32 / n as f32;
-        let share = |total: usize, steps: usize, length: &dyn Fn(usize) -> usize| {
-            let one = weight / total as f32;
-            let row = |i: usize| (0..steps).map(move |t| if t < length(i) { one } else { 0.0 });
-            let all: Vec<f32> = (0..n).flat_map(row).collect();
-            Tensor::upload(gpu, [n * steps], &all)
+        let share = |steps: usize, length: &dyn Fn(&Encoded) -> usize| {
+            let total: usize = batch.labels.iter().map(length).sum();
+            let lengths: Vec<usize> = labels.iter().map(length).collect();
+            abinet::shares(gpu, &lengths, steps, weight / total as f32)
         };
         let ids: Vec<u32> = labels.iter().flat_map(|l| l.ids.map(u32::from)).collect();
         let upload_ids = || Tensor::upload_u32(gpu, [n, STEPS], &ids);
-        let longest = labels.iter().map(|l| l.length).max().unwrap_or(1);
-        let padded = |values: &dyn Fn(usize) -> Vec<u8>| {
-            let row = |i: usize| {
-                let mut row: Vec<u32> = values(i).into_iter().map(u32::from).collect();
-                row.resize(longest, 0);
-                row
-            };
-            let all: Vec<u32> = (0..n).flat_map(row).collect();
+        // Of the whole batch: padded steps count in the mean of the attention.
+        let longest = batch.labels.iter().map(|l| l.length).max().unwrap_or(1);
+        let padded = |values: &dyn Fn(&Encoded) -> &[u8]| {
+            let mut all = vec![0; n * longest];
+            for (row, label) in all.chunks_exact_mut(longest).zip(labels) {
+                row.iter_mut().zip(values(label)).for_each(|(to, v)| *to = u32::from(*v));
+            }
             Tensor::upload_u32(gpu, [n, longest], &all)
         };
-        let whole: usize = batch.labels.iter().map(|l| l.length).sum();
         // The reader's words end at 25 characters and an end.
-        let capped = |length: usize| length.min(STEPS);
-        let whole_capped: usize = batch.labels.iter().map(|l| capped(l.length)).sum();
+        let capped = |label: &Encoded| label.length.min(STEPS);
         let clean: Vec<f32> = ids
             .iter()
             .flat_map(|id| (0..CLASSES as u32).map(move |c| if c == *id { CERTAIN } else { 0.0 }))
             .collect();
-        let lengths: Vec<u32> = labels.iter().map(|l| capped(l.length).max(2) as u32).collect();
+        let lengths: Vec<u32> =
+            labels.iter().map(|l| capped(l).max(SHORTEST as usize) as u32).collect();
         let sharp: Vec<f32> = sharp[part.clone()].iter().map(|s| f32::from(*s)).collect();
         Inputs {
             lr: Tensor::upload(gpu, [n, 16, 64, 4], &batch.lr[part.start * 4096..part.end * 4096]),
@@ -377,14 +373,11 @@ impl Inputs {
             ),
             focus_words: lemma::Words {
                 ids: upload_ids(),
-                tokens: padded(&|i| labels[i].tokens.clone()),
-                targets: padded(&|i| labels[i].targets.clone()),
-                share: share(whole, longest, &|i| labels[i].length),
+                tokens: padded(&|l| &l.tokens),
+                targets: padded(&|l| &l.targets),
+                share: share(longest, &|l| l.length),
             },
-            reader_words: abinet::Words {
-                ids: upload_ids(),
-                share: share(whole_capped, STEPS, &|i| capped(labels[i].length)),
-            },
+            reader_words: abinet::Words { ids: upload_ids(), share: share(STEPS, &capped) },
             clean: Tensor::upload(gpu, [n, STEPS, CLASSES], &clean),
             lengths: Tensor::upload_u32(gpu, [n], &lengths),
             sharp: Tensor::upload(gpu, [n, 1, 1, 1], &sharp),

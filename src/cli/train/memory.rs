@@ -5,6 +5,7 @@ use crate::data::checkpoint::StateDict;
 use crate::data::confusion;
 use crate::data::words::{Batch, Encoded};
 use crate::gpu::{Gpu, GpuOptions};
+use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::train::{Start, TrainConfig, Trainee};
 use std::path::Path;
 
@@ -15,8 +16,12 @@ const BUDGET: u64 = 6 << 30;
 ///
 /// # Errors
 /// Weights that do not fit the configuration.
-pub fn micro_batch(config: &TrainConfig, recognizer: Option<&Path>) -> Result<usize> {
-    let gpu = Gpu::new(GpuOptions { planning: true, ..Default::default() })?;
+pub fn micro_batch(
+    config: &TrainConfig,
+    adapter: Option<String>,
+    recognizer: Option<&Path>,
+) -> Result<usize> {
+    let gpu = Gpu::new(GpuOptions { adapter, planning: true, ..Default::default() })?;
     let start = Start {
         recognizer: recognizer.map(StateDict::read).transpose()?,
         confusion: confusion::weights(&confusion::default_distances()),
@@ -26,12 +31,11 @@ pub fn micro_batch(config: &TrainConfig, recognizer: Option<&Path>) -> Result<us
     let mut micro = config.batch;
     while micro > 1 {
         gpu.reset_memory_peaks();
-        let images = micro;
         let batch = Batch {
-            lr: vec![0.0; images * 16 * 64 * 4],
-            hr: vec![0.0; images * 32 * 128 * 4],
-            labels: vec![Encoded::new("abcdefgh"); images],
-            characters: vec![Vec::new(); images],
+            lr: vec![0.0; micro * LOW.0 * LOW.1 * PLANES],
+            hr: vec![0.0; micro * HIGH.0 * HIGH.1 * PLANES],
+            labels: vec![Encoded::new("abcdefgh"); micro],
+            characters: vec![Vec::new(); micro],
             places: Vec::new(),
         };
         trainee.step(&batch, micro, 0, 1.0)?;

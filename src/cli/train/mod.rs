@@ -5,11 +5,11 @@ mod memory;
 mod valid;
 mod watch;
 
-use super::progress::Mode;
+use super::progress::{Mode, seconds};
 use super::stop::Stop;
+use super::tables::confusion_table;
 use super::{Global, Outcome};
 use crate::data::checkpoint::StateDict;
-use crate::data::confusion;
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
 use crate::models::{abinet, lemma};
@@ -19,7 +19,7 @@ use crate::train::{
 };
 use crate::{Error, ErrorKind, Result};
 use data::Data;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use valid::Validation;
@@ -63,7 +63,8 @@ pub struct TrainArgs {
     /// Weights of the text-focus recogniser, or of the ABINet in its place
     #[arg(long, value_name = "FILE")]
     recognizer: Option<PathBuf>,
-    /// Distances between characters for the text-focus loss: the reference's file, or safetensors
+    /// Distances between characters for the text-focus loss: the reference's file, our text, or safetensors with `weight37`
+    /// or `matrix62`
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
     /// Go on from the newest checkpoint in the folder, or from this one
@@ -134,7 +135,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         weights,
         frozen: Some(&frozen),
         recognizer: args.recognizer.as_ref().map(StateDict::read).transpose()?,
-        confusion: confusion_weights(args.confusion.as_deref())?,
+        confusion: confusion_table(args.confusion.as_deref(), None)?.weights,
     };
     let engine = global.engine()?;
     let gpu = engine.gpu();
@@ -155,13 +156,14 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let mut data = Data::new(&mix, &config, position.step, jobs.max(1))?;
     let micro = match args.micro_batch {
         MicroBatch::Images(n) => n.min(config.batch),
-        MicroBatch::Auto => memory::micro_batch(&config, args.recognizer.as_deref())?,
+        MicroBatch::Auto => {
+            memory::micro_batch(&config, global.gpu.clone(), args.recognizer.as_deref())?
+        }
     };
     if micro < config.batch && !global.quiet {
         eprintln!("note: the device works on {micro} of {} images at once", config.batch);
     }
-    let all = config.epochs.saturating_mul(data.per_epoch());
-    let total = if config.steps == 0 { all } else { config.steps.min(all) };
+    let total = config.total_steps(data.per_epoch());
     let validation = args.valid.as_deref().map(|v| Validation::new(v, &config)).transpose()?;
     let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once")?;
     let mut watch = Watch::new(
@@ -187,7 +189,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
             if !global.quiet {
                 eprintln!(
                     "done in {}: {}",
-                    watch::took(begun),
+                    seconds(begun.elapsed().as_secs_f64()),
                     args.out.join("report.html").display()
                 );
             }
@@ -289,18 +291,6 @@ fn prior(args: &TrainArgs, config: &TrainConfig, from_nothing: bool) -> Result<V
         return Ok(vec![shipped_reader()?]);
     }
     args.prior.iter().map(StateDict::read).collect()
-}
-
-fn confusion_weights(path: Option<&Path>) -> Result<Vec<f32>> {
-    let distances = match path {
-        None => confusion::default_distances(),
-        Some(path) => {
-            let bytes =
-                std::fs::read(path).map_err(|e| Error::io(path.display(), "cannot be read", e))?;
-            confusion::read(&bytes, &path.display().to_string())?
-        }
-    };
-    Ok(confusion::weights(&distances))
 }
 
 fn stage_name(stage: Stage) -> &'static str {

@@ -4,9 +4,10 @@ use super::watch::Evaluation;
 use crate::Result;
 use crate::data::degrade::Degradation;
 use crate::data::metrics::{Fidelity, Values};
-use crate::data::picture::{RgbImage, bicubic};
+use crate::data::picture::{RgbImage, bicubic, to_rgb8};
 use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Rules};
 use crate::gpu::Gpu;
+use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::tensor::Tensor;
 use crate::train::{Stage, TrainConfig, Trainee};
 use std::sync::Arc;
@@ -15,8 +16,6 @@ use std::sync::Arc;
 const IMAGES: usize = 64;
 /// Images of the sheet.
 const SHOWN: usize = 12;
-const LOW: (usize, usize) = (16, 64);
-const HIGH: (usize, usize) = (32, 128);
 
 /// Fixed images, and what to do with them.
 pub struct Validation {
@@ -57,15 +56,18 @@ impl Validation {
             return Ok(None);
         }
         if self.stage == Stage::Lemma {
-            let lr = Tensor::upload(gpu, [n, LOW.0, LOW.1, 4], &self.batch.lr);
+            let lr = Tensor::upload(gpu, [n, LOW.0, LOW.1, PLANES], &self.batch.lr);
             let Some(sr) = trainee.enlarge(&lr)? else { return Ok(None) };
             let sr = sr.to_host(gpu)?.to_f32();
-            let values = |data| Values { data, channels: 4 };
-            let found = Fidelity::of(values(&sr), values(&self.batch.hr), HIGH.1);
+            let values = |data| Values { data, channels: PLANES };
+            let one = HIGH.0 * HIGH.1 * PLANES;
+            let pairs = sr.chunks_exact(one).zip(self.batch.hr.chunks_exact(one));
+            let each = pairs.map(|(a, b)| Fidelity::of(values(a), values(b), HIGH.1));
+            let found = Fidelity::mean(&each.collect::<Vec<_>>());
             return Ok(Some(Evaluation {
                 values: vec![("psnr", found.psnr()), ("ssim", found.ssim)],
-                chosen: 0,
-                sheet: Some(self.sheet(&sr)),
+                // Weights that give no picture are shown by their figures.
+                sheet: self.sheet(&sr).ok(),
             }));
         }
         let Some(classes) = trainee.read(&self.batch)? else { return Ok(None) };
@@ -78,11 +80,11 @@ impl Validation {
             end(&mut got.iter().copied()) == end(&mut want.ids.iter().map(|c| u32::from(*c)))
         });
         let accuracy = right.count() as f64 / n as f64;
-        Ok(Some(Evaluation { values: vec![("accuracy", accuracy)], chosen: 0, sheet: None }))
+        Ok(Some(Evaluation { values: vec![("accuracy", accuracy)], sheet: None }))
     }
 
     /// Rows of low resolution, result and high resolution.
-    fn sheet(&self, sr: &[f32]) -> RgbImage {
+    fn sheet(&self, sr: &[f32]) -> Result<RgbImage> {
         let shown = self.batch.len().min(SHOWN);
         let (h, w) = (HIGH.0 as u32, HIGH.1 as u32);
         let gap = 4;
@@ -93,23 +95,20 @@ impl Validation {
         );
         for i in 0..shown {
             let y = i64::from(gap + i as u32 * (h + gap));
-            let low = picture(&self.batch.lr, i, LOW);
+            let low = picture(&self.batch.lr, i, LOW)?;
             let columns =
-                [bicubic(&low, w, h), picture(sr, i, HIGH), picture(&self.batch.hr, i, HIGH)];
+                [bicubic(&low, w, h), picture(sr, i, HIGH)?, picture(&self.batch.hr, i, HIGH)?];
             for (k, column) in columns.iter().enumerate() {
                 let x = i64::from(gap + k as u32 * (w + gap));
                 image::imageops::replace(&mut sheet, column, x, y);
             }
         }
-        sheet
+        Ok(sheet)
     }
 }
 
 /// Image `i` of values `[N, height, width, 4]`, without its mask.
-fn picture(values: &[f32], i: usize, (height, width): (usize, usize)) -> RgbImage {
-    let one = &values[i * height * width * 4..][..height * width * 4];
-    RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let at = (y as usize * width + x as usize) * 4;
-        image::Rgb([0, 1, 2].map(|c| (one[at + c].clamp(0.0, 1.0) * 255.0).round() as u8))
-    })
+fn picture(values: &[f32], i: usize, (height, width): (usize, usize)) -> Result<RgbImage> {
+    let one = height * width * PLANES;
+    to_rgb8(&values[i * one..][..one], width as u32, height as u32, PLANES, "validation image")
 }

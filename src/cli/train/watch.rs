@@ -1,9 +1,9 @@
 //! What one looks at while a network trains: a line or a bar, `metrics.jsonl`, TensorBoard's event file, and in the end
 //! `curves.svg` and `report.html`.
 
-use crate::cli::progress::{Mode, rate, seconds};
+use crate::cli::progress::{Mode, rate};
 use crate::cli::stop::Stop;
-use crate::data::picture::{RgbImage, write_file};
+use crate::data::picture::{Format, RgbImage, encode, write_file};
 use crate::data::report::{Chart, Page, Table, number};
 use crate::train::{Events, Logged, Trainee, Watcher};
 use crate::{Error, Result};
@@ -15,10 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Metrics of an evaluation and, where the stage has pictures, a sheet of them.
 pub struct Evaluation {
-    /// Names and values.
+    /// Names and values; the best weights are chosen by the first, larger is better.
     pub values: Vec<(&'static str, f64)>,
-    /// Which of the values the best weights are chosen by.
-    pub chosen: usize,
     /// Pictures to look at.
     pub sheet: Option<RgbImage>,
 }
@@ -153,7 +151,7 @@ impl<'a> Watch<'a> {
             .series
             .keys()
             .map(String::as_str)
-            .filter(|n| !["rate", "norm", "speed", "starved", "skipped"].contains(n))
+            .filter(|n| !["rate", "norm", "skipped"].contains(n))
             .filter(|n| !n.starts_with("eval."))
             .collect();
         let loss = chart("Loss and its parts", &losses).logarithmic();
@@ -242,11 +240,11 @@ impl Watcher for Watch<'_> {
         self.say(&format!("evaluation at step {step}: {}", said.join(" · ")));
         if let Some(sheet) = found.sheet {
             let path = self.folder.join(format!("sheet-{step:08}.png"));
-            let png = crate::data::picture::encode(&sheet, crate::data::picture::Format::Png)?;
+            let png = encode(&sheet, Format::Png)?;
             write_file(&path, &png, true)?;
             self.last_sheet = Some(sheet);
         }
-        Ok(found.values.get(found.chosen).map(|(_, v)| *v))
+        Ok(found.values.first().map(|(_, v)| *v))
     }
 
     fn saved(&mut self, path: &Path) {
@@ -271,9 +269,4 @@ pub fn flatten(prefix: &str, value: &serde_json::Value, rows: &mut Vec<(String, 
         }
         other => rows.push((prefix.into(), other.to_string())),
     }
-}
-
-/// How long a run took.
-pub fn took(begun: std::time::Instant) -> String {
-    seconds(begun.elapsed().as_secs_f64())
 }

@@ -9,9 +9,7 @@ use crate::gpu::Gpu;
 use crate::models::lemma::{Focus, LOSS_SCALE, LossWeights};
 use crate::models::{abinet, lemma, text_focus};
 use crate::nn::Parameters;
-use crate::ops::{
-    Adam, CLOCK_SIZE, adam, backward, cross_entropy, mean_absolute, mean_squared, norm_and_clock,
-};
+use crate::ops::{Adam, CLOCK_SIZE, adam, backward, mean_absolute, mean_squared, norm_and_clock};
 use crate::tensor::{Cx, Grads, Host, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
 
@@ -178,9 +176,7 @@ fn of_text_focus(
         let loss = if part == "attention" {
             mean_absolute(&cx, &seen.attention, &read.attention)?
         } else {
-            let targets = words.targets.reshape([words.targets.len()])?;
-            let logits = read.logits.reshape([targets.len(), read.logits.shape().last()])?;
-            cross_entropy(&cx, &logits, &targets, &words.share, table.as_ref())?
+            lemma::recognition(&cx, &read.logits, &words, table.as_ref())?
         };
         let grad = backward(&cx, &loss, 1.0)?.take(&sr).expect("the loss depends on the image");
         cx.submit()?;
@@ -221,10 +217,9 @@ fn words(gpu: &Gpu, inputs: &StateDict) -> Result<lemma::Words> {
 
 /// 1/Σ lengths for the first `length` of every `steps`, 0 behind.
 fn share(gpu: &Gpu, lengths: &[u32], steps: usize) -> Tensor {
-    let total: u32 = lengths.iter().sum();
-    let row = |n: u32| (0..steps as u32).map(move |t| if t < n { 1.0 / total as f32 } else { 0.0 });
-    let share: Vec<f32> = lengths.iter().flat_map(|n| row(*n)).collect();
-    Tensor::upload(gpu, [share.len()], &share)
+    let lengths: Vec<usize> = lengths.iter().map(|n| *n as usize).collect();
+    let total: usize = lengths.iter().sum();
+    abinet::shares(gpu, &lengths, steps, 1.0 / total as f32)
 }
 
 /// Names under which gradients of values stand in reference files.

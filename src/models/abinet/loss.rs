@@ -2,6 +2,7 @@
 
 use super::Reading;
 use crate::Result;
+use crate::gpu::Gpu;
 use crate::ops::{add, cross_entropy, scale};
 use crate::tensor::{Cx, Tensor};
 
@@ -11,6 +12,13 @@ pub struct Words {
     pub ids: Tensor,
     /// Share of each step in the mean `[N·T]`: 1/Σ (length + 1) within a word and its end, 0 behind it.
     pub share: Tensor,
+}
+
+/// Shares `[N·steps]` of the steps of words in a sum over them: `each` for the first `length` steps of a word, 0 behind.
+pub fn shares(gpu: &Gpu, lengths: &[usize], steps: usize, each: f32) -> Tensor {
+    let row = |length: usize| (0..steps).map(move |t| if t < length { each } else { 0.0 });
+    let shares: Vec<f32> = lengths.iter().flat_map(|length| row(*length)).collect();
+    Tensor::upload(gpu, [shares.len()], &shares)
 }
 
 /// The loss and its parts, one number each.

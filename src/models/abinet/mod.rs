@@ -8,7 +8,7 @@ mod vision;
 pub use config::{AbinetConfig, LanguageConfig, VisionConfig};
 pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, within};
 pub use language::{Language, LanguageModel};
-pub use loss::{Loss, Words, loss, reading_loss};
+pub use loss::{Loss, Words, loss, reading_loss, shares};
 pub use vision::{Vision, VisionModel};
 
 use crate::data::checkpoint::StateDict;

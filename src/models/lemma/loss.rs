@@ -82,16 +82,12 @@ pub fn loss(
     weights: &LossWeights,
 ) -> Result<Loss> {
     let mse = mean_squared(cx, &output.image, hr)?;
-    let ids = words.ids.reshape([words.ids.len()])?;
-    let even = even_share(cx, ids.len());
-    let doubled = |logits: &Tensor| -> Result<Tensor> {
-        let p = softmax(cx, logits, 2)?;
-        let classes = p.shape().last();
-        cross_entropy(cx, &p.reshape([ids.len(), classes])?, &ids, &even, None)
-    };
+    let every = every_step(cx, words);
+    let doubled = |logits: &Tensor| abinet::reading_loss(cx, &softmax(cx, logits, 2)?, &every);
     let image = doubled(&output.prior.image_logits)?;
     let finetune = add(cx, &image, &doubled(&output.prior.text_logits)?)?;
-    let (attention, recognition) = cx.evaluating(|cx| look(cx, output, hr, words, focus))?.unzip();
+    let (attention, recognition) =
+        cx.evaluating(|cx| look(cx, output, hr, words, &every, focus))?.unzip();
     let mut total = mse.clone();
     for (part, weight) in [
         (attention.as_ref(), weights.text_focus * weights.attention),
@@ -111,6 +107,7 @@ fn look(
     output: &Output,
     hr: &Tensor,
     words: &Words,
+    every: &abinet::Words,
     focus: &Focus,
 ) -> Result<Option<(Tensor, Tensor)>> {
     match focus {
@@ -123,27 +120,40 @@ fn look(
             cx.value("rec", "sr_logits", &read.logits, Axes::Same);
             cx.value("rec", "sr_attn", &read.attention, Axes::Same);
             let attention = mean_absolute(cx, &seen.attention, &read.attention)?;
-            let targets = words.targets.reshape([words.targets.len()])?;
-            let logits = read.logits.reshape([targets.len(), read.logits.shape().last()])?;
-            let recognition = cross_entropy(cx, &logits, &targets, &words.share, Some(table))?;
-            Ok(Some((attention, recognition)))
+            Ok(Some((attention, recognition(cx, &read.logits, words, Some(table))?)))
         }
         Focus::Abinet(network) => {
             let rgb = |image: &Tensor| slice_last(cx, image, 0..3);
             let seen = network.look(cx, &rgb(hr)?)?;
             let read = network.look(cx, &rgb(&output.image)?)?;
             let attention = mean_absolute(cx, &seen.attention, &read.attention)?;
-            let ids = words.ids.reshape([words.ids.len()])?;
-            let logits = read.logits.reshape([ids.len(), read.logits.shape().last()])?;
-            let even = even_share(cx, ids.len());
-            let recognition = cross_entropy(cx, &logits, &ids, &even, None)?;
-            Ok(Some((attention, recognition)))
+            Ok(Some((attention, abinet::reading_loss(cx, &read.logits, every)?)))
         }
     }
 }
 
-fn even_share(cx: &Cx, n: usize) -> Tensor {
-    Tensor::upload(cx.gpu(), [n], &vec![1.0 / n as f32; n])
+/// Cross entropy of the text-focus recogniser's `logits [N, L, 37]`, by `table [37, 37]` where it is weighted.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn recognition(
+    cx: &Cx,
+    logits: &Tensor,
+    words: &Words,
+    table: Option<&Tensor>,
+) -> Result<Tensor> {
+    let targets = words.targets.reshape([words.targets.len()])?;
+    let logits = logits.reshape([targets.len(), logits.shape().last()])?;
+    cross_entropy(cx, &logits, &targets, &words.share, table)
+}
+
+/// The classes of all steps alike, the padding included.
+fn every_step(cx: &Cx, words: &Words) -> abinet::Words {
+    let n = words.ids.len();
+    abinet::Words {
+        ids: words.ids.clone(),
+        share: abinet::shares(cx.gpu(), &[n], n, 1.0 / n as f32),
+    }
 }
 
 /// 0.299 R + 0.587 G + 0.114 B of `[N, 32, 128, 4]`: `[N, 32, 128, 1]`.

@@ -11,7 +11,7 @@ mod stn;
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
 pub(crate) use loss::grey;
-pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss};
+pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
