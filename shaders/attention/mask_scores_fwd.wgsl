@@ -23,9 +23,11 @@ fn main(
 ) {
     let at = element(wid, groups, lid);
     if (at >= p.n) { return; }
-    let j = at % p.lk;
-    let i = at / p.lk % p.lq;
+    let row = quotient(at, p.lk);
+    let sheet = quotient(row, p.lq);
+    let j = at - row * p.lk;
+    let i = row - sheet * p.lq;
     var keys = p.lk;
-    if (p.mask == DIAGONAL_AND_LENGTHS) { keys = lengths[at / p.lk / p.lq / p.heads]; }
+    if (p.mask == DIAGONAL_AND_LENGTHS) { keys = lengths[quotient(sheet, p.heads)]; }
     y[at] = select(p.scale * x[at], select(MASKED, 0.0, GRADIENT), hides(p.mask, i, j, keys));
 }

@@ -6,8 +6,9 @@ fn strided(i: u32) -> u32 {
     var rest = i;
     var at = 0u;
 #repeat a 0..INNER
-    at += rest % p.d{a} * p.s{a};
-    rest /= p.d{a};
+    let q{a} = quotient(rest, p.d{a});
+    at += (rest - q{a} * p.d{a}) * p.s{a};
+    rest = q{a};
 #end
     return at + rest * p.outer;
 }

@@ -6,8 +6,8 @@
 //! dropped, attention is composed of products, [`mask_scores`] and a soft-max instead.
 
 use super::{
-    Case, KernelUse, Row, batched_matmul, dropout, mask_scores, permute, repeat, slice_last,
-    softmax,
+    Case, KernelUse, Row, batched_matmul, dropout, mask_scores, permute, repeat, scale as scaled,
+    slice_last, softmax,
 };
 use crate::gpu::{Bind, Gpu, Grid, Kernel, Variant};
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
@@ -170,8 +170,14 @@ fn composed(
         x.reshape([n * heads, x.dims()[2], x.dims()[3]])
     };
     let (lq, lk) = (q.tensor.dims()[1], k.tensor.dims()[1]);
-    let scores = batched_matmul(cx, &split(q, [0, 2, 1, 3])?, &split(k, [0, 2, 3, 1])?)?;
-    let scores = mask_scores(cx, &scores.reshape([n, heads, lq, lk])?, scale, mask)?;
+    let (queries, keys) = (split(q, [0, 2, 1, 3])?, split(k, [0, 2, 3, 1])?);
+    let scores = if let Mask::None = mask {
+        // There are fewer queries than scores to be scaled.
+        batched_matmul(cx, &scaled(cx, &queries, scale)?, &keys)?.reshape([n, heads, lq, lk])?
+    } else {
+        let scores = batched_matmul(cx, &queries, &keys)?.reshape([n, heads, lq, lk])?;
+        mask_scores(cx, &scores, scale, mask)?
+    };
     let weights = softmax(cx, &scores, 3)?;
     let kept = dropout(cx, &weights)?.reshape([n * heads, lq, lk])?;
     let y = batched_matmul(cx, &kept, &split(v, [0, 2, 1, 3])?)?;

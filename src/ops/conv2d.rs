@@ -2,7 +2,7 @@
 
 use super::epilogue::{Epilogue, Parts};
 use super::gemm::{self, Gemm, kept};
-use super::{Case, KernelUse, Row, element, linear, permute};
+use super::{Case, KernelUse, Row, element, linear};
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
@@ -35,15 +35,17 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
         let y = gemm.run(cx, x, w, ep, shape)?;
         let [x_kept, w_kept] = kept(cx, x, w);
         Ok(ep.record(cx, "conv2d", [x, w], 0..out_channels, y, move |cx, dy| {
-            let dy = dilate(cx, dy, window.stride)?;
-            let of_x = |w: Tensor| input_gradient(cx, &dy, &w, window, dims);
-            let of_w = |x: Tensor| weight_gradient(cx, &dy, &x, window);
+            let of_x = |w: Tensor| input_gradient(cx, dy, &w, window, dims);
+            let of_w = |x: Tensor| {
+                let shape = [kh, kw, channels, out_channels].into();
+                gemm.transposed().run(cx, &x, dy, &Epilogue::default(), shape)
+            };
             Ok([w_kept.map(of_x).transpose()?, x_kept.map(of_w).transpose()?])
         }))
     })
 }
 
-/// dX: windows of dY, which is dilated by the stride, times the weight with its taps reversed and its channels exchanged.
+/// dX: windows of dY, dilated by the stride, times the weight with its taps reversed and its channels exchanged.
 fn input_gradient(
     cx: &Cx,
     dy: &Tensor,
@@ -54,29 +56,12 @@ fn input_gradient(
     let [_, height, width, channels] = dims;
     let before = |kernel: usize, pad: usize| kernel as isize - 1 - pad as isize;
     let before = (before(window.kernel.0, window.pad.0), before(window.kernel.1, window.pad.1));
+    let dy = dilate(cx, dy, window.stride)?;
     let flipped = flip(cx, w)?;
     let strideless = Window { stride: (1, 1), pad: (0, 0), ..window };
     Gemm::windows(dy.shape().nhwc("conv2d")?, (height, width), strideless, channels)
         .starting(before)
-        .run(cx, dy, &flipped, &Epilogue::default(), dims.into())
-}
-
-/// dW: windows as large as the dilated dY, one for each tap, of images whose channels are x's samples, times dY.
-fn weight_gradient(cx: &Cx, dy: &Tensor, x: &Tensor, window: Window) -> Result<Tensor> {
-    let [n, height, width, channels] = x.shape().nhwc("conv2d")?;
-    let [_, oh, ow, out_channels] = dy.shape().nhwc("conv2d")?;
-    let images = permute(cx, x, &[3, 1, 2, 0])?;
-    let weight = permute(cx, dy, &[1, 2, 0, 3])?;
-    let (kh, kw) = window.kernel;
-    let over = Window { kernel: (oh, ow), stride: (1, 1), pad: window.pad };
-    let dw = Gemm::windows([channels, height, width, n], (kh, kw), over, out_channels).run(
-        cx,
-        &images,
-        &weight,
-        &Epilogue::default(),
-        [channels, kh, kw, out_channels].into(),
-    )?;
-    permute(cx, &dw, &[1, 2, 0, 3])
+        .run(cx, &dy, &flipped, &Epilogue::default(), dims.into())
 }
 
 /// An image with `stride - 1` zeros between its pixels.
@@ -121,12 +106,14 @@ fn flip(cx: &Cx, w: &Tensor) -> Result<Tensor> {
 pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
 
 const KERNELS: &[KernelUse] = &{
-    let [a, b, c, d] = *gemm::KERNELS else { panic!("four kernels of the core") };
+    let [a, b, c, d, e, f] = *gemm::KERNELS else { panic!("the kernels of the core") };
     [
         a,
         b,
         c,
         d,
+        e,
+        f,
         KernelUse { kernel: &DILATE, variants: element::variants },
         KernelUse { kernel: &FLIP, variants: || vec![element::scalar()] },
     ]

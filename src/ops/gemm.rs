@@ -13,6 +13,8 @@ use crate::{Result, kernel, params};
 kernel!(TILED = "matmul/gemm_tiled", Params);
 kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
 kernel!(NARROW = "matmul/gemm_narrow", Params);
+kernel!(OUTER_TILED = "matmul/outer_tiled", Params);
+kernel!(OUTER_SUBGROUP = "matmul/outer_subgroup", Params);
 kernel!(SPLIT_SUM = "matmul/split_sum", Params);
 params! {
     struct Params {
@@ -30,6 +32,8 @@ pub(super) struct Gemm {
     batch: usize,
     /// Whether neighbouring rows of A are windows one pixel apart.
     sliding: bool,
+    /// Whether it is Aᵀ that is multiplied by B.
+    transposed: bool,
 }
 
 impl Gemm {
@@ -50,7 +54,7 @@ impl Gemm {
             splits: 1,
             ..Default::default()
         };
-        Gemm { p, batch: 1, sliding: false }
+        Gemm { p, batch: 1, sliding: false, transposed: false }
     }
 
     /// Only `n` columns of a B with `stride` columns, from `first` on.
@@ -91,13 +95,32 @@ impl Gemm {
             splits: 1,
             ..Default::default()
         };
-        Gemm { p, batch: 1, sliding: window.stride.1 == 1 }
+        Gemm { p, batch: 1, sliding: window.stride.1 == 1, transposed: false }
     }
 
     /// The same windows, the first of which begins so many (rows, pixels) before the image: inside it where negative.
     pub(super) fn starting(mut self, (rows, pixels): (isize, isize)) -> Self {
         (self.p.pad_y, self.p.pad_x) = (rows as u32, (pixels * self.p.step as isize) as u32);
         self
+    }
+
+    /// Aᵀ, for a weight's gradient: `[k, m]` times a B `[m, n]` that has a row for each of A's.
+    pub(super) fn transposed(mut self) -> Self {
+        self.transposed = true;
+        if self.batch > 1 {
+            self.p.b_batch = self.p.rows * self.p.b_stride;
+        }
+        self
+    }
+
+    /// Rows of the product.
+    fn height(&self) -> u32 {
+        if self.transposed { self.p.segments * self.p.segment } else { self.p.rows }
+    }
+
+    /// Length of the sums.
+    fn depth(&self) -> u32 {
+        if self.transposed { self.p.rows } else { self.p.segments * self.p.segment }
     }
 
     /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns.
@@ -126,7 +149,8 @@ impl Gemm {
         let parts = cx.out([plan.splits, y.len()]);
         let nothing = Epilogue::default();
         run(plan.splits, &nothing, &operands(a.read(), b.read(), &nothing, &parts))?;
-        let p = Params { splits: plan.splits as u32, epilogue: ep.word(), ..self.p };
+        let rows = self.height();
+        let p = Params { rows, splits: plan.splits as u32, epilogue: ep.word(), ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
         let binds = operands(parts.read(), Bind::Absent, ep, &y);
         cx.run(&SPLIT_SUM, &ep.on(Variant::new()), grid, &p, &binds)?;
@@ -158,6 +182,10 @@ enum Tile {
     Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
     /// A subgroup for sixteen neighbouring windows of an image and at most four columns.
     Narrow { lanes: u32, moves: Moves },
+    /// For Aᵀ: tiles in workgroup memory, `side·fours·4` square.
+    OuterWorkgroup { side: u32, fours: u32 },
+    /// For Aᵀ: a subgroup for `lanes·4` by `lanes·4·vecs` outputs.
+    OuterSubgroup { vecs: u32, lanes: u32, moves: Moves },
 }
 
 /// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; and whether these fours
@@ -214,6 +242,10 @@ const SUBGROUPS: [(u32, u32); 3] = [(4, 2), (6, 1), (2, 1)];
 /// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
 const LANES: [u32; 2] = [4, 8];
 
+/// The tile of workgroups for Aᵀ, and fours of columns for each lane of a subgroup's: of many columns, and of few.
+const OUTER: Tile = Tile::OuterWorkgroup { side: 8, fours: 2 };
+const OUTER_VECS: [u32; 2] = [2, 1];
+
 /// Windows and taps in a row that [`Tile::Narrow`] serves.
 const WINDOWS: u32 = 16;
 const TAPS: u32 = 3;
@@ -224,6 +256,8 @@ impl Tile {
             Tile::Workgroup { .. } => &TILED,
             Tile::Subgroup { .. } => &SUBGROUP,
             Tile::Narrow { .. } => &NARROW,
+            Tile::OuterWorkgroup { .. } => &OUTER_TILED,
+            Tile::OuterSubgroup { .. } => &OUTER_SUBGROUP,
         }
     }
 
@@ -244,19 +278,30 @@ impl Tile {
                 let v = v.tile("ROWS", WINDOWS).tile("TAPS", TAPS);
                 moves.on(v.tile("REACH", WINDOWS + TAPS - 1).tile("LANES", lanes), 1)
             }
+            Tile::OuterWorkgroup { side, fours } => v.tile("SIDE", side).tile("FOURS", fours),
+            Tile::OuterSubgroup { vecs, lanes, moves } => moves.on(v.tile("LANES", lanes), vecs),
         }
     }
 
     /// Tiles of a product.
     fn count(self, p: &Params) -> usize {
+        let across = |n: u32| p.cols.div_ceil(n) as usize;
+        let outer = |m: u32| (p.segments * p.segment.div_ceil(m)) as usize;
         let (m, n) = match self {
             Tile::Workgroup { rows, tx, ty, .. } => (rows * ty * 4, tx * 4),
             Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
             Tile::Narrow { .. } => {
                 return (p.rows / p.out_width) as usize * p.out_width.div_ceil(WINDOWS) as usize;
             }
+            Tile::OuterWorkgroup { side, fours } => {
+                let side = side * fours * 4;
+                return outer(side) * across(side);
+            }
+            Tile::OuterSubgroup { vecs, lanes, .. } => {
+                return outer(lanes * 4) * across(lanes * 4 * vecs);
+            }
         };
-        p.rows.div_ceil(m) as usize * p.cols.div_ceil(n) as usize
+        p.rows.div_ceil(m) as usize * across(n)
     }
 }
 
@@ -271,29 +316,37 @@ impl Plan {
     /// The table: adapter and shape to kernel, tile and parts along K.
     fn choose(gpu: &Gpu, g: &Gemm) -> Plan {
         let p = &g.p;
+        let few = |lanes: u32| {
+            let wide = lanes * 8;
+            usize::from((p.cols + wide - 1) % wide < wide / 2)
+        };
         let tile = match gpu.subgroup().filter(|lanes| LANES.contains(lanes)) {
+            Some(lanes) if g.transposed => {
+                let vecs = OUTER_VECS[few(lanes)];
+                Tile::OuterSubgroup { vecs, lanes, moves: Moves::of(gpu, p, vecs) }
+            }
             Some(lanes) => {
                 let moves = Moves::of(gpu, p, 1);
                 let taps = p.segment.is_multiple_of(TAPS * p.step);
                 if g.sliding && p.cols <= 4 && moves.a_fours && taps {
                     return Plan { tile: Tile::Narrow { lanes, moves }, splits: 1 };
                 }
-                let wide = lanes * 8;
                 let shape = if !(moves.a_fours && moves.b_fours) || p.rows <= 2 * lanes {
                     2
                 } else {
-                    usize::from((p.cols + wide - 1) % wide < wide / 2)
+                    few(lanes)
                 };
                 let (groups, vecs) = SUBGROUPS[shape];
                 Tile::Subgroup { groups, vecs, lanes, moves: Moves::of(gpu, p, vecs) }
             }
+            None if g.transposed => OUTER,
             None if p.cols <= 4 => WORKGROUPS[2],
             None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
         };
         // Enough workgroups for every core: two on a CPU, hundreds on a GPU.
         let wanted = if gpu.summary().software { 8 } else { 256 };
         let tiles = tile.count(p) * g.batch;
-        let depth = (p.segments * p.segment) as usize;
+        let depth = g.depth() as usize;
         let splits = if g.batch == 1 { (wanted / tiles).min(depth / 256).clamp(1, 64) } else { 1 };
         Plan { tile, splits }
     }
@@ -304,6 +357,8 @@ pub(super) const KERNELS: &[KernelUse] = &[
     KernelUse { kernel: &TILED, variants: || variants(WORKGROUPS.to_vec()) },
     KernelUse { kernel: &SUBGROUP, variants: || variants(subgroup_tiles()) },
     KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
+    KernelUse { kernel: &OUTER_TILED, variants: || vec![Epilogue::default().on(OUTER.variant())] },
+    KernelUse { kernel: &OUTER_SUBGROUP, variants: outer_variants },
     KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
 ];
 
@@ -322,6 +377,14 @@ fn narrow_tiles() -> Vec<Tile> {
         Moves::ALL.into_iter().filter(|m| m.a_fours).map(move |moves| Tile::Narrow { lanes, moves })
     };
     LANES.into_iter().flat_map(moves).collect()
+}
+
+fn outer_variants() -> Vec<Variant> {
+    let tile = |lanes, vecs, moves| Tile::OuterSubgroup { vecs, lanes, moves };
+    let all = LANES.into_iter().flat_map(|l| OUTER_VECS.map(|v| (l, v)));
+    all.flat_map(|(lanes, vecs)| Moves::ALL.map(|moves| tile(lanes, vecs, moves)))
+        .map(|tile| Epilogue::default().on(tile.variant()))
+        .collect()
 }
 
 fn variants(tiles: Vec<Tile>) -> Vec<Variant> {

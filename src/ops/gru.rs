@@ -1,5 +1,6 @@
 //! A gated recurrent unit that walks the rows or the columns of a feature map in both directions.
 
+use super::matmul::weight_gradient;
 use super::{Case, Epilogue, KernelUse, Row, element, linear, permute, sum_to};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -161,10 +162,8 @@ impl Saved {
         let binds = [&reads[..], &[dx.write(), da.write()]].concat();
         cx.run(&BACKWARD, &backward_variant(units), Grid::linear(sequences as usize), &p, &binds)?;
         let dw = need[1].then(|| {
-            let columns = before.reshape([before.len() / units as usize, units as usize])?;
-            let columns = permute(cx, &columns, &[1, 0])?;
-            let da = da.reshape([columns.shape().last(), da.shape().last()])?;
-            linear(cx, &columns, &da, &Epilogue::default())
+            let cols = da.shape().last();
+            weight_gradient(cx, &da, &before, 0..cols, cols)
         });
         let db = need[2].then(|| sum_to(cx, &da, bias.shape()));
         Ok([need[0].then_some(dx), dw.transpose()?, db.transpose()?])

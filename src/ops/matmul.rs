@@ -59,17 +59,17 @@ fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor, columns: Range<usize>) -> Re
 }
 
 /// dW = Xᵀ·dY in the used ones of all columns of W.
-fn weight_gradient(
+pub(super) fn weight_gradient(
     cx: &Cx,
     dy: &Tensor,
     x: &Tensor,
     columns: Range<usize>,
     stride: usize,
 ) -> Result<Tensor> {
-    let transposed =
-        permute(cx, &x.reshape(<[usize; 2]>::from(x.shape().rows_by_last()))?, &[1, 0])?;
-    let rows = dy.reshape(<[usize; 2]>::from(dy.shape().rows_by_last()))?;
-    let used = linear(cx, &transposed, &rows, &Epilogue::default())?;
+    let (rows, depth) = x.shape().rows_by_last();
+    let gemm = Gemm::matrix(rows, depth, columns.len()).transposed();
+    let shape = [depth, columns.len()].into();
+    let used = gemm.run(cx, x, dy, &Epilogue::default(), shape)?;
     if columns.len() == stride { Ok(used) } else { place_columns(cx, &used, columns.start, stride) }
 }
 
@@ -97,9 +97,9 @@ pub fn batched_matmul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let y = gemm.run(cx, a, b, &Epilogue::default(), [batch, m, n].into())?;
     let [a_kept, b_kept] = kept(cx, a, b);
     Ok(cx.record("batched_matmul", [a, b], y, move |cx, dy, _| {
-        let swapped = |t: Tensor| permute(cx, &t, &[0, 2, 1]);
-        let of_a = |b| batched_matmul(cx, &dy, &swapped(b)?);
-        let of_b = |a| batched_matmul(cx, &swapped(a)?, &dy);
+        let of_a = |b| batched_matmul(cx, &dy, &permute(cx, &b, &[0, 2, 1])?);
+        let of_b =
+            |a| gemm.transposed().run(cx, &a, &dy, &Epilogue::default(), [batch, k, n].into());
         Ok([b_kept.map(of_a).transpose()?, a_kept.map(of_b).transpose()?])
     }))
 }

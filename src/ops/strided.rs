@@ -100,4 +100,33 @@ mod tests {
         assert_eq!(View::new(&[(1, 7)]).by_four(), None);
         assert_eq!(View::new(&[(2, 6), (4, 1)]).by_four(), None, "rows are not aligned");
     }
+
+    /// `quotient` of `shaders/shared/index.wgsl`, with a reciprocal that is off by so many units in the last place.
+    fn quotient(a: i32, d: i32, off: i32) -> i32 {
+        let by = f32::from_bits((1.0 / d as f32).to_bits().wrapping_add_signed(off));
+        let first = (a as f32 * by) as i32;
+        let left = a - first * d;
+        let second = first + (left as f32 * by).floor() as i32;
+        let rest = a - second * d;
+        second + i32::from(rest >= d) - i32::from(rest < 0)
+    }
+
+    #[test]
+    fn quotients_of_floats_are_exact_with_the_reciprocal_that_wgsl_allows() {
+        let most = 1 << 30;
+        let mut a = 0i32;
+        for d in (1..70).chain([255, 256, 257, 4095, 65_537, 1_000_003, most / 2 + 1, most - 1]) {
+            for step in 0..20_000 {
+                // Around multiples, and anywhere.
+                a = a.wrapping_mul(747_796_405).wrapping_add(291_335_701_i32.wrapping_add(step));
+                let anywhere = a & (most - 1);
+                let near = (anywhere / d * d + step % 3 - 1).clamp(0, most - 1);
+                for (a, off) in
+                    [anywhere, near].into_iter().flat_map(|a| (-3..=3).map(move |o| (a, o)))
+                {
+                    assert_eq!(quotient(a, d, off), a / d, "{a} / {d}, off by {off}");
+                }
+            }
+        }
+    }
 }
