@@ -9,8 +9,21 @@ use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::train::{Start, TrainConfig, Trainee};
 use std::path::Path;
 
-/// Bytes that a run may take where the adapter does not say what it has.
-const BUDGET: u64 = 6 << 30;
+/// Bytes that a run may take on a GPU: no API of wgpu's says what one has.
+const ON_GPU: u64 = 6 << 30;
+
+/// Bytes that a run may take: on an adapter that computes on the CPU half of what the system has free, where it says so.
+fn budget(gpu: &Gpu) -> u64 {
+    let free = || {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    match gpu.summary().software.then(free).flatten() {
+        Some(kilobytes) => kilobytes * 1024 / 2,
+        None => ON_GPU,
+    }
+}
 
 /// The largest half, quarter, … of the batch whose recording, which allocates nothing, stays within the budget.
 ///
@@ -28,6 +41,7 @@ pub fn micro_batch(
         ..Start::default()
     };
     let trainee = Trainee::new(&gpu, config.clone(), start)?;
+    let budget = budget(&gpu);
     let mut micro = config.batch;
     while micro > 1 {
         gpu.reset_memory_peaks();
@@ -39,7 +53,7 @@ pub fn micro_batch(
             places: Vec::new(),
         };
         trainee.step(&batch, micro, 0, 1.0)?;
-        if gpu.memory().peak_allocated <= BUDGET {
+        if gpu.memory().peak_allocated <= budget {
             break;
         }
         micro = micro.div_ceil(2);

@@ -35,7 +35,8 @@ pub struct Eyes<'a> {
 /// is trained on its pixels alone.
 ///
 /// Returns `losses.PART`, `grad.PARAMETER` and `grad_of.VALUE` of the loss as it is differentiated, and in training
-/// `bn.BUFFER` after the step and `adam_delta.PARAMETER` of LEMMA's optimiser; then what [`super::run`] returns of the pass.
+/// `bn.BUFFER` after the step, `adam_delta.PARAMETER` of LEMMA's optimiser and `losses_after.PART` of a second pass behind
+/// its step; then what [`super::run`] returns of the pass.
 ///
 /// # Errors
 /// Weights, inputs or labels that do not fit.
@@ -89,25 +90,36 @@ fn of_lemma(
         let values: Vec<f32> = images.iter().flat_map(picture::lr_input).collect();
         Tensor::upload(gpu, [images.len(), h, w, 4], &values)
     };
-    let cx = pass(gpu, manner);
-    let output = network.forward(&cx, &upload(&lr, 16, 64))?;
-    let hr = upload(&hr, 32, 128);
-    cx.expect("lemma", "high-resolution images", &hr, [n, 32, 128, 4])?;
-    let mut parts = Vec::new();
-    if inputs.tensors.contains_key("lab.ids") {
-        let words = words(gpu, inputs)?;
-        let loss = lemma::loss(&cx, &output, &hr, &words, &focus, &LossWeights::default())?;
-        parts.extend([("loss", loss.total), ("mse", loss.mse), ("finetune", loss.finetune)]);
+    let (lr, hr) = (upload(&lr, 16, 64), upload(&hr, 32, 128));
+    let words = inputs.tensors.contains_key("lab.ids").then(|| words(gpu, inputs)).transpose()?;
+    let losses = |cx: &Cx| -> Result<Vec<(&'static str, Tensor)>> {
+        let output = network.forward(cx, &lr)?;
+        cx.expect("lemma", "high-resolution images", &hr, [n, 32, 128, 4])?;
+        let Some(words) = &words else {
+            return Ok(vec![("mse", mean_squared(cx, &output.image, &hr)?)]);
+        };
+        let loss = lemma::loss(cx, &output, &hr, words, &focus, &LossWeights::default())?;
+        let mut parts = vec![("loss", loss.total), ("mse", loss.mse), ("finetune", loss.finetune)];
         parts.extend(loss.attention.map(|t| ("attention", t)));
         parts.extend(loss.recognition.map(|t| ("recognition", t)));
-    } else {
-        parts.push(("mse", mean_squared(&cx, &output.image, &hr)?));
-    }
+        Ok(parts)
+    };
+    let cx = pass(gpu, manner);
+    let parts = losses(&cx)?;
     let grads = backward(&cx, &parts[0].1, LOSS_SCALE)?;
     let optimiser = (manner == Manner::Train)
         .then_some(|name: &str| if name.contains("position_prior") { 1e-4 } else { 1e-3 });
     let parts: Vec<(&str, &Tensor)> = parts.iter().map(|(name, t)| (*name, t)).collect();
     let mut out = finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimiser)?;
+    if manner == Manner::Train {
+        // The optimiser has moved the weights: what the next step would see.
+        let cx = Cx::new(gpu).with_mode(Mode { batch_statistics: true, dropout: None });
+        let second = losses(&cx)?;
+        cx.submit()?;
+        for (name, loss) in second {
+            out.push(value(format!("losses_after.{name}"), loss.to_host(gpu)?));
+        }
+    }
     // Reference files have the recogniser's logits within the words alone.
     for a in out.iter_mut().filter(|a| matches!(&*a.name, "rec.hr_logits" | "rec.sr_logits")) {
         a.value = packed(&a.value, &integers(inputs, "lab.lengths", 1)?.to_u32());
