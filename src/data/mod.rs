@@ -1,6 +1,7 @@
 //! Host data: checkpoint files, pictures, words to train on, measures of a result, and reports on it. Knows files and bytes;
 //! knows nothing of the GPU.
 
+pub mod augment;
 pub mod checkpoint;
 pub mod confusion;
 pub mod degrade;

@@ -102,9 +102,12 @@ pub struct TrainConfig {
     pub guide_attention: f32,
     /// Share of images that the recogniser sees enlarged from low resolution.
     pub degraded: f32,
+    /// Whether the vision and joint stages of a reader see augmented images.
+    #[serde(default)] // Checkpoints of earlier versions have none.
+    pub augment: bool,
     /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement.
     pub start_bicubic: bool,
-    /// Seed of the initial weights, of the order of the data and of dropout.
+    /// Seed of the initial weights, of the order of the data, of augmentation and of dropout.
     pub seed: u64,
     /// Steps between two lines of the log.
     pub log_every: usize,
@@ -146,6 +149,7 @@ impl TrainConfig {
             text_focus: TextFocus::Transformer,
             guide_attention: 0.0,
             degraded: 0.0,
+            augment: reader,
             start_bicubic: false,
             seed: 1,
             log_every: 50,
@@ -171,6 +175,7 @@ impl TrainConfig {
                 text_focus: TextFocus::Abinet,
                 guide_attention: 1.0,
                 degraded: 0.5,
+                augment: false,
                 start_bicubic: true,
                 log_every: 10,
                 ..paper
@@ -294,6 +299,16 @@ mod tests {
             let e = TrainConfig::read(Preset::Paper, Stage::Lemma, bad, &[]).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Argument, "{bad}");
         }
+    }
+
+    #[test]
+    fn readers_of_the_paper_see_augmented_images_and_earlier_checkpoints_still_open() {
+        assert!(TrainConfig::preset(Preset::Paper, Stage::Vision).augment);
+        assert!(!TrainConfig::preset(Preset::Paper, Stage::Lemma).augment);
+        let nano = TrainConfig::preset(Preset::Nano, Stage::Vision);
+        let mut stored = serde_json::to_value(&nano).unwrap();
+        stored.as_object_mut().unwrap().remove("augment").unwrap();
+        assert_eq!(serde_json::from_value::<TrainConfig>(stored).unwrap(), nano);
     }
 
     #[test]

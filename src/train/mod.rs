@@ -55,8 +55,9 @@
 //! | `loss.finetune` | weight of the fine-tuning loss, α₂ | – | 0.01 | – | 0.01 |
 //! | `guide_attention` | weight of known places of characters on a reader's attention | 0 | – | 1 | – |
 //! | `degraded` | share of images that a reader sees enlarged from low resolution | 0 | – | 0.5 | – |
+//! | `augment` | whether a reader sees words bent, worn and in other colours: [`Augment`](crate::data::augment::Augment) | true | – | false | – |
 //! | `start_bicubic` | whether LEMMA, started from nothing, starts as a bicubic enlargement | – | false | – | true |
-//! | `seed` | of initial weights, order of the data and dropout | 1 | 1 | 1 | 1 |
+//! | `seed` | of initial weights, order of the data, augmentation and dropout | 1 | 1 | 1 | 1 |
 //! | `log_every` | steps between two lines of the log | 50 | 50 | 10 | 10 |
 //! | `save_every` | steps between two checkpoints | 200 | 200 | 200 | 200 |
 //! | `eval_every` | steps between two evaluations; 0 for none | 400 | 400 | 400 | 400 |

@@ -1,5 +1,6 @@
 //! From the command's data arguments to batches.
 
+use crate::data::augment::Augment;
 use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Position, Rules};
 use crate::train::{Batches, Stage, TrainConfig};
 use crate::{Error, ErrorKind, Result};
@@ -19,6 +20,7 @@ impl Data {
             Some(epoch) => Position { epoch, batch: step as u64 % per_epoch },
             None => Position::default(),
         };
+        let seen = matches!(config.stage, Stage::Vision | Stage::Abinet);
         let options = LoaderOptions {
             batch: config.batch,
             seed: config.seed,
@@ -27,6 +29,7 @@ impl Data {
                 Stage::Lemma | Stage::Recognizer => Rules::LEMMA,
                 _ => Rules::ABINET,
             },
+            augment: (config.augment && seen).then(|| Augment::new(config.seed)),
             threads: jobs,
             ahead: 2 * jobs,
             ..LoaderOptions::default()

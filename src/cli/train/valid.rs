@@ -36,6 +36,7 @@ impl Validation {
             order: Order::Once,
             rules: Rules::ABINET,
             degradation: Degradation::Camera,
+            augment: None,
             threads: 1,
             ahead: 1,
         };

@@ -4,6 +4,7 @@ use super::fault::{Fault, Place, Reason, Report};
 use super::label::Encoded;
 use super::mix::Mix;
 use super::prepare::{Prepared, Rules, prepare};
+use crate::data::augment::Augment;
 use crate::data::degrade::Degradation;
 use crate::data::ordered::Ordered;
 use crate::data::random::Random;
@@ -40,7 +41,7 @@ pub struct Position {
 pub struct LoaderOptions {
     /// Samples of a batch.
     pub batch: usize,
-    /// Decides order and degradations.
+    /// Decides order, degradations and each image's augmentation.
     pub seed: u64,
     /// The order.
     pub order: Order,
@@ -48,6 +49,8 @@ pub struct LoaderOptions {
     pub rules: Rules,
     /// What makes a coarse image where there is none.
     pub degradation: Degradation,
+    /// What the images go through before anything else, if anything.
+    pub augment: Option<Augment>,
     /// Threads that load; what comes does not depend on it.
     pub threads: usize,
     /// Batches that may be ready or under way at once.
@@ -55,7 +58,7 @@ pub struct LoaderOptions {
 }
 
 impl Default for LoaderOptions {
-    /// Batches of 64 by LEMMA's rules, shuffled from the start, seed 0, two threads.
+    /// Batches of 64 by LEMMA's rules, shuffled from the start, seed 0, as they are, two threads.
     fn default() -> Self {
         LoaderOptions {
             batch: 64,
@@ -63,6 +66,7 @@ impl Default for LoaderOptions {
             order: Order::Shuffled { from: Position::default() },
             rules: Rules::LEMMA,
             degradation: Degradation::Camera,
+            augment: None,
             threads: 2,
             ahead: 4,
         }
@@ -257,7 +261,7 @@ fn load(mix: &Mix, options: &LoaderOptions, epoch: u64, place: Place) -> Result<
     let mut random = Random::new(&[options.seed, DEGRADE, epoch, source as u64, index as u64]);
     let load = || {
         let sample = mix.source(source).get(index)?;
-        prepare(sample, &options.rules, options.degradation, &mut random)
+        prepare(sample, &options.rules, options.degradation, options.augment.as_ref(), &mut random)
     };
     // Decoders of image files have been known to panic on damaged ones.
     catch_unwind(AssertUnwindSafe(load))

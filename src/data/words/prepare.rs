@@ -3,6 +3,7 @@
 use super::fault::{Fault, Reason};
 use super::label::Encoded;
 use super::source::Sample;
+use crate::data::augment::Augment;
 use crate::data::degrade::Degradation;
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, lr_input};
 use crate::data::random::Random;
@@ -59,12 +60,16 @@ pub struct Prepared {
 /// Resizes both images as Pillow does and adds their masks. A sample without a coarse image gets one
 /// from the sharp one.
 ///
+/// Where `augment` changes the sharp image, the coarse one is made from what came of it, and where it
+/// bends it, nobody knows any more where the characters stand.
+///
 /// # Errors
 /// The rule that the sample breaks.
 pub fn prepare(
-    sample: Sample,
+    mut sample: Sample,
     rules: &Rules,
     degradation: Degradation,
+    augment: Option<&Augment>,
     random: &mut Random,
 ) -> Result<Prepared, Fault> {
     let label = if rules.punctuation {
@@ -82,6 +87,13 @@ pub fn prepare(
     }
     for image in std::iter::once(&sample.hr).chain(&sample.lr) {
         check_size(image, rules)?;
+    }
+    if let Some(changed) = augment.and_then(|a| a.apply(&sample.hr, random)) {
+        sample.hr = changed.image;
+        sample.lr = None;
+        if changed.moved {
+            sample.characters.clear();
+        }
     }
     let lr = sample.lr.unwrap_or_else(|| degradation.apply(&sample.hr, random));
     let lr = bicubic(&lr, LR_SIZE.0, LR_SIZE.1);
@@ -114,7 +126,7 @@ mod tests {
     }
 
     fn with(rules: &Rules, sample: Sample) -> Result<Prepared, Fault> {
-        prepare(sample, rules, Degradation::Camera, &mut Random::new(&[1]))
+        prepare(sample, rules, Degradation::Camera, None, &mut Random::new(&[1]))
     }
 
     #[test]

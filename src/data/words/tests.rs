@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ErrorKind;
+use crate::data::augment::Augment;
 use crate::data::lmdb::{FILE, Writer};
 use crate::data::picture::{Format, RgbImage, encode};
 use image::Rgb;
@@ -211,4 +212,31 @@ fn a_position_or_batch_that_cannot_be_is_refused() {
     let order = Order::Shuffled { from };
     let beyond = LoaderOptions { batch: 5, order, ..default };
     assert_eq!(refused(beyond), Some(ErrorKind::Argument));
+}
+
+#[test]
+fn augmented_batches_depend_on_seed_and_position_alone_and_know_no_places_of_bent_words() {
+    let mix = Arc::new(Mix::open(&["synth:count=40"]).unwrap());
+    let take = |augment, threads| -> Vec<Batch> {
+        let options = LoaderOptions { batch: 20, seed: 3, augment, threads, ..Default::default() };
+        Loader::new(mix.clone(), options).unwrap().take(2).map(Result::unwrap).collect()
+    };
+    let augment = Some(Augment::new(3));
+    let (plain, augmented) = (take(None, 1), take(augment, 1));
+    assert!(take(augment, 4) == augmented);
+    let mut counts = [0; 3];
+    for (before, after) in plain.iter().zip(&augmented) {
+        assert_eq!((&before.places, &before.labels), (&after.places, &after.labels));
+        for i in 0..20 {
+            let image = |b: &Batch| b.hr[i * 16384..][..16384].to_vec();
+            let coarse = |b: &Batch| b.lr[i * 4096..][..4096].to_vec();
+            let changed = image(before) != image(after);
+            assert_eq!(changed, coarse(before) != coarse(after), "both images or none");
+            let known = !after.characters[i].is_empty();
+            assert!(!known || after.characters[i] == before.characters[i]);
+            counts[usize::from(changed) + usize::from(!known)] += 1;
+        }
+    }
+    // As it was; changed, with places; bent.
+    assert!(counts.iter().all(|&n| n > 3), "{counts:?}");
 }
