@@ -13,6 +13,8 @@ const A_FOURS: u32 = 1u; // tile
 const B_FOURS: u32 = 1u; // tile
 const WORDS: u32 = 0u; // tile
 const EIGHTS: u32 = 0u; // tile
+const IMAGES: u32 = 0u; // tile
+const IMAGE_WIDTH: u32 = 1024u; // tile
 #import fours
 
 const ROWS: u32 = GROUPS * LANES;

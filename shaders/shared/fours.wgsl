@@ -1,16 +1,36 @@
 // How matrix kernels move A, B, residual and result: in fours where every offset is a multiple of four, else one by one.
 // The importing kernel imports `gemm` and declares the tile constants VECS (fours of columns for each lane), A_FOURS, B_FOURS,
-// WORDS, and EIGHTS: whether two fours of B are fetched as one vector of words.
+// WORDS, EIGHTS (whether two fours of B are fetched as one vector of words) and IMAGES: whether A and B, both in fours, are
+// fetched through images, whose rows are IMAGE_WIDTH fours.
 #import quad
 
+#repeat once 0..IMAGES
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+
+fn four_a(at: u32) -> vec4f {
+    return textureLoad(a, vec2u(at % IMAGE_WIDTH, at / IMAGE_WIDTH));
+}
+
+fn four_b(at: u32) -> vec4f {
+    return textureLoad(b, vec2u(at % IMAGE_WIDTH, at / IMAGE_WIDTH));
+}
+#end
+
 #repeat once 0..A_FOURS
+#repeat once IMAGES..1
 @group(0) @binding(1) var<storage, read> a: array<Quad>;
+
+fn four_a(at: u32) -> vec4f {
+    return open(a[at]);
+}
+#end
 
 // Four numbers of A at offset j of a row's run; zero outside the image. No short circuits: branches by the dozen choke some
 // drivers' compilers.
 fn fetch_a(base: i32, x: u32, j: u32, inside: bool) -> vec4f {
     let ok = inside & (x + j < p.run);
-    return select(vec4f(), open(a[select(0u, (u32(base) + j) / 4u, ok)]), ok);
+    return select(vec4f(), four_a(select(0u, (u32(base) + j) / 4u, ok)), ok);
 }
 #end
 #repeat once A_FOURS..1
@@ -40,12 +60,18 @@ fn fetch_b(at: u32, col: u32) -> array<vec4f, VECS> {
 }
 #end
 #repeat once EIGHTS..1
+#repeat once IMAGES..1
 @group(0) @binding(2) var<storage, read> b: array<Quad>;
+
+fn four_b(at: u32) -> vec4f {
+    return open(b[at]);
+}
+#end
 
 fn fetch_b(at: u32, col: u32) -> array<vec4f, VECS> {
     var four: array<vec4f, VECS>;
     #repeat v 0..VECS
-    four[{v}] = open(b[(at + min(col + {v}u * 4u, p.cols - 4u)) / 4u]);
+    four[{v}] = four_b((at + min(col + {v}u * 4u, p.cols - 4u)) / 4u);
     #end
     return four;
 }

@@ -1,4 +1,4 @@
-//! Pooled storage buffers.
+//! Pooled storage buffers, and pooled images that kernels read buffers through.
 //!
 //! A buffer goes home when its last owner drops it and is handed out again in its size class. While a pass is being recorded,
 //! buffers go to that recorder's own shelf: its commands are not on the queue yet, so nobody else may have them. When the pass
@@ -46,12 +46,31 @@ impl Counters {
     }
 }
 
-/// A buffer of the driver; none on a device that only plans.
-type Raw = Option<wgpu::Buffer>;
+/// What the driver gave; nothing on a device that only plans.
+enum Raw {
+    Planned,
+    Buffer(wgpu::Buffer),
+    Image(wgpu::Texture, wgpu::TextureView),
+}
+
+/// A kind of memory and its size class.
+type Class = (Kind, u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Buffer,
+    Image,
+}
+
+/// Fours of floats in a row of an image.
+pub const IMAGE_WIDTH: u32 = 1024;
+/// Bytes in a row of an image, and rows that every device allows.
+pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
+const IMAGE_ROWS: u64 = 8192;
 
 /// Where free buffers wait: the device's pool, or the shelf of a pass in the making.
 pub(super) struct Shelf {
-    free: Mutex<HashMap<u64, Vec<Raw>>>,
+    free: Mutex<HashMap<Class, Vec<Raw>>>,
     planning: bool,
     pool: Option<Arc<Shelf>>,
     closed: AtomicBool,
@@ -99,38 +118,71 @@ impl Shelf {
     /// Gives every free buffer of the pool back to the driver.
     pub(super) fn trim(&self) {
         let mut free = self.free.lock().expect("pool");
-        for (class, buffers) in free.drain() {
+        for ((_, class), buffers) in free.drain() {
             self.counters.allocated.fetch_sub(class * buffers.len() as u64, Relaxed);
         }
     }
 
-    fn find(&self, class: u64) -> Option<Raw> {
+    fn find(&self, class: Class) -> Option<Raw> {
         let own = self.free.lock().expect("shelf").get_mut(&class).and_then(Vec::pop);
         own.or_else(|| self.pool.as_ref().and_then(|p| p.find(class)))
     }
 
-    /// A buffer of at least `bytes`.
-    pub(super) fn take(self: &Arc<Self>, device: &wgpu::Device, bytes: u64) -> Arc<Buffer> {
-        let class = size_class(bytes);
+    /// A buffer, or an image, of at least `bytes`.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        device: &wgpu::Device,
+        kind: Kind,
+        bytes: u64,
+    ) -> Arc<Buffer> {
+        let class = match kind {
+            Kind::Buffer => size_class(bytes),
+            // From eight rows on, classes are whole rows.
+            Kind::Image => size_class(bytes.max(8 * IMAGE_ROW)),
+        };
         let c = &self.counters;
-        let raw = self.find(class).unwrap_or_else(|| {
+        let raw = self.find((kind, class)).unwrap_or_else(|| {
             let now = c.allocated.fetch_add(class, Relaxed) + class;
             c.peak_allocated.fetch_max(now, Relaxed);
-            let usage = wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST;
-            let desc = wgpu::BufferDescriptor {
-                label: None,
-                size: class,
-                usage,
-                mapped_at_creation: false,
-            };
-            (!self.planning).then(|| device.create_buffer(&desc))
+            match kind {
+                _ if self.planning => Raw::Planned,
+                Kind::Buffer => Raw::Buffer(create_buffer(device, class)),
+                Kind::Image => {
+                    let texture = create_image(device, class);
+                    let view = texture.create_view(&Default::default());
+                    Raw::Image(texture, view)
+                }
+            }
         });
         let live = c.live.fetch_add(class, Relaxed) + class;
         c.peak_live.fetch_max(live, Relaxed);
-        Arc::new(Buffer { raw, class, home: Some(self.clone()) })
+        Arc::new(Buffer { raw, kind, class, home: Some(self.clone()) })
     }
+}
+
+fn create_buffer(device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+    let usage =
+        wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let desc =
+        wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+    device.create_buffer(&desc)
+}
+
+fn create_image(device: &wgpu::Device, bytes: u64) -> wgpu::Texture {
+    device.create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: wgpu::Extent3d {
+            width: IMAGE_WIDTH,
+            height: (bytes / IMAGE_ROW) as u32,
+            depth_or_array_layers: 1,
+        },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    })
 }
 
 /// Eight classes between powers of two: at most an eighth of a buffer is unused.
@@ -140,9 +192,10 @@ fn size_class(bytes: u64) -> u64 {
     bytes.div_ceil(step) * step
 }
 
-/// A storage buffer that goes home when dropped.
+/// A storage buffer, or an image that one is read through, that goes home when dropped.
 pub struct Buffer {
     raw: Raw,
+    kind: Kind,
     class: u64,
     home: Option<Arc<Shelf>>,
 }
@@ -151,12 +204,32 @@ impl Buffer {
     /// A buffer of the host program, which stays the host's.
     pub(super) fn foreign(raw: wgpu::Buffer) -> Arc<Self> {
         let class = raw.size();
-        Arc::new(Buffer { raw: Some(raw), class, home: None })
+        Arc::new(Buffer { raw: Raw::Buffer(raw), kind: Kind::Buffer, class, home: None })
     }
 
     /// The wgpu buffer, for hosts that share the device.
     pub fn raw(&self) -> &wgpu::Buffer {
-        self.raw.as_ref().expect("a wgpu buffer, which only devices that plan go without")
+        match &self.raw {
+            Raw::Buffer(buffer) => buffer,
+            _ => panic!("a wgpu buffer, which only devices that plan go without"),
+        }
+    }
+
+    /// The texture and its view.
+    pub(super) fn image(&self) -> (&wgpu::Texture, &wgpu::TextureView) {
+        match &self.raw {
+            Raw::Image(texture, view) => (texture, view),
+            _ => panic!("an image, which only devices that plan go without"),
+        }
+    }
+
+    /// Whether kernels can read it through an image: it may be copied, and is not too large.
+    pub fn fits_image(&self) -> bool {
+        let copies = match &self.raw {
+            Raw::Buffer(buffer) => buffer.usage().contains(wgpu::BufferUsages::COPY_SRC),
+            _ => true,
+        };
+        copies && self.class <= IMAGE_ROW * IMAGE_ROWS
     }
 
     /// Whether it returns to `shelf` when dropped.
@@ -173,21 +246,22 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let Some(home) = self.home.take() else { return };
-        let raw = self.raw.take();
+        let raw = std::mem::replace(&mut self.raw, Raw::Planned);
+        let class = (self.kind, self.class);
         home.counters.live.fetch_sub(self.class, Relaxed);
         let mut free = home.free.lock().expect("shelf");
         match &home.pool {
             Some(pool) if home.closed.load(Relaxed) => {
-                pool.free.lock().expect("pool").entry(self.class).or_default().push(raw);
+                pool.free.lock().expect("pool").entry(class).or_default().push(raw);
             }
-            _ => free.entry(self.class).or_default().push(raw),
+            _ => free.entry(class).or_default().push(raw),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::size_class;
+    use super::{IMAGE_ROW, size_class};
 
     #[test]
     fn classes_are_close_and_multiples_of_32() {
@@ -196,6 +270,7 @@ mod tests {
             assert!(class >= bytes && class.is_multiple_of(32));
             assert!(bytes < 256 || class - bytes <= bytes / 8 + 1);
             assert_eq!(class, size_class(class));
+            assert!(size_class(bytes.max(8 * IMAGE_ROW)).is_multiple_of(IMAGE_ROW));
         }
     }
 }

@@ -107,19 +107,21 @@ impl std::fmt::Display for Variant {
     }
 }
 
-/// How a kernel uses a storage buffer.
+/// How a kernel uses a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
     /// `var<storage, read>`
     Read,
     /// `var<storage, read_write>`
     Write,
+    /// `texture_storage_2d<rgba32float, read>`, a copy of a buffer
+    Image,
 }
 
 /// What the text of a kernel says of its interface.
 #[derive(Debug, Clone)]
 pub struct Reflection {
-    /// Names and access of the storage buffers at bindings 1, 2, …
+    /// Names and access of the buffers at bindings 1, 2, …
     pub buffers: Vec<(String, Access)>,
     /// Name, WGSL type name and byte offset of each parameter.
     pub params: Vec<(String, String, u32)>,
@@ -172,7 +174,14 @@ pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Modu
                 };
                 buffers.push((binding.binding, name, access));
             }
-            _ => return Err(wrong("a binding").expected("a uniform at 0 or storage").got(name)),
+            naga::AddressSpace::Handle if is_image(&module.types[var.ty].inner) => {
+                buffers.push((binding.binding, name, Access::Image));
+            }
+            _ => {
+                return Err(wrong("a binding")
+                    .expected("a uniform at 0, storage, or an image of fours to read")
+                    .got(name));
+            }
         }
     }
     buffers.sort_by_key(|(b, ..)| *b);
@@ -184,6 +193,15 @@ pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Modu
     let buffers = buffers.into_iter().map(|(_, n, a)| (n, a)).collect();
     let subgroups = flat.text.contains("subgroup");
     Ok((module, Reflection { buffers, params, params_size, subgroups }))
+}
+
+fn is_image(ty: &naga::TypeInner) -> bool {
+    let (format, access) = (naga::StorageFormat::Rgba32Float, naga::StorageAccess::LOAD);
+    *ty == naga::TypeInner::Image {
+        dim: naga::ImageDimension::D2,
+        arrayed: false,
+        class: naga::ImageClass::Storage { format, access },
+    }
 }
 
 /// A message of the shader compiler with the flattened line, the file it came from and the variant in force.

@@ -17,7 +17,7 @@ pub use wgpu::{
     Adapter as HostAdapter, Buffer as HostBuffer, Device as HostDevice, Queue as HostQueue,
 };
 
-pub use buffer::{Buffer, MemoryUse};
+pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse};
 pub use device::{AdapterSummary, GUARD_BYTES, Gpu, GpuOptions, POISON};
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};

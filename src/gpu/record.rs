@@ -5,7 +5,7 @@
 //! by commands, never written by the queue, and buffers from outside stay taken until the pass is submitted; and a parameter
 //! slot is never reused inside a pass.
 
-use super::buffer::{Buffer, Shelf};
+use super::buffer::{Buffer, IMAGE_ROW, IMAGE_WIDTH, Kind, Shelf};
 use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
 use super::kernel::{Access, Kernel, Params, Variant};
 use super::profile::Timing;
@@ -20,6 +20,9 @@ pub enum Bind<'a> {
     Read(&'a Arc<Buffer>, u64),
     /// The first `bytes` of a buffer that the kernel writes, or reads and writes.
     Write(&'a Arc<Buffer>, u64),
+    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`]; it
+    /// is copied before the dispatch.
+    Image(&'a Arc<Buffer>, u64),
     /// An optional input that is absent; the kernel must not read it.
     Absent,
 }
@@ -61,6 +64,7 @@ enum Command {
     Dispatch {
         pipeline: Arc<Pipeline>,
         group: wgpu::BindGroup,
+        fills: Vec<Fill>,
         params: Option<(usize, u32)>,
         grid: Grid,
         kernel: &'static str,
@@ -73,6 +77,38 @@ enum Command {
         to_offset: u64,
         bytes: u64,
     },
+}
+
+/// A copy of the first `bytes` of a buffer into an image.
+struct Fill {
+    from: wgpu::Buffer,
+    to: wgpu::Texture,
+    bytes: u64,
+}
+
+impl Fill {
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let (rows, rest) = ((self.bytes / IMAGE_ROW) as u32, self.bytes % IMAGE_ROW);
+        let mut copy = |row: u32, width: u32, height: u32| {
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: u64::from(row) * IMAGE_ROW,
+                bytes_per_row: Some(IMAGE_ROW as u32),
+                rows_per_image: None,
+            };
+            let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
+            encoder.copy_buffer_to_texture(
+                wgpu::TexelCopyBufferInfo { buffer: &self.from, layout },
+                wgpu::TexelCopyTextureInfo { origin, ..self.to.as_image_copy() },
+                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            );
+        };
+        if rows > 0 {
+            copy(0, IMAGE_WIDTH, rows);
+        }
+        if rest > 0 {
+            copy(rows, rest.div_ceil(16) as u32, 1);
+        }
+    }
 }
 
 /// A pass in the making.
@@ -105,9 +141,10 @@ impl Recorder {
     /// A buffer of at least `bytes` with unspecified content.
     pub fn alloc(&mut self, bytes: u64) -> Arc<Buffer> {
         let Some(poison) = self.gpu.poison().cloned() else {
-            return self.shelf.take(self.gpu.device(), bytes);
+            return self.shelf.take(self.gpu.device(), Kind::Buffer, bytes);
         };
-        let buffer = self.shelf.take(self.gpu.device(), bytes.next_multiple_of(4) + GUARD_BYTES);
+        let guarded = bytes.next_multiple_of(4) + GUARD_BYTES;
+        let buffer = self.shelf.take(self.gpu.device(), Kind::Buffer, guarded);
         let mut at = 0;
         while at < buffer.bytes() {
             let part = (buffer.bytes() - at).min(POISON_BYTES);
@@ -155,13 +192,14 @@ impl Recorder {
         params: &P,
         binds: &[Bind<'_>],
     ) -> Result<()> {
+        let images = self.images(binds);
         if self.gpu.options().planning {
             return Ok(());
         }
         let pipeline = self.gpu.pipeline(kernel, variant)?;
         check_binds(kernel, &pipeline, binds, size_of::<P>());
         for bind in binds {
-            if let Bind::Read(buffer, _) | Bind::Write(buffer, _) = bind {
+            if let Bind::Read(buffer, _) | Bind::Write(buffer, _) | Bind::Image(buffer, _) = bind {
                 self.hold(buffer);
             }
         }
@@ -175,19 +213,20 @@ impl Recorder {
                 size: std::num::NonZeroU64::new(size_of::<P>() as u64),
             }),
         });
+        let mut fills = Vec::new();
+        let mut images = images.iter();
         for (i, bind) in binds.iter().enumerate() {
-            let (buffer, bytes) = match bind {
-                Bind::Read(b, n) | Bind::Write(b, n) => (*b, *n),
-                Bind::Absent => (self.gpu.null(), 256),
+            let resource = match bind {
+                Bind::Read(b, n) | Bind::Write(b, n) => first(b, *n),
+                Bind::Absent => first(self.gpu.null(), 256),
+                Bind::Image(b, n) => {
+                    let (to, view) = images.next().expect("an image of each").image();
+                    let bytes = (n + self.guard()).min(b.bytes());
+                    fills.push(Fill { from: b.raw().clone(), to: to.clone(), bytes });
+                    wgpu::BindingResource::TextureView(view)
+                }
             };
-            entries.push(wgpu::BindGroupEntry {
-                binding: i as u32 + 1,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: buffer.raw(),
-                    offset: 0,
-                    size: std::num::NonZeroU64::new(bytes.next_multiple_of(16).min(buffer.bytes())),
-                }),
-            });
+            entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
         }
         let group = self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(kernel.path),
@@ -197,12 +236,29 @@ impl Recorder {
         self.commands.push(Command::Dispatch {
             pipeline,
             group,
+            fills,
             params: Some(slot),
             grid,
             kernel: kernel.name(),
             scope: self.scope.clone(),
         });
         Ok(())
+    }
+
+    /// Images for what is read through one. They serve a single dispatch: commands run in order, so the next may have them.
+    fn images(&self, binds: &[Bind<'_>]) -> Vec<Arc<Buffer>> {
+        let image = |bind: &Bind<'_>| match bind {
+            Bind::Image(_, n) => {
+                Some(self.shelf.take(self.gpu.device(), Kind::Image, n + self.guard()))
+            }
+            _ => None,
+        };
+        binds.iter().filter_map(image).collect()
+    }
+
+    /// Bytes behind each tensor that tests watch.
+    fn guard(&self) -> u64 {
+        if self.gpu.options().poison { GUARD_BYTES } else { 0 }
     }
 
     /// Keeps a buffer from outside this pass until it is submitted: dropped before, it could go to an upload, whose write
@@ -237,6 +293,14 @@ impl Recorder {
     }
 }
 
+fn first(buffer: &Buffer, bytes: u64) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+        buffer: buffer.raw(),
+        offset: 0,
+        size: std::num::NonZeroU64::new(bytes.next_multiple_of(16).min(buffer.bytes())),
+    })
+}
+
 fn check_binds(kernel: &Kernel, pipeline: &Pipeline, binds: &[Bind<'_>], params: usize) {
     assert_eq!(pipeline.params_size as usize, params, "{}: size of the parameters", kernel.path);
     assert_eq!(pipeline.buffers.len(), binds.len(), "{}: number of buffers", kernel.path);
@@ -244,6 +308,7 @@ fn check_binds(kernel: &Kernel, pipeline: &Pipeline, binds: &[Bind<'_>], params:
         let fits = match bind {
             Bind::Read(..) | Bind::Absent => *access == Access::Read,
             Bind::Write(..) => *access == Access::Write,
+            Bind::Image(..) => *access == Access::Image,
         };
         assert!(fits, "{}: access of buffer {name}", kernel.path);
     }
@@ -304,15 +369,29 @@ impl Pass {
                     encoder.copy_buffer_to_buffer(from.raw(), *from_offset, to, *to_offset, *bytes);
                     at += 1;
                 }
-                Command::Dispatch { .. } => {
-                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                        label: None,
-                        timestamp_writes: clock.as_ref().map(|c| c.writes(query)),
-                    });
+                Command::Dispatch { fills, .. } => {
+                    let mut times = clock.as_ref().map(|c| c.writes(query));
+                    if !fills.is_empty() {
+                        // The time of a dispatch includes that of filling its images.
+                        let start = times.as_mut().map(|t| wgpu::ComputePassTimestampWrites {
+                            beginning_of_pass_write_index: t.beginning_of_pass_write_index.take(),
+                            end_of_pass_write_index: None,
+                            ..*t
+                        });
+                        if start.is_some() {
+                            drop(begin(&mut encoder, start));
+                        }
+                        fills.iter().for_each(|f| f.encode(&mut encoder));
+                    }
+                    let mut pass = begin(&mut encoder, times);
                     let mut run = 0;
-                    while let Some(Command::Dispatch { pipeline, group, params, grid, .. }) =
-                        self.commands.get(at + run)
+                    while let Some(Command::Dispatch {
+                        pipeline, group, fills, params, grid, ..
+                    }) = self.commands.get(at + run)
                     {
+                        if run > 0 && !fills.is_empty() {
+                            break;
+                        }
                         pass.set_pipeline(&pipeline.raw);
                         let offset = params.map(|(_, o)| o);
                         pass.set_bind_group(0, group, offset.as_slice());
@@ -352,6 +431,13 @@ impl Pass {
             .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
             .collect())
     }
+}
+
+fn begin<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) -> wgpu::ComputePass<'a> {
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes })
 }
 
 /// A pair of timestamps for every dispatch, in sets of at most 4096 queries.

@@ -2,7 +2,7 @@
 //! translated by naga, the compiler inside wgpu, to what Vulkan, Metal and DX12 take.
 
 use super::flatten::Flat;
-use super::kernel::{Kernel, Reflection, Variant, reflect, shader_error};
+use super::kernel::{Access, Kernel, Reflection, Variant, reflect, shader_error};
 use crate::{Error, ErrorKind, Result};
 use naga::back::{self, hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -156,7 +156,12 @@ impl Specialised {
             workgroup_bytes: used(naga::AddressSpace::WorkGroup)
                 .map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16))
                 .sum(),
-            storage_buffers: self.reflection.buffers.len(),
+            storage_buffers: self
+                .reflection
+                .buffers
+                .iter()
+                .filter(|(_, access)| *access != Access::Image)
+                .count(),
             float_atomics,
         }
     }

@@ -5,7 +5,7 @@
 
 use super::epilogue::Epilogue;
 use super::row::KernelUse;
-use crate::gpu::{Bind, Gpu, Grid, Kernel, Variant};
+use crate::gpu::{Bind, Gpu, Grid, IMAGE_WIDTH, Kernel, Variant};
 use crate::shape::{Shape, Window};
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
@@ -123,6 +123,12 @@ impl Gemm {
         if self.transposed { self.p.rows } else { self.p.segments * self.p.segment }
     }
 
+    /// Multiply-adds.
+    fn work(&self) -> usize {
+        [self.height(), self.p.cols, self.depth()].map(|n| n as usize).iter().product::<usize>()
+            * self.batch
+    }
+
     /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns.
     pub(super) fn run(
         self,
@@ -136,19 +142,33 @@ impl Gemm {
         if y.is_empty() {
             return Ok(y);
         }
-        let plan = Plan::choose(cx.gpu(), &self);
+        let fit = [a, b].iter().all(|t| t.buffer().fits_image());
+        let images = cx.gpu().image_reads() && fit && self.work() >= IMAGE_WORK;
+        self.run_as(cx, Plan::choose(cx.gpu(), &self, images), a, b, ep, y)
+    }
+
+    fn run_as(
+        self,
+        cx: &Cx,
+        plan: Plan,
+        a: &Tensor,
+        b: &Tensor,
+        ep: &Epilogue,
+        y: Tensor,
+    ) -> Result<Tensor> {
+        let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
         let run = |splits: usize, ep: &Epilogue, binds: &[Bind]| {
             let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
             cx.run(plan.tile.kernel(), &ep.on(plan.tile.variant()), grid, &p, binds)
         };
         if plan.splits == 1 {
-            run(1, ep, &operands(a.read(), b.read(), ep, &y))?;
+            run(1, ep, &operands(a, b, ep, &y))?;
             return Ok(y);
         }
         let parts = cx.out([plan.splits, y.len()]);
         let nothing = Epilogue::default();
-        run(plan.splits, &nothing, &operands(a.read(), b.read(), &nothing, &parts))?;
+        run(plan.splits, &nothing, &operands(a, b, &nothing, &parts))?;
         let rows = self.height();
         let p = Params { rows, splits: plan.splits as u32, epilogue: ep.word(), ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
@@ -188,23 +208,26 @@ enum Tile {
     OuterSubgroup { vecs: u32, lanes: u32, moves: Moves },
 }
 
-/// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; and whether these fours
-/// are moved as two 64-bit words.
+/// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; whether these fours
+/// are moved as two 64-bit words; and whether those of A and B are fetched through images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Moves {
     a_fours: bool,
     b_fours: bool,
     words: bool,
+    images: bool,
 }
 
 impl Moves {
-    const ALL: [Moves; 6] = [
-        Moves { a_fours: true, b_fours: true, words: true },
-        Moves { a_fours: true, b_fours: true, words: false },
-        Moves { a_fours: false, b_fours: true, words: true },
-        Moves { a_fours: false, b_fours: true, words: false },
-        Moves { a_fours: true, b_fours: false, words: false },
-        Moves { a_fours: false, b_fours: false, words: false },
+    const ALL: [Moves; 8] = [
+        Moves { a_fours: true, b_fours: true, words: true, images: true },
+        Moves { a_fours: true, b_fours: true, words: false, images: true },
+        Moves { a_fours: true, b_fours: true, words: true, images: false },
+        Moves { a_fours: true, b_fours: true, words: false, images: false },
+        Moves { a_fours: false, b_fours: true, words: true, images: false },
+        Moves { a_fours: false, b_fours: true, words: false, images: false },
+        Moves { a_fours: true, b_fours: false, words: false, images: false },
+        Moves { a_fours: false, b_fours: false, words: false, images: false },
     ];
 
     /// The best moves for lanes of `vecs` fours of columns.
@@ -215,7 +238,12 @@ impl Moves {
             a_fours: multiples(4, &[p.segment, p.run, p.step, p.pad_x]),
             b_fours: multiples(4, &b),
             words: multiples(4 * vecs, &b) && gpu.wide_words(),
+            images: false,
         }
+    }
+
+    fn all_fours(self) -> bool {
+        self.a_fours && self.b_fours
     }
 
     fn on(self, variant: Variant, vecs: u32) -> Variant {
@@ -224,7 +252,9 @@ impl Moves {
             .tile("A_FOURS", self.a_fours.into())
             .tile("B_FOURS", self.b_fours.into())
             .tile("WORDS", self.words.into())
-            .tile("EIGHTS", (self.words && vecs == 2).into())
+            .tile("EIGHTS", (self.words && vecs == 2 && !self.images).into())
+            .tile("IMAGES", self.images.into())
+            .tile("IMAGE_WIDTH", IMAGE_WIDTH)
     }
 }
 
@@ -245,6 +275,9 @@ const LANES: [u32; 2] = [4, 8];
 /// The tile of workgroups for Aᵀ, and fours of columns for each lane of a subgroup's: of many columns, and of few.
 const OUTER: Tile = Tile::OuterWorkgroup { side: 8, fours: 2 };
 const OUTER_VECS: [u32; 2] = [2, 1];
+
+/// Multiply-adds from which reading A and B through images pays for filling them.
+const IMAGE_WORK: usize = 9_000_000;
 
 /// Windows and taps in a row that [`Tile::Narrow`] serves.
 const WINDOWS: u32 = 16;
@@ -283,6 +316,16 @@ impl Tile {
         }
     }
 
+    /// Whether A and B are fetched through images.
+    fn images(self) -> bool {
+        match self {
+            Tile::Workgroup { .. } | Tile::OuterWorkgroup { .. } => false,
+            Tile::Subgroup { moves, .. }
+            | Tile::Narrow { moves, .. }
+            | Tile::OuterSubgroup { moves, .. } => moves.images,
+        }
+    }
+
     /// Tiles of a product.
     fn count(self, p: &Params) -> usize {
         let across = |n: u32| p.cols.div_ceil(n) as usize;
@@ -313,31 +356,31 @@ struct Plan {
 }
 
 impl Plan {
-    /// The table: adapter and shape to kernel, tile and parts along K.
-    fn choose(gpu: &Gpu, g: &Gemm) -> Plan {
+    /// The table: adapter and shape to kernel, tile and parts along K; and whether A and B may be read through images.
+    fn choose(gpu: &Gpu, g: &Gemm, images: bool) -> Plan {
         let p = &g.p;
         let few = |lanes: u32| {
             let wide = lanes * 8;
             usize::from((p.cols + wide - 1) % wide < wide / 2)
         };
+        let moves = |vecs| {
+            let m = Moves::of(gpu, p, vecs);
+            Moves { images: images && m.all_fours(), ..m }
+        };
         let tile = match gpu.subgroup().filter(|lanes| LANES.contains(lanes)) {
             Some(lanes) if g.transposed => {
                 let vecs = OUTER_VECS[few(lanes)];
-                Tile::OuterSubgroup { vecs, lanes, moves: Moves::of(gpu, p, vecs) }
+                Tile::OuterSubgroup { vecs, lanes, moves: moves(vecs) }
             }
             Some(lanes) => {
-                let moves = Moves::of(gpu, p, 1);
+                let one = moves(1);
                 let taps = p.segment.is_multiple_of(TAPS * p.step);
-                if g.sliding && p.cols <= 4 && moves.a_fours && taps {
-                    return Plan { tile: Tile::Narrow { lanes, moves }, splits: 1 };
+                if g.sliding && p.cols <= 4 && one.a_fours && taps {
+                    return Plan { tile: Tile::Narrow { lanes, moves: one }, splits: 1 };
                 }
-                let shape = if !(moves.a_fours && moves.b_fours) || p.rows <= 2 * lanes {
-                    2
-                } else {
-                    few(lanes)
-                };
+                let shape = if !one.all_fours() || p.rows <= 2 * lanes { 2 } else { few(lanes) };
                 let (groups, vecs) = SUBGROUPS[shape];
-                Tile::Subgroup { groups, vecs, lanes, moves: Moves::of(gpu, p, vecs) }
+                Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) }
             }
             None if g.transposed => OUTER,
             None if p.cols <= 4 => WORKGROUPS[2],
@@ -366,7 +409,7 @@ fn subgroup_tiles() -> Vec<Tile> {
     let mut all = Vec::new();
     for (lanes, (groups, vecs)) in LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))) {
         let small = (groups, vecs) == SUBGROUPS[2];
-        let moves = Moves::ALL.into_iter().filter(|m| small || m.a_fours && m.b_fours);
+        let moves = Moves::ALL.into_iter().filter(|m| small || m.all_fours());
         all.extend(moves.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves }));
     }
     all
@@ -389,4 +432,51 @@ fn outer_variants() -> Vec<Variant> {
 
 fn variants(tiles: Vec<Tile>) -> Vec<Variant> {
     tiles.into_iter().flat_map(|t| Epilogue::all(t.variant())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::GpuOptions;
+    use crate::tensor::Seeded;
+
+    #[test]
+    fn images_change_no_bit() {
+        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+        let options = GpuOptions { adapter, checked: true, poison: true, ..Default::default() };
+        let gpu = Gpu::new(options).unwrap();
+        let window = Window { kernel: (3, 3), stride: (1, 1), pad: (1, 1) };
+        let [n, h, w, c] = [2, 7, 19, 12];
+        let conv = |cout| {
+            (Gemm::windows([n, h, w, c], (h, w), window, cout), [n * h * w * c, 9 * c * cout])
+        };
+        let products = [
+            (Gemm::matrix(70, 36, 84), [70 * 36, 36 * 84]),
+            (Gemm::matrix(33, 1028, 64), [33 * 1028, 1028 * 64]),
+            (Gemm::matrix(5, 8, 24).columns(4, 32), [5 * 8, 8 * 32]),
+            (Gemm::matrix(40, 12, 20).batch(3), [3 * 40 * 12, 3 * 12 * 20]),
+            conv(64),
+            conv(4),
+            (Gemm::matrix(70, 36, 84).transposed(), [70 * 36, 70 * 84]),
+            (Gemm::matrix(40, 12, 20).batch(3).transposed(), [3 * 40 * 12, 3 * 40 * 20]),
+            (conv(64).0.transposed(), [n * h * w * c, n * h * w * 64]),
+        ];
+        for (i, (gemm, sizes)) in products.into_iter().enumerate() {
+            let mut random = Seeded::new("images");
+            let [a, b] = sizes.map(|s| random.uniform([s], -1.0, 1.0).upload(&gpu));
+            let [plain, images] = [false, true].map(|images| {
+                let cx = Cx::new(&gpu);
+                let plan = Plan::choose(&gpu, &gemm, images);
+                let lanes = gpu.subgroup().filter(|l| LANES.contains(l));
+                assert_eq!(plan.tile.images(), images && lanes.is_some(), "product {i}");
+                let outputs = gemm.batch * (gemm.height() * gemm.p.cols) as usize;
+                let y = cx.out([outputs]);
+                let y = gemm.run_as(&cx, plan, &a, &b, &Epilogue::default(), y).unwrap();
+                cx.submit().unwrap();
+                y.to_host(&gpu).unwrap()
+            });
+            assert!(plain.data.iter().all(|v| v.is_finite()), "product {i}");
+            assert_eq!(plain.data, images.data, "product {i}");
+        }
+    }
 }

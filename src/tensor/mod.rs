@@ -126,6 +126,11 @@ impl Tensor {
         Bind::Read(&self.buffer, self.bytes())
     }
 
+    /// As an input of a kernel that reads it through an image.
+    pub fn image(&self) -> Bind<'_> {
+        Bind::Image(&self.buffer, self.bytes())
+    }
+
     /// As an output of a kernel.
     pub fn write(&self) -> Bind<'_> {
         Bind::Write(&self.buffer, self.bytes())
