@@ -125,9 +125,9 @@ fn halved(image: &RgbImage) -> RgbImage {
 /// One batch for each step.
 fn batches(seed: u64) -> Vec<Batch> {
     let pixels = images(seed, "ten_steps", STEPS * IMAGES, 32, 128, 16);
-    let pictures = pixels.chunks_exact(32 * 128 * 3).map(|p| {
-        RgbImage::from_raw(128, 32, p.to_vec()).expect("as many bytes as an image has")
-    });
+    let pictures = pixels
+        .chunks_exact(32 * 128 * 3)
+        .map(|p| RgbImage::from_raw(128, 32, p.to_vec()).expect("as many bytes as an image has"));
     let pictures: Vec<RgbImage> = pictures.collect();
     let batch = |(step, own): (usize, &[RgbImage])| Batch {
         lr: own.iter().flat_map(|image| lr_input(&halved(image))).collect(),
