@@ -63,10 +63,10 @@ const ABINET: Case = Case {
         "abinet.language.d_inner=8",
         "abinet.language.num_layers=1",
     ],
-    compared: 100,
+    compared: 150,
 };
 
-/// Everything as it is published but the sizes, the text-focus loss, and the rates.
+/// As published but for the sizes, the text-focus loss, the rates and ε: the script says why.
 const LEMMA: Case = Case {
     name: "lemma",
     stage: Stage::Lemma,
@@ -98,7 +98,7 @@ const LEMMA: Case = Case {
         "lemma.position_prior.language.d_inner=8",
         "lemma.position_prior.language.num_layers=1",
     ],
-    compared: 300,
+    compared: 380,
 };
 
 /// Word `index`, of 2 to 9 characters.
@@ -163,8 +163,7 @@ impl Findings {
     fn judge(&mut self, what: &str, error: f64, noise: f64, floor: f64) {
         let bound = (TIMES_NOISE * noise).max(floor);
         self.largest = self.largest.max(error / bound);
-        // Also what is no number.
-        if !(error <= bound) {
+        if error > bound || error.is_nan() {
             self.failed.push(format!("{what}: off by {error:.1e}, allowed are {bound:.1e}"));
         }
     }

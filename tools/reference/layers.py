@@ -1,5 +1,5 @@
-"""What both networks are built of. A network is its tensors by name: a layer asks for those it needs, and the first asking makes
-them. Names and shapes are those of the published checkpoints, images are [N, C, H, W] and sequences [N, L, C]."""
+"""What both networks are built of. A network is its tensors by name: a layer asks for those it needs, and the first asking
+makes them. Names and shapes are those of the published checkpoints, images are [N, C, H, W] and sequences [N, L, C]."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""LEMMA in training, without dropout and without the text-focus loss: spatial transformer, recogniser, guidance, blocks, losses."""
+"""LEMMA in training, without dropout and text-focus loss: spatial transformer, recogniser, guidance, blocks, losses."""
 
 from dataclasses import dataclass
 
@@ -36,8 +36,8 @@ class Sizes:
 
 
 def spline() -> np.ndarray:
-    """The matrix [PIXELS, 20] from control points to the source of every pixel: a thin-plate spline, computed in float64. Its two
-    tables are buffers of the published network and as such float32; their product is not rounded."""
+    """The matrix [PIXELS, 20] from control points to the source of every pixel: a thin-plate spline, computed in float64. Its
+    two tables are buffers of the published network and as such float32; their product is not rounded."""
     def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         square = ((a[:, None] - b[None]) ** 2).sum(2)
         return 0.5 * square * np.log(np.where(square > 0, square, 1.0))

@@ -26,7 +26,8 @@ TINY_ABINET = abinet.Sizes(
     planes=(4, 4, 4, 4, 8), blocks=(1, 1, 1, 1, 1), heads=2, inner=8, vision_layers=1, language_layers=1, unet=4
 )
 TINY_LEMMA = lemma.Sizes(
-    hidden=4, blocks=2, heads=2, inner=8, encoder_layers=1, decoder_layers=2, selected=16, expansion=(8, 8), prior=TINY_ABINET
+    hidden=4, blocks=2, heads=2, inner=8, encoder_layers=1, decoder_layers=2, selected=16, expansion=(8, 8),
+    prior=TINY_ABINET,
 )
 
 
@@ -55,9 +56,10 @@ RUNS = {
     # Three steps are an epoch, and from the third epoch on the rates are halved.
     #
     # Where the network is not smooth, float32 leaves the path of float64. Another choice of pixels moves the loss at once; seed
-    # and number of pixels are therefore such that at every step the last chosen pixel is ahead of the next one by at least 5e-4
-    # of the best one's score, of which float32 is off by 3e-5 at first and by 2e-3 at the end. A ReLU that flips moves a gradient
-    # by about 1e-3: a low rate and a large epsilon slow the growth of that, tenfold and more a step at the published 1e-3 and 1e-8.
+    # and number of pixels are therefore such that at every step the last chosen pixel is ahead of the next one by at least
+    # 5e-4 of the best one's score, of which float32 is off by 3e-5 at first and by 2e-3 at the end. A ReLU that flips moves a
+    # gradient by about 1e-3; a low rate and a large epsilon slow the growth of that, tenfold and more a step at the published
+    # 1e-3 and 1e-8.
     "lemma": Run(
         seed=167, lr=1e-4, prior_lr=3e-5, betas=(0.5, 0.999), eps=1e-3, clip=0.25, loss_scale=100.0,
         factor=lambda step: 0.5 if step // 3 >= 2 else 1.0,
@@ -164,8 +166,10 @@ def main() -> None:
             )
             print(f"{name} step {step + 1}: {losses}  norm {truth.norms[step]:.6f} ({noise['norms'][step]:.0e})")
         strayed = noise["change"]
-        print(f"{name}: of the changes of {len(names)} tensors float32 strays by {np.median(strayed):.0e} in the median, by more "
-              f"than 1 % in {(strayed > 0.01).sum()}, by more than 10 % in {(strayed > 0.1).sum()}")
+        print(
+            f"{name}: of the changes of {len(names)} tensors float32 strays by {np.median(strayed):.0e} in the median, "
+            f"by more than 1 % in {(strayed > 0.01).sum()}, by more than 10 % in {(strayed > 0.1).sum()}"
+        )
     save_file(tensors, arguments.output, {"info": json.dumps(info)})
 
 
