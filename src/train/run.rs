@@ -95,14 +95,12 @@ pub fn run(
         let factor = c.factor(position.step, data.per_epoch(), total);
         let losses = trainee.step(&batch, micro, position.step, factor)?;
         position.step += 1;
-        pending.push(Pending { step: position.step, rate: c.lr * factor, losses });
+        let (step, images, rate) = (position.step, batch.len(), c.lr * factor);
+        pending.push(Pending { step, images, rate, losses });
         let logs = position.step.is_multiple_of(c.log_every);
         let saves = position.step.is_multiple_of(c.save_every);
         if logs || saves || position.step == total {
-            let elapsed = since.elapsed().as_secs_f64();
-            let speed = (pending.len() * batch.len()) as f64 / elapsed;
-            let starved = waited.as_secs_f64() / elapsed;
-            let logged = read(gpu, trainee, &pending, speed, starved)?;
+            let logged = read(gpu, trainee, &pending, since, waited)?;
             watcher.logged(&logged)?;
             pending.clear();
             (since, waited) = (Instant::now(), Duration::ZERO);
@@ -133,7 +131,7 @@ pub fn run(
         }
     };
     if !pending.is_empty() {
-        watcher.logged(&read(gpu, trainee, &pending, 0.0, 0.0)?)?;
+        watcher.logged(&read(gpu, trainee, &pending, since, waited)?)?;
     }
     if saved != Some(position.step) {
         watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
@@ -144,21 +142,25 @@ pub fn run(
 
 struct Pending {
     step: usize,
+    images: usize,
     rate: f32,
     losses: super::trainee::Losses,
 }
 
-/// Waits for the steps in flight and reads their losses.
+/// Waits for the steps in flight, the first of which began at `since`, and reads their losses.
 fn read(
     gpu: &Gpu,
     trainee: &Trainee,
     pending: &[Pending],
-    speed: f64,
-    starved: f64,
+    since: Instant,
+    waited: Duration,
 ) -> Result<Vec<Logged>> {
     let mut tensors: Vec<&Tensor> = vec![trainee.optimizer().clock()];
     tensors.extend(pending.iter().flat_map(|p| p.losses.iter().map(|(_, t)| t)));
     let mut hosts = Tensor::read_all(gpu, &tensors)?.into_iter();
+    let elapsed = since.elapsed().as_secs_f64();
+    let speed = pending.iter().map(|p| p.images).sum::<usize>() as f64 / elapsed;
+    let starved = waited.as_secs_f64() / elapsed;
     let progress = Optimizer::progress(&hosts.next().expect("the clock").data);
     let logged = pending.iter().map(|p| Logged {
         step: p.step,
