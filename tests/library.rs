@@ -54,6 +54,24 @@ fn models_are_shared_between_threads() {
     assert_eq!(readings[0].text(), "coffee");
 }
 
+/// A thread's wait may finish the copies of the others.
+#[test]
+fn threads_that_read_at_once_all_get_their_bytes() {
+    let gpu = Gpu::new(options()).expect("an adapter for the tests");
+    std::thread::scope(|s| {
+        for thread in 0..8u8 {
+            let gpu = &gpu;
+            s.spawn(move || {
+                let buffer = gpu.upload(&[thread; 64]);
+                for _ in 0..2500 {
+                    let got = gpu.read(&[(&buffer, 64)]).expect("the bytes");
+                    assert_eq!(got, [vec![thread; 64]]);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_caller_hears_of_progress_and_can_stop() {
     let engine = Engine::new(options()).expect("an adapter for the tests");

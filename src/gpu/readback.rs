@@ -58,7 +58,8 @@ impl Readback {
             .device()
             .poll(wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: None })
             .map_err(|e| lost(format!("waiting for results: {e}")))?;
-        match self.mapped.try_recv() {
+        // The copy is done, but another thread that polls may be the one that says so, a moment later.
+        match self.mapped.recv() {
             Ok(Ok(())) => {}
             other => return Err(lost(format!("results cannot be mapped: {other:?}"))),
         }
