@@ -1,7 +1,9 @@
-//! formula: v ← v·x + y, many times, in twelve independent chains of each invocation
+//! formula: v ← v·x + y, many times, in 4·VECTORS independent chains of each invocation
 //! bindings: -> y [1], written only if the result is one that cannot occur
 //! grid: one invocation after the other, 256 to a workgroup
-//! cost: 1536 flops a round and invocation, no memory
+//! cost: 512·VECTORS flops a round and invocation, no memory
+
+const VECTORS: u32 = 3u; // tile
 
 struct Params { rounds: u32, x: f32, y: f32 }
 
@@ -12,17 +14,21 @@ struct Params { rounds: u32, x: f32, y: f32 }
 fn main(@builtin(local_invocation_index) lid: u32) {
     let vx = vec4f(p.x);
     let vy = vec4f(p.y);
-    #repeat i 0..3
+    #repeat i 0..VECTORS
     var v{i} = vec4f(f32(lid + {i}u));
     #end
     for (var round = 0u; round < p.rounds; round++) {
         #repeat j 0..64
-        #repeat i 0..3
+        #repeat i 0..VECTORS
         v{i} = fma(v{i}, vx, vy);
         #end
         #end
     }
     // The chains converge to y / (1 − x) from above zero; the compiler cannot know.
-    let sum = dot(v0 + v1 + v2, vec4f(1.0));
+    var all = vec4f();
+    #repeat i 0..VECTORS
+    all += v{i};
+    #end
+    let sum = dot(all, vec4f(1.0));
     if (sum < 0.0) { y[0] = sum; }
 }

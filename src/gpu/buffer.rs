@@ -66,7 +66,7 @@ pub(super) enum Kind {
 pub const IMAGE_WIDTH: u32 = 1024;
 /// Bytes in a row of an image, and rows that every device allows.
 pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
-const IMAGE_ROWS: u64 = 8192;
+const IMAGE_ROWS: u64 = 8191;
 
 /// Where free buffers wait: the device's pool, or the shelf of a pass in the making.
 pub(super) struct Shelf {
@@ -169,11 +169,13 @@ fn create_buffer(device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
 }
 
 fn create_image(device: &wgpu::Device, bytes: u64) -> wgpu::Texture {
+    // No height is a power of two: Mesa's llvmpipe compiles a kernel anew for images that differ in this.
+    let rows = (bytes / IMAGE_ROW) as u32;
     device.create_texture(&wgpu::TextureDescriptor {
         label: None,
         size: wgpu::Extent3d {
             width: IMAGE_WIDTH,
-            height: (bytes / IMAGE_ROW) as u32,
+            height: rows + u32::from(rows.is_power_of_two()),
             depth_or_array_layers: 1,
         },
         mip_level_count: 1,

@@ -276,6 +276,11 @@ const LANES: [u32; 2] = [4, 8];
 const OUTER: Tile = Tile::OuterWorkgroup { side: 8, fours: 2 };
 const OUTER_VECS: [u32; 2] = [2, 1];
 
+/// Multiply-adds, and length of the sums, from which the larger tiles pay: a driver on the CPU takes seconds to compile each
+/// of them, and a tile that is soon summed up gains little by its size.
+const LARGE_WORK: usize = 1 << 27;
+const LARGE_DEPTH: u32 = 512;
+
 /// Multiply-adds from which reading A and B through images pays for filling them.
 const IMAGE_WORK: usize = 9_000_000;
 
@@ -378,7 +383,8 @@ impl Plan {
                 if g.sliding && p.cols <= 4 && one.a_fours && taps {
                     return Plan { tile: Tile::Narrow { lanes, moves: one }, splits: 1 };
                 }
-                let shape = if !one.all_fours() || p.rows <= 2 * lanes { 2 } else { few(lanes) };
+                let large = g.work() >= LARGE_WORK && g.depth() >= LARGE_DEPTH;
+                let shape = if large && one.all_fours() { few(lanes) } else { 2 };
                 let (groups, vecs) = SUBGROUPS[shape];
                 Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) }
             }
