@@ -19,8 +19,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// No adapter fits the request.
     NoAdapter,
-    /// The device was lost, ran out of memory, or refused a kernel.
+    /// The device was lost, or refused a kernel.
     Device,
+    /// The device has no memory left, or no more than it was allowed to take.
+    Memory,
     /// A file or stream could not be read or written.
     Io,
     /// A file was read but its content is not what it claims to be.
@@ -76,9 +78,12 @@ impl Error {
         self
     }
 
-    /// Adds the circumstances (the shapes involved), shown on a line of their own.
+    /// Adds circumstances (the shapes involved), shown on lines of their own.
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
-        self.0.detail = Some(detail.to_string());
+        self.0.detail = Some(match self.0.detail.take() {
+            Some(before) => format!("{before}\n{detail}"),
+            None => detail.to_string(),
+        });
         self
     }
 

@@ -2,25 +2,16 @@
 //! every named output and every submodule, and the shipped small models against their own reference.
 
 mod common;
+#[path = "common/reference.rs"]
+mod reference;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Subject};
-use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::gpu::Gpu;
 use lemma_gpu::models::lemma;
 use lemma_gpu::models::procedural::{Model, Procedural};
 use lemma_gpu::tensor::{Cx, Host, Tensor};
-
-fn open() -> Gpu {
-    let options = GpuOptions { adapter: common::adapter(), ..Default::default() };
-    let gpu = Gpu::new(options).expect("an adapter for the tests");
-    common::announce(&gpu);
-    gpu
-}
-
-fn golden(name: &str) -> StateDict {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    StateDict::read(format!("{folder}/{name}.safetensors")).expect("a reference file")
-}
+use reference::{golden, open};
 
 fn shipped(name: &str) -> StateDict {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights");

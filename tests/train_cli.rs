@@ -1,34 +1,24 @@
 //! `lemma-gpu train` as a user runs it, and as the system ends it: mistakes, signals, and being killed at any instant.
 #![cfg(unix)]
 
+#[path = "common/tiny.rs"]
+mod tiny;
+
 use lemma_gpu::data::checkpoint::StateDict;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tiny::TINY;
 
-/// Sizes at which a step takes milliseconds, and a checkpoint every second step.
-const TINY: &[&str] = &[
-    "abinet.vision.resnet_planes=[4,4,4,4,8]",
-    "abinet.vision.resnet_blocks=[1,1,1,1,1]",
-    "abinet.vision.d_model=8",
-    "abinet.vision.d_inner=8",
-    "abinet.vision.encoder_layers=1",
-    "abinet.vision.unet_channels=4",
-    "abinet.language.d_model=8",
-    "abinet.language.d_inner=8",
-    "abinet.language.num_layers=1",
-    "batch=2",
-    "dropout=0.1",
-    "log_every=1",
-    "save_every=2",
-];
+/// A checkpoint every second step.
+const OFTEN: &[&str] = &["batch=2", "dropout=0.1", "log_every=1", "save_every=2"];
 
 /// `train` of a tiny vision model on drawn words, in the folder `at`, with more arguments.
 fn train(at: &Path, steps: usize, more: &[&str]) -> Command {
     let steps = format!("steps={steps}");
-    let sets = TINY.iter().copied().chain([steps.as_str()]).flat_map(|s| ["--set", s]);
+    let sets = TINY.iter().chain(OFTEN).copied().chain([steps.as_str()]).flat_map(|s| ["--set", s]);
     let mut all = vec!["train", "-s", "vision", "-d", "synth:count=64,seed=3", "-o", "run"];
     all.extend(sets);
     all.extend(["--micro-batch", "1", "--progress", "plain"]);
@@ -97,6 +87,7 @@ fn mistakes_are_refused_before_the_work() {
     refused(&with(&["synth:", "--set", "batch=many"]), 2, &["batch"]);
     refused(&with(&["synth:", "--set", "batch"]), 2, &["key=value"]);
     refused(&with(&["synth:", "--micro-batch", "0"]), 2, &["auto or a number"]);
+    refused(&with(&["synth:", "--memory", "2GB"]), 2, &["--memory", "2GiB, 300MiB"]);
     let transformer = ["synth:", "--set", "text_focus=transformer"];
     refused(&with(&transformer), 2, &["--recognizer FILE", "text_focus=off"]);
 }

@@ -2,6 +2,10 @@
 //! the official sizes. And what a run promises by itself: it learns, it repeats itself to the bit, it allocates nothing anew.
 
 mod common;
+#[path = "common/reference.rs"]
+mod reference;
+#[path = "common/tiny.rs"]
+mod tiny;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::data::words::{Batch, Loader, LoaderOptions, Mix, Rules};
@@ -9,21 +13,11 @@ use lemma_gpu::engine::trace::{self, Activation, Eyes, Manner, Subject};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::procedural::{Model, Procedural};
 use lemma_gpu::tensor::{Host, Tensor};
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee, plan_memory};
+use reference::{golden, open};
 use serde_json::Value;
 use std::sync::Arc;
-
-fn open() -> Gpu {
-    let options = GpuOptions { adapter: common::adapter(), ..Default::default() };
-    let gpu = Gpu::new(options).expect("an adapter for the tests");
-    common::announce(&gpu);
-    gpu
-}
-
-fn golden(name: &str) -> StateDict {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    StateDict::read(format!("{folder}/{name}.safetensors")).expect("a reference file")
-}
+use tiny::TINY;
 
 /// How far beyond the bounds of the reference's own f32 noise a file may be, in times the bound.
 ///
@@ -312,27 +306,13 @@ fn one_batch_is_over_fitted() {
     assert!(last < 0.1 * first, "mse {first:.6} fell to {last:.6} only");
 }
 
-/// Sizes at which a step takes milliseconds.
-const TINY: &[&str] = &[
-    "abinet.vision.resnet_planes=[4,4,4,4,8]",
-    "abinet.vision.resnet_blocks=[1,1,1,1,1]",
-    "abinet.vision.d_model=8",
-    "abinet.vision.d_inner=8",
-    "abinet.vision.encoder_layers=1",
-    "abinet.vision.unet_channels=4",
-    "abinet.language.d_model=8",
-    "abinet.language.d_inner=8",
-    "abinet.language.num_layers=1",
-    "warmup=0",
-];
-
 /// A step is a function of weights, batch and seed: two runs have the same losses and weights to the bit.
 #[test]
 fn runs_repeat_to_the_bit() {
     let gpu = open();
     let batch = words(4);
     let run = || {
-        let trainee = trainee(&gpu, Stage::Abinet, &[TINY, &["dropout=0.1"]].concat());
+        let trainee = trainee(&gpu, Stage::Abinet, &[TINY, &["warmup=0", "dropout=0.1"]].concat());
         let losses: Vec<f64> = (0..10)
             .map(|step| part(&gpu, &trainee.step(&batch, 2, step, 1.0).expect("a step"), "loss"))
             .collect();
@@ -344,26 +324,56 @@ fn runs_repeat_to_the_bit() {
     assert!(first.0[9] < first.0[0], "nothing was learnt: {:?}", first.0);
 }
 
-/// After the second step nothing is allocated any more: in fifty of the small LEMMA with its whole loss, and in a thousand of a
-/// reader so small that it takes them in a minute.
-#[test]
-fn memory_does_not_grow() {
+/// After the second step nothing is allocated any more.
+fn expect_steady_memory(stage: Stage, sets: &[&str], images: usize, steps: usize) {
     let gpu = open();
-    for (stage, sets, steps) in [(Stage::Lemma, &[][..], 50), (Stage::Vision, TINY, 1000)] {
-        let batch = words(2);
-        let trainee = trainee(&gpu, stage, sets);
-        let mut steady = 0;
-        for step in 0..steps {
-            let losses = trainee.step(&batch, 2, step, 1.0).expect("a step");
-            // As a run does that logs every tenth step.
-            if step < 2 || step % 10 == 0 {
-                assert!(part(&gpu, &losses, "loss").is_finite());
-            }
-            let allocated = gpu.memory().allocated;
-            if step < 2 {
-                steady = allocated;
-            }
-            assert!(allocated <= steady, "step {}: {allocated} > {steady} bytes", step + 1);
+    let batch = words(images);
+    let trainee = trainee(&gpu, stage, sets);
+    let mut steady = 0;
+    for step in 0..steps {
+        let losses = trainee.step(&batch, images, step, 1.0).expect("a step");
+        // As a run does that logs every tenth step.
+        if step < 2 || step % 10 == 0 {
+            assert!(part(&gpu, &losses, "loss").is_finite());
+        }
+        let allocated = gpu.memory().allocated;
+        if step < 2 {
+            steady = allocated;
+        }
+        assert!(allocated <= steady, "step {}: {allocated} > {steady} bytes", step + 1);
+        if (step + 1) % 100 == 0 {
+            eprintln!("{} steps: {allocated} bytes", step + 1);
         }
     }
+}
+
+/// In fifty steps of the small LEMMA with its whole loss, and in a thousand of a reader so small that it takes them in a minute.
+#[test]
+fn memory_does_not_grow() {
+    expect_steady_memory(Stage::Lemma, &[], 2, 50);
+    expect_steady_memory(Stage::Vision, &[TINY, &["warmup=0"]].concat(), 2, 1000);
+}
+
+/// In a thousand steps of the small LEMMA with its whole loss, of two images each: with one the transformer before it has
+/// nothing to normalise by.
+#[test]
+#[ignore = "takes most of an hour on a CPU: tools/test-slow memory"]
+fn memory_does_not_grow_in_a_thousand_steps() {
+    expect_steady_memory(Stage::Lemma, &[], 2, 1000);
+}
+
+/// At its peak a step of the small LEMMA has a third more than what its backward waits for: 1.33 times as much, measured on
+/// llvmpipe, where that includes the images that kernels read through.
+#[test]
+fn the_peak_of_a_step_is_what_its_backward_needs() {
+    const TIMES: f64 = 1.4;
+    let options = GpuOptions { adapter: common::adapter(), planning: true, ..Default::default() };
+    let gpu = Gpu::new(options).expect("an adapter for the tests");
+    let trainee = trainee(&gpu, Stage::Lemma, &["batch=8"]);
+    let plan = plan_memory(&trainee, 8).expect("a plan");
+    let [(_, before), (_, saved), (_, besides)] = plan.parts[..] else { panic!("{plan:?}") };
+    let times = (saved + besides) as f64 / saved as f64;
+    eprintln!("{before} bytes before the step, {saved} saved, {besides} besides: {times:.3} times");
+    assert!(before > 0 && saved > 8 * 16 * 64 * 4 * 4, "{plan:?}");
+    assert!(times <= TIMES, "{times:.3} times what is saved");
 }

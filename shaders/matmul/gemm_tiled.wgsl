@@ -4,7 +4,7 @@
 //! cost: 2·M·N·K flops; A is read N / (4·TX) times, B M / (TY·ROWS·4) times
 
 #import index
-#import gemm
+#import tiled
 
 const ROWS: u32 = 2u; // tile
 const TX: u32 = 16u; // tile
@@ -21,11 +21,6 @@ const TILE_N: u32 = TX * 4u;
 // One more four keeps the transposing stores off each other's banks.
 const PITCH: u32 = TY * ROWS + 1u;
 
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
-
 // Fours of rows, and fours of columns, for each k.
 var<workgroup> sh_a: array<vec4f, DEPTH * PITCH>;
 var<workgroup> sh_b: array<vec4f, DEPTH * TX>;
@@ -37,15 +32,6 @@ fn load_a(w: Window, segment: u32, j: u32) -> f32 {
         & (u32(w.x + i32(j)) < p.run);
     let at = select(0u, u32(w.base + i32(segment * p.run + j)), inside);
     return select(0.0, a[at], inside);
-}
-
-fn load_b(row: u32, col: u32) -> vec4f {
-    let last = p.cols - 1u;
-    return vec4f(
-        b[row + min(col, last)],
-        b[row + min(col + 1u, last)],
-        b[row + min(col + 2u, last)],
-        b[row + min(col + 3u, last)]);
 }
 
 @compute @workgroup_size(WG)

@@ -4,7 +4,7 @@
 //! cost: 2·R·M·N flops; A is read N / (SIDE·4·FOURS) times, B M / (SIDE·4·FOURS) times
 
 #import index
-#import gemm
+#import tiled
 
 const SIDE: u32 = 8u; // tile
 const FOURS: u32 = 2u; // tile
@@ -14,11 +14,6 @@ const WG: u32 = SIDE * SIDE;
 const LINE: u32 = SIDE * FOURS;
 const DEPTH: u32 = SIDE;
 
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
-
 var<workgroup> sh_a: array<vec4f, DEPTH * LINE>;
 var<workgroup> sh_b: array<vec4f, DEPTH * LINE>;
 
@@ -26,15 +21,6 @@ var<workgroup> sh_b: array<vec4f, DEPTH * LINE>;
 fn load_a(base: i32, left: i32, inside: bool) -> f32 {
     let ok = inside & (u32(left) < p.run);
     return select(0.0, a[select(0u, u32(base + left), ok)], ok);
-}
-
-fn load_b(row: u32, col: u32) -> vec4f {
-    let last = p.cols - 1u;
-    return vec4f(
-        b[row + min(col, last)],
-        b[row + min(col + 1u, last)],
-        b[row + min(col + 2u, last)],
-        b[row + min(col + 3u, last)]);
 }
 
 @compute @workgroup_size(WG)

@@ -3,7 +3,7 @@
 use super::{Global, Outcome, bytes, print};
 use crate::Result;
 use crate::data::checkpoint::{Report, StateDict, inspect};
-use crate::engine::{Lemma, ModelKind, Source, plan_memory};
+use crate::engine::{Lemma, MemoryPlan, ModelKind, Source, plan_memory};
 use crate::gpu::{AdapterSummary, GpuOptions};
 use crate::models::{abinet, lemma};
 use std::collections::BTreeMap;
@@ -133,11 +133,16 @@ fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
         None => Source::Shipped,
     };
     let lemma = Lemma::load(&engine, source)?;
-    let plan = plan_memory(&lemma, args.batch as usize)?;
-    let mut text = format!("a pass over {} images on {}\n", args.batch, engine.adapter().name);
+    let title = format!("a pass over {} images on {}", args.batch, engine.adapter().name);
+    Ok(plan(&title, &plan_memory(&lemma, args.batch as usize)?))
+}
+
+/// Bytes by part, a line each.
+pub fn plan(title: &str, plan: &MemoryPlan) -> String {
+    let mut text = format!("{title}\n");
     for (part, n) in &plan.parts {
-        text += &format!("    {part:<28}{:>12}\n", bytes(*n));
+        text += &format!("    {part:<36}{:>12}\n", bytes(*n));
     }
-    text += &format!("    {:<28}{:>12}\n", "together", bytes(plan.total()));
-    Ok(text)
+    text += &format!("    {:<36}{:>12}\n", "together", bytes(plan.total()));
+    text
 }

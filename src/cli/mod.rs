@@ -28,7 +28,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "lemma-gpu", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 all good · 1 some failed · 2 usage, nothing done · 3 no usable adapter · 4 device lost · 130 or 143 interrupted"
+    after_help = "Exit codes: 0 all good · 1 some failed · 2 usage, nothing done · 3 no usable adapter · 4 device lost or out of memory · 130 or 143 interrupted"
 )]
 struct Cli {
     #[command(flatten)]
@@ -136,7 +136,7 @@ pub fn main() -> ExitCode {
                 }
                 ErrorKind::NoAdapter => 3,
                 ErrorKind::Argument => 2,
-                ErrorKind::Device => 4,
+                ErrorKind::Device | ErrorKind::Memory => 4,
                 _ => 1,
             })
         }

@@ -334,7 +334,7 @@ impl<W: Work> Device<'_, W> {
 
     /// Fails the images of a pass that failed, unless the device did.
     fn blame(&mut self, images: &[(usize, usize)], e: Error) -> Result<()> {
-        if e.kind() == ErrorKind::Device {
+        if matches!(e.kind(), ErrorKind::Device | ErrorKind::Memory) {
             return Err(e);
         }
         self.fail(|open| images.iter().any(|(index, _)| *index == open.index), &e);

@@ -50,7 +50,7 @@ pub struct SynthArgs {
 enum SetFormat {
     /// One LMDB file, as TextZoom's
     Lmdb,
-    /// Folders hr and lr of PNG files, and labels.tsv
+    /// Folders hr and lr of PNG files, labels.tsv and places.tsv
     Folder,
 }
 
@@ -87,15 +87,18 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
     let begun = Instant::now();
     let mut progress = Progress::new(Mode::Auto, global.quiet, args.count as usize);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let work = move |index| pair_of_files(&synth.draw(index));
+    let work = move |index| {
+        let word = synth.draw(index);
+        pair_of_files(&word).map(|files| (word, files))
+    };
     for pair in Ordered::new(0..args.count, threads, 64 * threads, work) {
         if stop.asked() {
             progress.close();
             say("interrupted; nothing was written");
             return Ok(stop.outcome());
         }
-        let (label, hr, lr) = pair?;
-        store.add(&label, &hr, &lr)?;
+        let (word, [hr, lr]) = pair?;
+        store.add(&word.label, &hr, &lr, &word.characters)?;
         progress.step(false);
     }
     progress.close();
@@ -113,9 +116,9 @@ fn open(out: &Path, format: SetFormat) -> Result<Store> {
     Store::create(out, layout)
 }
 
-fn pair_of_files(word: &Drawn) -> Result<(String, Vec<u8>, Vec<u8>)> {
+fn pair_of_files(word: &Drawn) -> Result<[Vec<u8>; 2]> {
     let [hr, lr] = [&word.hr, &word.lr].map(|image| encode(image, Format::Png));
-    Ok((word.label.clone(), hr?, lr?))
+    Ok([hr?, lr?])
 }
 
 fn preview(synth: &Synth, count: u64, path: &Path, overwrite: bool) -> Result<()> {

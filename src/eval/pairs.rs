@@ -109,7 +109,8 @@ mod tests {
                 1 => RgbImage::new(0, 5),
                 _ => return Err(Fault::new(Reason::Missing, "no image-000000003")),
             };
-            Ok(Sample { lr: None, hr, label: "word".into(), characters: Vec::new() })
+            let (label, characters) = ("word".into(), Vec::new());
+            Ok(Sample { lr: None, hr, label, characters, flaw: None })
         }
     }
 

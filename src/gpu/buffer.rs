@@ -4,7 +4,11 @@
 //! buffers go to that recorder's own shelf: its commands are not on the queue yet, so nobody else may have them. When the pass
 //! has been submitted the shelf is emptied into the device's pool: commands on one queue run in order, so the next owner may
 //! have them at once.
+//!
+//! Where there is no memory for a buffer, by the driver or by [`GpuOptions::memory`](super::GpuOptions::memory), one is handed
+//! out that has nothing behind it: whatever is to use it, a dispatch, a copy or a read-back, fails with the reason.
 
+use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -20,6 +24,9 @@ pub struct MemoryUse {
     pub peak_allocated: u64,
     /// Largest `live` so far.
     pub peak_live: u64,
+    /// Largest `live` so far at the moment that a tape was about to be walked back: what there was before the pass, and what
+    /// its forward left for the backward.
+    pub peak_saved: u64,
 }
 
 #[derive(Default)]
@@ -28,6 +35,7 @@ pub(super) struct Counters {
     live: AtomicU64,
     peak_allocated: AtomicU64,
     peak_live: AtomicU64,
+    peak_saved: AtomicU64,
 }
 
 impl Counters {
@@ -37,18 +45,26 @@ impl Counters {
             live: self.live.load(Relaxed),
             peak_allocated: self.peak_allocated.load(Relaxed),
             peak_live: self.peak_live.load(Relaxed),
+            peak_saved: self.peak_saved.load(Relaxed),
         }
+    }
+
+    /// A forward pass is through, and its backward begins.
+    pub(super) fn turn(&self) {
+        self.peak_saved.fetch_max(self.live.load(Relaxed), Relaxed);
     }
 
     pub(super) fn reset_peaks(&self) {
         self.peak_allocated.store(self.allocated.load(Relaxed), Relaxed);
         self.peak_live.store(self.live.load(Relaxed), Relaxed);
+        self.peak_saved.store(0, Relaxed);
     }
 }
 
-/// What the driver gave; nothing on a device that only plans.
+/// What the driver gave; nothing on a device that only plans, and the reason where there was no memory.
 enum Raw {
     Planned,
+    Refused(Error),
     Buffer(wgpu::Buffer),
     Image(wgpu::Texture, wgpu::TextureView),
 }
@@ -72,17 +88,20 @@ const IMAGE_ROWS: u64 = 8191;
 pub(super) struct Shelf {
     free: Mutex<HashMap<Class, Vec<Raw>>>,
     planning: bool,
+    limit: Option<u64>,
     pool: Option<Arc<Shelf>>,
     closed: AtomicBool,
     counters: Arc<Counters>,
 }
 
 impl Shelf {
-    /// The device's pool; where `planning`, it counts bytes and asks the driver for none.
-    pub(super) fn pool(planning: bool) -> Arc<Self> {
+    /// The device's pool, of at most `limit` bytes; where `planning`, it counts bytes, however many, and asks the driver for
+    /// none.
+    pub(super) fn pool(planning: bool, limit: Option<u64>) -> Arc<Self> {
         Arc::new(Shelf {
             free: Mutex::default(),
             planning,
+            limit,
             pool: None,
             closed: AtomicBool::new(false),
             counters: Arc::default(),
@@ -94,6 +113,7 @@ impl Shelf {
         Arc::new(Shelf {
             free: Mutex::default(),
             planning: self.planning,
+            limit: self.limit,
             pool: Some(self.clone()),
             closed: AtomicBool::new(false),
             counters: self.counters.clone(),
@@ -128,7 +148,48 @@ impl Shelf {
         own.or_else(|| self.pool.as_ref().and_then(|p| p.find(class)))
     }
 
-    /// A buffer, or an image, of at least `bytes`.
+    /// Makes a buffer or an image of a class. Where there is no room for it, free ones are given back to the driver first.
+    fn make(&self, device: &wgpu::Device, (kind, class): Class) -> Result<Raw> {
+        if self.planning {
+            self.grow(class)?;
+            return Ok(Raw::Planned);
+        }
+        self.ask(device, kind, class).or_else(|_| {
+            self.pool.as_deref().unwrap_or(self).trim();
+            // What the device still works with is the driver's again when that is done; a lost device is told by what follows.
+            let _ = device.poll(wgpu::PollType::wait_indefinitely());
+            self.ask(device, kind, class)
+        })
+    }
+
+    /// Counts bytes that are about to be asked for.
+    fn grow(&self, class: u64) -> Result<()> {
+        let c = &self.counters;
+        let before = c.allocated.fetch_add(class, Relaxed);
+        if let Some(limit) = self.limit.filter(|limit| !self.planning && before + class > *limit) {
+            c.allocated.fetch_sub(class, Relaxed);
+            return Err(no_memory(class, format!("{} of {} taken", mib(before), mib(limit))));
+        }
+        c.peak_allocated.fetch_max(before + class, Relaxed);
+        Ok(())
+    }
+
+    fn ask(&self, device: &wgpu::Device, kind: Kind, class: u64) -> Result<Raw> {
+        self.grow(class)?;
+        let made = match kind {
+            Kind::Buffer => create_buffer(device, class).map(Raw::Buffer),
+            Kind::Image => create_image(device, class).map(|texture| {
+                let view = texture.create_view(&Default::default());
+                Raw::Image(texture, view)
+            }),
+        };
+        if made.is_err() {
+            self.counters.allocated.fetch_sub(class, Relaxed);
+        }
+        made
+    }
+
+    /// A buffer, or an image, of at least `bytes`; one with nothing behind it where there is no memory.
     pub(super) fn take(
         self: &Arc<Self>,
         device: &wgpu::Device,
@@ -140,38 +201,67 @@ impl Shelf {
             // From eight rows on, classes are whole rows.
             Kind::Image => size_class(bytes.max(8 * IMAGE_ROW)),
         };
+        let found = self.find((kind, class)).map_or_else(|| self.make(device, (kind, class)), Ok);
+        let raw = match found {
+            Ok(raw) => raw,
+            Err(e) => return Buffer::refused(kind, class, e),
+        };
         let c = &self.counters;
-        let raw = self.find((kind, class)).unwrap_or_else(|| {
-            let now = c.allocated.fetch_add(class, Relaxed) + class;
-            c.peak_allocated.fetch_max(now, Relaxed);
-            match kind {
-                _ if self.planning => Raw::Planned,
-                Kind::Buffer => Raw::Buffer(create_buffer(device, class)),
-                Kind::Image => {
-                    let texture = create_image(device, class);
-                    let view = texture.create_view(&Default::default());
-                    Raw::Image(texture, view)
-                }
-            }
-        });
         let live = c.live.fetch_add(class, Relaxed) + class;
         c.peak_live.fetch_max(live, Relaxed);
         Arc::new(Buffer { raw, kind, class, home: Some(self.clone()) })
     }
 }
 
-fn create_buffer(device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+impl Drop for Shelf {
+    /// That of a pass which was given up: its commands never run, so anybody may have its buffers.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Runs `f`, which asks the driver for about `bytes`.
+///
+/// # Errors
+/// [`ErrorKind::Memory`] when the driver has none left.
+pub(super) fn within_memory<T>(
+    device: &wgpu::Device,
+    bytes: u64,
+    f: impl FnOnce() -> T,
+) -> Result<T> {
+    let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let result = f();
+    match pollster::block_on(scope.pop()) {
+        None => Ok(result),
+        Some(_) => Err(no_memory(bytes, "no more from the driver")),
+    }
+}
+
+fn no_memory(bytes: u64, got: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Memory, "gpu", "memory of the device").expected(mib(bytes)).got(got)
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn create_buffer(device: &wgpu::Device, bytes: u64) -> Result<wgpu::Buffer> {
+    let limits = device.limits();
+    let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+    if bytes > most {
+        return Err(no_memory(bytes, format!("{} at most in one buffer", mib(most))));
+    }
     let usage =
         wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let desc =
         wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
-    device.create_buffer(&desc)
+    within_memory(device, bytes, || device.create_buffer(&desc))
 }
 
-fn create_image(device: &wgpu::Device, bytes: u64) -> wgpu::Texture {
+fn create_image(device: &wgpu::Device, bytes: u64) -> Result<wgpu::Texture> {
     // No height is a power of two: Mesa's llvmpipe compiles a kernel anew for images that differ in this.
     let rows = (bytes / IMAGE_ROW) as u32;
-    device.create_texture(&wgpu::TextureDescriptor {
+    let desc = wgpu::TextureDescriptor {
         label: None,
         size: wgpu::Extent3d {
             width: IMAGE_WIDTH,
@@ -184,7 +274,8 @@ fn create_image(device: &wgpu::Device, bytes: u64) -> wgpu::Texture {
         format: wgpu::TextureFormat::Rgba32Float,
         usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
-    })
+    };
+    within_memory(device, bytes, || device.create_texture(&desc))
 }
 
 /// Eight classes between powers of two: at most an eighth of a buffer is unused.
@@ -209,18 +300,61 @@ impl Buffer {
         Arc::new(Buffer { raw: Raw::Buffer(raw), kind: Kind::Buffer, class, home: None })
     }
 
+    /// One for which there was no memory.
+    pub(super) fn refused(kind: Kind, class: u64, why: Error) -> Arc<Self> {
+        Arc::new(Buffer { raw: Raw::Refused(why), kind, class, home: None })
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Memory`] where there was none for it.
+    pub(super) fn there(&self) -> Result<()> {
+        match &self.raw {
+            Raw::Refused(e) => Err(e.clone()),
+            _ => Ok(()),
+        }
+    }
+
     /// The wgpu buffer, for hosts that share the device.
+    ///
+    /// # Panics
+    /// On a device that plans, and for a buffer that there was no memory for.
     pub fn raw(&self) -> &wgpu::Buffer {
         match &self.raw {
             Raw::Buffer(buffer) => buffer,
+            Raw::Refused(e) => panic!("{e}"),
             _ => panic!("a wgpu buffer, which only devices that plan go without"),
         }
     }
 
+    /// Copies `bytes` in by the queue, before later submissions.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] where the driver has none for them on their way.
+    pub(super) fn write(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        bytes: &[u8],
+    ) -> Result<()> {
+        within_memory(device, self.class, || {
+            let whole = bytes.len() & !3;
+            queue.write_buffer(self.raw(), 0, &bytes[..whole]);
+            if whole < bytes.len() {
+                let mut last = [0; 4];
+                last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+                queue.write_buffer(self.raw(), whole as u64, &last);
+            }
+        })
+    }
+
     /// The texture and its view.
-    pub(super) fn image(&self) -> (&wgpu::Texture, &wgpu::TextureView) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] where there was none for it.
+    pub(super) fn image(&self) -> Result<(&wgpu::Texture, &wgpu::TextureView)> {
         match &self.raw {
-            Raw::Image(texture, view) => (texture, view),
+            Raw::Image(texture, view) => Ok((texture, view)),
+            Raw::Refused(e) => Err(e.clone()),
             _ => panic!("an image, which only devices that plan go without"),
         }
     }
@@ -257,6 +391,38 @@ impl Drop for Buffer {
                 pool.free.lock().expect("pool").entry(class).or_default().push(raw);
             }
             _ => free.entry(class).or_default().push(raw),
+        }
+    }
+}
+
+/// A copy of the first `bytes` of a buffer into an image.
+pub(super) struct Fill {
+    pub(super) from: wgpu::Buffer,
+    pub(super) to: wgpu::Texture,
+    pub(super) bytes: u64,
+}
+
+impl Fill {
+    pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let (rows, rest) = ((self.bytes / IMAGE_ROW) as u32, self.bytes % IMAGE_ROW);
+        let mut copy = |row: u32, width: u32, height: u32| {
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: u64::from(row) * IMAGE_ROW,
+                bytes_per_row: Some(IMAGE_ROW as u32),
+                rows_per_image: None,
+            };
+            let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
+            encoder.copy_buffer_to_texture(
+                wgpu::TexelCopyBufferInfo { buffer: &self.from, layout },
+                wgpu::TexelCopyTextureInfo { origin, ..self.to.as_image_copy() },
+                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            );
+        };
+        if rows > 0 {
+            copy(0, IMAGE_WIDTH, rows);
+        }
+        if rest > 0 {
+            copy(rows, rest.div_ceil(16) as u32, 1);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Choosing an adapter, opening it, and the caches that live as long as the device.
 
-use super::buffer::{Buffer, Kind, MemoryUse, Shelf};
+use super::buffer::{Buffer, Kind, MemoryUse, Shelf, within_memory};
 use super::kernel::{Access, Kernel, Variant, reflect};
 use super::readback;
 use super::record::Recorder;
@@ -23,6 +23,9 @@ pub struct GpuOptions {
     pub planning: bool,
     /// Time every dispatch (needs the adapter's timestamp queries).
     pub profile: bool,
+    /// Bytes of tensors that may be held from the driver at once; an allocation beyond fails as one of the driver's does,
+    /// with [`ErrorKind::Memory`]. A device that plans counts on.
+    pub memory: Option<u64>,
 }
 
 /// An adapter as it presents itself.
@@ -196,6 +199,12 @@ impl Gpu {
             ..Default::default()
         }))
         .map_err(|e| Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}")))?;
+        // Tensors' memory is asked for within a scope that catches its lack. Elsewhere the lack of it loses the device, and
+        // whoever waits for it next is told that.
+        device.on_uncaptured_error(Arc::new(|e: wgpu::Error| match e {
+            wgpu::Error::OutOfMemory { .. } => {}
+            e => panic!("wgpu error: {e}"),
+        }));
         Ok(Self::with_device(device, queue, summary, options))
     }
 
@@ -242,7 +251,7 @@ impl Gpu {
             device,
             queue,
             summary,
-            pool: Shelf::pool(options.planning),
+            pool: Shelf::pool(options.planning, options.memory),
             options,
             subgroup,
             timestamps,
@@ -300,6 +309,11 @@ impl Gpu {
         self.0.pool.counters().reset_peaks();
     }
 
+    /// Notes that a forward pass is through and its backward begins, for [`MemoryUse::peak_saved`].
+    pub(crate) fn turn(&self) {
+        self.0.pool.counters().turn();
+    }
+
     /// Gives free buffers back to the driver.
     pub fn trim(&self) {
         self.0.pool.trim();
@@ -311,19 +325,16 @@ impl Gpu {
     }
 
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
+    /// Where there is no memory for it, whatever is to use it fails.
     pub fn upload(&self, bytes: &[u8]) -> Arc<Buffer> {
         let buffer = self.0.pool.take(&self.0.device, Kind::Buffer, bytes.len() as u64);
-        if self.0.options.planning {
+        if self.0.options.planning || buffer.there().is_err() {
             return buffer;
         }
-        let whole = bytes.len() & !3;
-        self.0.queue.write_buffer(buffer.raw(), 0, &bytes[..whole]);
-        if whole < bytes.len() {
-            let mut last = [0; 4];
-            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.0.queue.write_buffer(buffer.raw(), whole as u64, &last);
+        match buffer.write(&self.0.device, &self.0.queue, bytes) {
+            Ok(()) => buffer,
+            Err(e) => Buffer::refused(Kind::Buffer, buffer.bytes(), e),
         }
-        buffer
     }
 
     /// Wraps a storage buffer of the host's own device.
@@ -334,7 +345,7 @@ impl Gpu {
     /// Reads buffers back: `(buffer, bytes)` each. Waits for the queue.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] when the device is lost.
+    /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the results.
     pub fn read(&self, parts: &[(&Arc<Buffer>, u64)]) -> Result<Vec<Vec<u8>>> {
         readback::Readback::start(self, parts).wait()
     }
@@ -357,15 +368,17 @@ impl Gpu {
     }
 
     /// A uniform buffer for parameters, at least `ARENA` bytes; comes back by [`Gpu::return_arena`].
-    pub(super) fn take_arena(&self) -> wgpu::Buffer {
-        self.0.arenas.lock().expect("arenas").pop().unwrap_or_else(|| {
-            self.0.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("params"),
-                size: ARENA,
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })
+    pub(super) fn take_arena(&self) -> Result<wgpu::Buffer> {
+        if let Some(arena) = self.0.arenas.lock().expect("arenas").pop() {
+            return Ok(arena);
+        }
+        let desc = wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: ARENA,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        };
+        within_memory(&self.0.device, ARENA, || self.0.device.create_buffer(&desc))
     }
 
     pub(super) fn return_arena(&self, arena: wgpu::Buffer) {

@@ -37,6 +37,7 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "spline",
         "strided",
         "taps",
+        "tiled",
     ]
 }
 

@@ -1,12 +1,14 @@
 //! Bringing results to the host: the only call that waits for the device.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, within_memory};
 use super::device::Gpu;
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, mpsc};
 
-/// Copies on their way to the host.
-pub struct Readback {
+/// Copies on their way to the host, or why there are none.
+pub struct Readback(Result<Copies>);
+
+struct Copies {
     gpu: Gpu,
     staging: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
@@ -17,18 +19,34 @@ pub struct Readback {
 impl Readback {
     /// Queues the copy of `(buffer, bytes)` parts behind everything submitted so far; does not wait.
     pub fn start(gpu: &Gpu, parts: &[(&Arc<Buffer>, u64)]) -> Self {
+        Readback(Copies::start(gpu, parts))
+    }
+
+    /// Waits and returns the bytes of each part. What was submitted later is not waited for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the copies.
+    pub fn wait(self) -> Result<Vec<Vec<u8>>> {
+        self.0?.wait()
+    }
+}
+
+impl Copies {
+    fn start(gpu: &Gpu, parts: &[(&Arc<Buffer>, u64)]) -> Result<Self> {
         let mut offsets = Vec::new();
         let mut total = 0;
-        for (_, bytes) in parts {
+        for (buffer, bytes) in parts {
+            buffer.there()?;
             offsets.push((total, *bytes));
             total += bytes.next_multiple_of(8);
         }
-        let staging = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        let desc = wgpu::BufferDescriptor {
             label: Some("readback"),
             size: total.max(8),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        });
+        };
+        let staging = within_memory(gpu.device(), total, || gpu.device().create_buffer(&desc))?;
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
         for ((buffer, bytes), (offset, _)) in parts.iter().zip(&offsets) {
             encoder.copy_buffer_to_buffer(
@@ -45,14 +63,10 @@ impl Readback {
             // The receiver is gone only when nobody wants the result any more.
             let _ = send.send(r);
         });
-        Readback { gpu: gpu.clone(), staging, submission, parts: offsets, mapped }
+        Ok(Copies { gpu: gpu.clone(), staging, submission, parts: offsets, mapped })
     }
 
-    /// Waits and returns the bytes of each part. What was submitted later is not waited for.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`] when the device is lost.
-    pub fn wait(self) -> Result<Vec<Vec<u8>>> {
+    fn wait(self) -> Result<Vec<Vec<u8>>> {
         let lost = |what: String| Error::new(ErrorKind::Device, &self.gpu.summary().name, what);
         self.gpu
             .device()

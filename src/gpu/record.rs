@@ -5,7 +5,7 @@
 //! by commands, never written by the queue, and buffers from outside stay taken until the pass is submitted; and a parameter
 //! slot is never reused inside a pass.
 
-use super::buffer::{Buffer, IMAGE_ROW, IMAGE_WIDTH, Kind, Shelf};
+use super::buffer::{Buffer, Fill, Kind, Shelf};
 use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
 use super::kernel::{Access, Kernel, Params, Variant};
 use super::profile::Timing;
@@ -20,7 +20,7 @@ pub enum Bind<'a> {
     Read(&'a Arc<Buffer>, u64),
     /// The first `bytes` of a buffer that the kernel writes, or reads and writes.
     Write(&'a Arc<Buffer>, u64),
-    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`]; it
+    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it
     /// is copied before the dispatch.
     Image(&'a Arc<Buffer>, u64),
     /// An optional input that is absent; the kernel must not read it.
@@ -79,38 +79,6 @@ enum Command {
     },
 }
 
-/// A copy of the first `bytes` of a buffer into an image.
-struct Fill {
-    from: wgpu::Buffer,
-    to: wgpu::Texture,
-    bytes: u64,
-}
-
-impl Fill {
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let (rows, rest) = ((self.bytes / IMAGE_ROW) as u32, self.bytes % IMAGE_ROW);
-        let mut copy = |row: u32, width: u32, height: u32| {
-            let layout = wgpu::TexelCopyBufferLayout {
-                offset: u64::from(row) * IMAGE_ROW,
-                bytes_per_row: Some(IMAGE_ROW as u32),
-                rows_per_image: None,
-            };
-            let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
-            encoder.copy_buffer_to_texture(
-                wgpu::TexelCopyBufferInfo { buffer: &self.from, layout },
-                wgpu::TexelCopyTextureInfo { origin, ..self.to.as_image_copy() },
-                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-            );
-        };
-        if rows > 0 {
-            copy(0, IMAGE_WIDTH, rows);
-        }
-        if rest > 0 {
-            copy(rows, rest.div_ceil(16) as u32, 1);
-        }
-    }
-}
-
 /// A pass in the making.
 pub struct Recorder {
     gpu: Gpu,
@@ -148,13 +116,16 @@ impl Recorder {
         let mut at = 0;
         while at < buffer.bytes() {
             let part = (buffer.bytes() - at).min(POISON_BYTES);
-            self.copy(&poison, 0, &buffer, at, part);
+            let Ok(()) = self.copy(&poison, 0, &buffer, at, part) else { break };
             at += part;
         }
         buffer
     }
 
     /// Copies `bytes` between buffers, in order with the dispatches.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] for a buffer that there was none for.
     pub fn copy(
         &mut self,
         from: &Arc<Buffer>,
@@ -162,12 +133,12 @@ impl Recorder {
         to: &Arc<Buffer>,
         to_offset: u64,
         bytes: u64,
-    ) {
+    ) -> Result<()> {
         if self.gpu.options().planning {
-            return;
+            return Ok(());
         }
-        self.hold(from);
-        self.hold(to);
+        self.hold(from)?;
+        self.hold(to)?;
         self.commands.push(Command::Copy {
             from: from.clone(),
             from_offset,
@@ -175,12 +146,13 @@ impl Recorder {
             to_offset,
             bytes: bytes.next_multiple_of(4),
         });
+        Ok(())
     }
 
     /// Records one dispatch of a kernel's variant.
     ///
     /// # Errors
-    /// A kernel that the device's compiler refuses.
+    /// A kernel that the device's compiler refuses; [`ErrorKind::Memory`] for a buffer that there was none for.
     ///
     /// # Panics
     /// When `binds` does not fit the kernel in number or access, or `params` in size: a mistake in this crate.
@@ -200,10 +172,10 @@ impl Recorder {
         check_binds(kernel, &pipeline, binds, size_of::<P>());
         for bind in binds {
             if let Bind::Read(buffer, _) | Bind::Write(buffer, _) | Bind::Image(buffer, _) = bind {
-                self.hold(buffer);
+                self.hold(buffer)?;
             }
         }
-        let slot = self.params(bytemuck::bytes_of(params));
+        let slot = self.params(bytemuck::bytes_of(params))?;
         let mut entries = Vec::with_capacity(binds.len() + 1);
         entries.push(wgpu::BindGroupEntry {
             binding: 0,
@@ -220,7 +192,7 @@ impl Recorder {
                 Bind::Read(b, n) | Bind::Write(b, n) => first(b, *n),
                 Bind::Absent => first(self.gpu.null(), 256),
                 Bind::Image(b, n) => {
-                    let (to, view) = images.next().expect("an image of each").image();
+                    let (to, view) = images.next().expect("an image of each").image()?;
                     let bytes = (n + self.guard()).min(b.bytes());
                     fills.push(Fill { from: b.raw().clone(), to: to.clone(), bytes });
                     wgpu::BindingResource::TextureView(view)
@@ -263,27 +235,28 @@ impl Recorder {
 
     /// Keeps a buffer from outside this pass until it is submitted: dropped before, it could go to an upload, whose write
     /// would overtake the pass.
-    fn hold(&mut self, buffer: &Arc<Buffer>) {
+    fn hold(&mut self, buffer: &Arc<Buffer>) -> Result<()> {
         if !buffer.is_of(&self.shelf) {
             self.foreign.push(buffer.clone());
         }
+        buffer.there()
     }
 
     /// Puts parameters into the next slot: the arena's index and the byte offset.
-    fn params(&mut self, bytes: &[u8]) -> (usize, u32) {
+    fn params(&mut self, bytes: &[u8]) -> Result<(usize, u32)> {
         let align = self.gpu.device().limits().min_uniform_buffer_offset_alignment as usize;
         let full = self.arenas.last().is_none_or(|(_, used)| {
             used.len().next_multiple_of(align) + bytes.len() > ARENA as usize
         });
         if full {
-            self.arenas.push((self.gpu.take_arena(), Vec::new()));
+            self.arenas.push((self.gpu.take_arena()?, Vec::new()));
         }
         let index = self.arenas.len() - 1;
         let used = &mut self.arenas[index].1;
         used.resize(used.len().next_multiple_of(align), 0);
         let offset = used.len() as u32;
         used.extend_from_slice(bytes);
-        (index, offset)
+        Ok((index, offset))
     }
 
     /// Ends the recording.
@@ -332,7 +305,7 @@ impl Pass {
     /// Submits the pass. Its buffers are free for others from here on.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] with the driver's message when it is refused.
+    /// [`ErrorKind::Device`] with the driver's message when it is refused, [`ErrorKind::Memory`] when that has none left.
     pub fn submit(self) -> Result<()> {
         self.run(false).map(|_| ())
     }
@@ -413,7 +386,11 @@ impl Pass {
         self.gpu.queue().submit([encoder.finish()]);
         for scope in scopes.into_iter().rev() {
             if let Some(e) = pollster::block_on(scope.pop()) {
-                return Err(Error::new(ErrorKind::Device, &self.gpu.summary().name, e));
+                let kind = match &e {
+                    wgpu::Error::OutOfMemory { .. } => ErrorKind::Memory,
+                    _ => ErrorKind::Device,
+                };
+                return Err(Error::new(kind, &self.gpu.summary().name, e));
             }
         }
         self.shelf.close();

@@ -170,7 +170,7 @@ impl Cx {
     /// Copies all elements of `from` into `to` from its element `at`.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when they do not fit.
+    /// [`ErrorKind::Shape`] when they do not fit, [`ErrorKind::Memory`] where there was none for one of them.
     pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
         if at + from.len() > to.len() {
             return Err(Error::new(ErrorKind::Shape, "copy", "room in the target")
@@ -178,8 +178,7 @@ impl Cx {
                 .got(format!("{to:?}")));
         }
         let mut recorder = self.recorder.borrow_mut();
-        recorder.copy(from.buffer(), 0, to.buffer(), at as u64 * 4, from.bytes());
-        Ok(())
+        recorder.copy(from.buffer(), 0, to.buffer(), at as u64 * 4, from.bytes())
     }
 
     /// Checks the shape of an operand.

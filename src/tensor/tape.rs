@@ -155,6 +155,7 @@ impl Cx {
     /// [`ErrorKind::Shape`] for a gradient that does not fit its value, which would be a mistake of the operation that is
     /// named; errors of the kernels.
     pub fn backward_by(&self, add: Add, seeds: &[(&Tensor, &Tensor)]) -> Result<Grads> {
+        self.gpu().turn();
         let tape = self.tape.borrow_mut().take().unwrap_or_default();
         let mut grads = Grads::default();
         let mut watched = HashMap::new();

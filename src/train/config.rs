@@ -238,6 +238,12 @@ impl TrainConfig {
         Ok(())
     }
 
+    /// Images that the device must work on at once: the transformer that moves LEMMA's input about normalises by the statistics
+    /// of one value of each image, which take two.
+    pub fn fewest_at_once(&self) -> usize {
+        if self.stage == Stage::Lemma && self.lemma.stn { 2 } else { 1 }
+    }
+
     /// Steps of the whole run, with `per_epoch` of them in an epoch.
     pub fn total_steps(&self, per_epoch: usize) -> usize {
         let all = self.epochs.saturating_mul(per_epoch);

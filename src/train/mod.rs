@@ -73,11 +73,15 @@
 //! A step may take its batch in parts that fit the device; the gradients of the parts are added, and losses are means over the
 //! whole batch. Batch normalisation sees a part at a time, so its statistics, and with them the result, depend on the size of
 //! the parts.
+//!
+//! Where there is no memory for a step all the same, a [`MicroBatch`] that may be halved is, and the step taken again; it ends in
+//! the bits of one that began with the smaller parts.
 
 pub mod checkpoint;
 mod config;
 mod events;
 mod init;
+mod memory;
 mod optimizer;
 mod run;
 mod start;
@@ -86,6 +90,7 @@ mod trainee;
 pub use config::{Preset, Schedule, Stage, TextFocus, TrainConfig};
 pub use events::Events;
 pub use init::Initial;
+pub use memory::{MicroBatch, plan_memory};
 pub use optimizer::{Optimizer, Progress};
 pub use run::{Batches, Ended, Logged, Watcher, run};
 pub use trainee::{Losses, Start, Trainee};

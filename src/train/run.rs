@@ -1,8 +1,9 @@
 //! The loop: batches to steps to checkpoints, and what happens when it is stopped, killed, or goes wrong.
 
 use super::checkpoint::{self, BEST, LAST, Position};
+use super::memory::MicroBatch;
 use super::optimizer::{Optimizer, Progress};
-use super::trainee::Trainee;
+use super::trainee::{Losses, Trainee};
 use crate::data::words::Batch;
 use crate::gpu::Gpu;
 use crate::tensor::Tensor;
@@ -47,6 +48,9 @@ pub trait Watcher {
     /// Every `eval_every` steps: a metric to choose the best weights by, larger is better.
     fn evaluate(&mut self, step: usize, trainee: &Trainee) -> Result<Option<f64>>;
 
+    /// There was no memory for this step, which is taken again with at most `images` at once.
+    fn halved(&mut self, step: usize, images: usize);
+
     /// A checkpoint was written.
     fn saved(&mut self, path: &Path);
 
@@ -63,37 +67,42 @@ pub enum Ended {
     Stopped,
 }
 
-/// Trains from `position` on, in batches of parts of at most `micro` images, and writes checkpoints to `folder`.
+/// Trains from `position` on, in batches of parts of at most `micro` images, and writes checkpoints to `folder`. `micro` is left
+/// at what was used last.
 ///
 /// # Errors
-/// [`ErrorKind::Result`] when too many batches in a row have no finite gradient; a lost device; files that cannot be
-/// written. The last checkpoint stays.
+/// [`ErrorKind::Memory`] when there is none for a step or an evaluation, after a checkpoint of the steps before it; [`ErrorKind::Result`] when too
+/// many batches in a row have no finite gradient; a lost device; files that cannot be written. The last checkpoint stays.
 pub fn run(
     gpu: &Gpu,
     trainee: &Trainee,
     mut position: Position,
-    micro: usize,
+    micro: &mut MicroBatch,
     data: &mut dyn Batches,
     folder: &Path,
     watcher: &mut dyn Watcher,
 ) -> Result<Ended> {
     let c = position.config.clone();
     let total = c.total_steps(data.per_epoch());
+    let begun = position.step;
     let mut saved = None;
     let mut pending: Vec<Pending> = Vec::new();
     let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
     let ended = loop {
         if position.step >= total {
-            break Ended::Complete;
+            break Ok(Ended::Complete);
         }
         if watcher.stop() {
-            break Ended::Stopped;
+            break Ok(Ended::Stopped);
         }
         let asked = Instant::now();
         let batch = data.next()?;
         waited += asked.elapsed();
         let factor = c.factor(position.step, data.per_epoch(), total);
-        let losses = trainee.step(&batch, micro, position.step, factor)?;
+        let losses = match step_that_fits(trainee, &batch, micro, position.step, factor, watcher) {
+            Err(e) if e.kind() == ErrorKind::Memory => break Err(e),
+            other => other?,
+        };
         position.step += 1;
         let (step, images, rate) = (position.step, batch.len(), c.lr * factor);
         pending.push(Pending { step, images, rate, losses });
@@ -117,7 +126,10 @@ pub fn run(
             }
         }
         if c.eval_every > 0 && position.step.is_multiple_of(c.eval_every) {
-            let found = watcher.evaluate(position.step, trainee)?;
+            let found = match watcher.evaluate(position.step, trainee) {
+                Err(e) if e.kind() == ErrorKind::Memory => break Err(e),
+                other => other?,
+            };
             let better = |v: &f64| v.is_finite() && position.best.is_none_or(|best| *v > best);
             if let Some(value) = found.filter(better) {
                 position.best = Some(value);
@@ -130,21 +142,57 @@ pub fn run(
             saved = Some(position.step);
         }
     };
-    if !pending.is_empty() {
-        watcher.logged(&read(gpu, trainee, &pending, since, waited)?)?;
+    if ended.is_err() && position.step == begun {
+        return ended;
     }
-    if saved != Some(position.step) {
-        watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+    let mut keep = || -> Result<()> {
+        if !pending.is_empty() {
+            watcher.logged(&read(gpu, trainee, &pending, since, waited)?)?;
+        }
+        if saved != Some(position.step) {
+            watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
+        }
+        checkpoint::save_weights(gpu, &folder.join(LAST), trainee, &position)
+    };
+    match (ended, keep()) {
+        (Err(e), Err(other)) => {
+            Err(e.detail(format!("step {} is not saved: {other}", position.step)))
+        }
+        (ended, kept) => kept.and(ended),
     }
-    checkpoint::save_weights(gpu, &folder.join(LAST), trainee, &position)?;
-    Ok(ended)
+}
+
+/// A step, with as many images at once as there is memory for.
+fn step_that_fits(
+    trainee: &Trainee,
+    batch: &Batch,
+    micro: &mut MicroBatch,
+    step: usize,
+    factor: f32,
+    watcher: &mut dyn Watcher,
+) -> Result<Losses> {
+    let mut reason = None;
+    loop {
+        match trainee.step(batch, micro.images, step, factor) {
+            Err(e)
+                if e.kind() == ErrorKind::Memory && micro.halve(batch.len(), trainee.config()) =>
+            {
+                trainee.gpu().trim();
+                watcher.halved(step + 1, micro.images);
+                reason = Some(e);
+            }
+            // A driver that is out of memory may give up the device as well: the memory is what to tell of.
+            Err(e) if e.kind() == ErrorKind::Device => return Err(reason.unwrap_or(e)),
+            other => return other,
+        }
+    }
 }
 
 struct Pending {
     step: usize,
     images: usize,
     rate: f32,
-    losses: super::trainee::Losses,
+    losses: Losses,
 }
 
 /// Waits for the steps in flight, the first of which began at `since`, and reads their losses.

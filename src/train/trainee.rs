@@ -106,6 +106,16 @@ impl Trainee {
         Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer })
     }
 
+    /// The device it is on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The settings it was built with.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
     /// Its parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
@@ -129,8 +139,30 @@ impl Trainee {
     /// the whole batch, still on the device.
     ///
     /// # Errors
-    /// Errors of the device.
+    /// Errors of the device. Where there is no memory, [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was
+    /// before the step, which may be taken again with a smaller `micro`.
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
+        let mut moved = Vec::new();
+        let result = self.step_in_parts(batch, micro, step, factor, &mut moved);
+        if result.is_err() && !moved.is_empty() {
+            let cx = Cx::new(&self.gpu);
+            for (now, before) in &moved {
+                cx.copy_into(before, now, 0)?;
+            }
+            cx.submit()?;
+        }
+        result
+    }
+
+    /// A step, which leaves in `moved` what parts that were submitted have changed: tensors and how they were before.
+    fn step_in_parts(
+        &self,
+        batch: &Batch,
+        micro: usize,
+        step: usize,
+        factor: f32,
+        moved: &mut Vec<(Tensor, Tensor)>,
+    ) -> Result<Losses> {
         let n = batch.len();
         let mut sums: Vec<Option<Tensor>> = self.parameters.learning().map(|_| None).collect();
         let sharp = self.sharp(step, n);
@@ -148,6 +180,10 @@ impl Trainee {
             });
             let mode = Mode { batch_statistics: true, dropout };
             let cx = Cx::new(&self.gpu).with_tape().with_mode(mode);
+            let before = match first == 0 && micro < n {
+                true => self.statistics(&cx)?,
+                false => Vec::new(),
+            };
             let inputs = Inputs::new(&self.gpu, batch, &sharp, part);
             let parts = self.losses(&cx, &inputs)?;
             let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
@@ -171,6 +207,7 @@ impl Trainee {
                 true => last = Some(cx),
                 false => drop(cx.submit()?),
             }
+            moved.extend(before);
         }
         let cx = last.unwrap_or_else(|| Cx::new(&self.gpu));
         let c = &self.config;
@@ -183,6 +220,18 @@ impl Trainee {
         })?;
         cx.submit()?;
         Ok(losses)
+    }
+
+    /// The running statistics, which every part moves, each with a copy.
+    fn statistics(&self, cx: &Cx) -> Result<Vec<(Tensor, Tensor)>> {
+        let moves = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+        let own = self.parameters.all().iter().filter(|p| moves(&p.name));
+        own.map(|p| {
+            let copy = cx.out(p.tensor.shape());
+            cx.copy_into(&p.tensor, &copy, 0)?;
+            Ok((p.tensor.clone(), copy))
+        })
+        .collect()
     }
 
     /// Which of the images of a step a recogniser in training sees in full resolution.

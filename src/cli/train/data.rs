@@ -37,10 +37,10 @@ impl Data {
         Loader::new(mix.clone(), options).map(Data)
     }
 
-    /// What was left out so far, and why; none where nothing was.
+    /// What was left out so far, or used without its places, and why; none where nothing was.
     pub fn faults(&self) -> Option<String> {
         let report = self.0.report();
-        (report.total() > 0).then(|| report.to_string())
+        (!report.is_empty()).then(|| report.to_string())
     }
 }
 

@@ -12,13 +12,15 @@ use super::{Global, Outcome};
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
+use crate::gpu::GpuOptions;
 use crate::models::{abinet, lemma};
 use crate::train::checkpoint::{self, Position};
 use crate::train::{
-    Batches, Ended, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, run as train,
+    Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, run as train,
 };
 use crate::{Error, ErrorKind, Result};
 use data::Data;
+use memory::Planner;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,7 +74,10 @@ pub struct TrainArgs {
     resume: Option<String>,
     /// Images that the device works on at once
     #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = micro)]
-    micro_batch: MicroBatch,
+    micro_batch: AtOnce,
+    /// Memory of the device that tensors may take, as 2GiB or 300MiB; micro-batches are planned within it
+    #[arg(long, value_name = "LIMIT", value_parser = memory::parse)]
+    memory: Option<u64>,
     /// Threads that make batches
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
@@ -104,16 +109,16 @@ enum PresetName {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum MicroBatch {
+enum AtOnce {
     Auto,
     Images(usize),
 }
 
-fn micro(text: &str) -> Result<MicroBatch, String> {
+fn micro(text: &str) -> Result<AtOnce, String> {
     match text {
-        "auto" => Ok(MicroBatch::Auto),
+        "auto" => Ok(AtOnce::Auto),
         _ => match text.parse() {
-            Ok(n) if n > 0 => Ok(MicroBatch::Images(n)),
+            Ok(n) if n > 0 => Ok(AtOnce::Images(n)),
             _ => Err("expected auto or a number from 1 on".into()),
         },
     }
@@ -137,7 +142,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         recognizer: args.recognizer.as_ref().map(StateDict::read).transpose()?,
         confusion: confusion_table(args.confusion.as_deref(), None)?.weights,
     };
-    let engine = global.engine()?;
+    let engine = global.engine_with(GpuOptions { memory: args.memory, ..Default::default() })?;
     let gpu = engine.gpu();
     if config.stage == Stage::Lemma && config.text_focus != TextFocus::Transformer && !global.quiet
     {
@@ -154,17 +159,20 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)));
     let mut data = Data::new(&mix, &config, position.step, jobs.max(1))?;
-    let micro = match args.micro_batch {
-        MicroBatch::Images(n) => n.min(config.batch),
-        MicroBatch::Auto => {
-            memory::micro_batch(&config, global.gpu.clone(), args.recognizer.as_deref())?
-        }
+    let planner = || Planner::new(&config, global.gpu.clone(), args.recognizer.as_deref(), &frozen);
+    let mut micro = match args.micro_batch {
+        AtOnce::Images(n) => MicroBatch::fixed(n.min(config.batch)),
+        AtOnce::Auto => planner()?.micro_batch(args.memory)?,
     };
-    if micro < config.batch && !global.quiet {
-        eprintln!("note: the device works on {micro} of {} images at once", config.batch);
+    if micro.images < config.batch && !global.quiet {
+        eprintln!("note: the device works on {} of {} images at once", micro.images, config.batch);
+    }
+    if global.verbose {
+        eprintln!("{}", memory::described(micro.images, &planner()?.plan(micro.images)?));
     }
     let total = config.total_steps(data.per_epoch());
-    let validation = args.valid.as_deref().map(|v| Validation::new(v, &config)).transpose()?;
+    let validation =
+        args.valid.as_deref().map(|v| Validation::new(v, &config, micro.images)).transpose()?;
     let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once")?;
     let mut watch = Watch::new(
         watch::Place { folder: &args.out, step: position.step, total },
@@ -177,14 +185,18 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         }),
         || gpu.memory().allocated,
     )?;
-    let ended = train(gpu, &trainee, position, micro, &mut data, &args.out, &mut watch);
+    let ended = train(gpu, &trainee, position, &mut micro, &mut data, &args.out, &mut watch);
     let mut rows = Vec::new();
     watch::flatten("", &serde_json::to_value(&config).unwrap_or_default(), &mut rows);
     watch.report(&format!("Training of {}", stage_name(config.stage)), &rows)?;
     if let (Some(faults), false) = (data.faults(), global.quiet) {
-        eprintln!("left out: {faults}");
+        eprint!("bad data:\n{faults}");
     }
-    match ended.map_err(|e| out_of_memory(e, micro))? {
+    let ended = match ended {
+        Err(e) if e.kind() == ErrorKind::Memory => Err(planner()?.explain(e, micro)),
+        other => other,
+    };
+    match ended? {
         Ended::Complete => {
             if !global.quiet {
                 eprintln!(
@@ -300,16 +312,6 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Abinet => "abinet",
         Stage::Lemma => "lemma",
         Stage::Recognizer => "recognizer",
-    }
-}
-
-/// Adds what helps to an error of a device that has no memory left.
-fn out_of_memory(e: Error, micro: usize) -> Error {
-    match e.kind() {
-        ErrorKind::Device if micro > 1 => {
-            e.hint(format!("--micro-batch {} takes about half the memory", micro / 2))
-        }
-        _ => e,
     }
 }
 

@@ -247,6 +247,12 @@ impl Watcher for Watch<'_> {
         Ok(found.values.first().map(|(_, v)| *v))
     }
 
+    fn halved(&mut self, step: usize, images: usize) {
+        self.say(&format!(
+            "note: no memory for step {step}; it is taken again with {images} images at once"
+        ));
+    }
+
     fn saved(&mut self, path: &Path) {
         if let (None, true) = (&self.bar, self.lines) {
             self.say(&format!("saved {}", path.display()));

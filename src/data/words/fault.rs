@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Why a sample is left out.
+/// Why a sample is left out, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The store is damaged where the sample should be, or cannot be read.
@@ -20,6 +20,8 @@ pub enum Reason {
     Tiny,
     /// An image is too long and thin, or too tall, for a word.
     Slender,
+    /// It is not clear where the characters stand: the sample is used as one of which nobody knows.
+    Places,
 }
 
 impl fmt::Display for Reason {
@@ -32,6 +34,7 @@ impl fmt::Display for Reason {
             Reason::LongLabel => "label too long",
             Reason::Tiny => "image too small",
             Reason::Slender => "image too slender",
+            Reason::Places => "malformed places of characters, used without",
         })
     }
 }
@@ -61,7 +64,7 @@ pub struct Place {
     pub index: usize,
 }
 
-/// The samples that were left out, each counted once however often it was met.
+/// The samples that were left out, or lost a part, each counted once however often it was met.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     places: BTreeMap<Reason, BTreeSet<Place>>,
@@ -80,14 +83,20 @@ impl Report {
         }
     }
 
-    /// How many samples were left out for a reason.
+    /// How many samples have a fault of a kind.
     pub fn count(&self, reason: Reason) -> usize {
         self.places.get(&reason).map_or(0, BTreeSet::len)
     }
 
     /// How many were left out in all.
     pub fn total(&self) -> usize {
-        self.places.values().map(BTreeSet::len).sum()
+        let left_out = self.places.iter().filter(|(reason, _)| **reason != Reason::Places);
+        left_out.map(|(_, places)| places.len()).sum()
+    }
+
+    /// Whether all was well.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 }
 

@@ -177,7 +177,7 @@ impl Loader {
         (self.waited, self.waits)
     }
 
-    /// The samples left out of the batches given so far.
+    /// The bad samples met on the way to the batches given so far.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -227,7 +227,10 @@ fn make(mix: &Mix, options: &LoaderOptions, epoch: u64, batch: u64) -> Made {
         let mut tries = if shuffled { TRIES } else { 1 };
         let found = loop {
             match load(mix, options, epoch, place) {
-                Ok(prepared) => break Some(prepared),
+                Ok((prepared, flaw)) => {
+                    faults.extend(flaw.map(|flaw| (place, flaw)));
+                    break Some(prepared);
+                }
                 Err(fault) => faults.push((place, fault)),
             }
             tries -= 1;
@@ -256,12 +259,20 @@ fn make(mix: &Mix, options: &LoaderOptions, epoch: u64, batch: u64) -> Made {
     Made { batch: Ok(all), faults }
 }
 
-fn load(mix: &Mix, options: &LoaderOptions, epoch: u64, place: Place) -> Result<Prepared, Fault> {
+/// A sample, and what is wrong with a part of it that it does without.
+fn load(
+    mix: &Mix,
+    options: &LoaderOptions,
+    epoch: u64,
+    place: Place,
+) -> Result<(Prepared, Option<Fault>), Fault> {
     let Place { source, index } = place;
     let mut random = Random::new(&[options.seed, DEGRADE, epoch, source as u64, index as u64]);
     let load = || {
-        let sample = mix.source(source).get(index)?;
-        prepare(sample, &options.rules, options.degradation, options.augment.as_ref(), &mut random)
+        let mut sample = mix.source(source).get(index)?;
+        let (flaw, augment) = (sample.flaw.take(), options.augment.as_ref());
+        let prepared = prepare(sample, &options.rules, options.degradation, augment, &mut random)?;
+        Ok((prepared, flaw))
     };
     // Decoders of image files have been known to panic on damaged ones.
     catch_unwind(AssertUnwindSafe(load))

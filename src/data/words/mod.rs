@@ -14,6 +14,7 @@ mod fault;
 mod label;
 mod loader;
 mod mix;
+mod places;
 mod prepare;
 mod source;
 mod store;

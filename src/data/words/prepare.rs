@@ -122,7 +122,7 @@ mod tests {
 
     fn sample(w: u32, h: u32, label: &str) -> Sample {
         let hr = RgbImage::from_fn(w, h, |x, y| Rgb([(x * 31) as u8, (y * 17) as u8, 90]));
-        Sample { lr: None, hr, label: label.into(), characters: Vec::new() }
+        Sample { lr: None, hr, label: label.into(), characters: Vec::new(), flaw: None }
     }
 
     fn with(rules: &Rules, sample: Sample) -> Result<Prepared, Fault> {

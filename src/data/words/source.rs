@@ -1,10 +1,12 @@
 //! Where samples come from: LMDBs, folders, and words drawn on the fly.
 
 use super::fault::{Fault, Reason};
+use super::places;
 use crate::data::lmdb::{FILE, Reader};
 use crate::data::picture::{RgbImage, decode};
 use crate::data::synth::{Synth, SynthOptions};
 use crate::{Error, ErrorKind, Result};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ pub struct Sample {
     pub label: String,
     /// Left and right end of each character in parts of the width; empty where nobody knows.
     pub characters: Vec<(f32, f32)>,
+    /// What is wrong with a part of it that it can do without, and that is left away.
+    pub flaw: Option<Fault>,
 }
 
 /// Samples with numbers.
@@ -42,12 +46,18 @@ pub trait Source: Send + Sync {
 /// Opens what a data argument names:
 ///
 /// - an LMDB folder (or its `data.mdb`): pairs under TextZoom's keys `image_hr-%09d`, `image_lr-%09d`,
-///   or single images under `image-%09d`; labels under `label-%09d`;
+///   or single images under `image-%09d`; labels under `label-%09d`; where the characters stand, if
+///   that is known, under `places-%09d`;
 /// - a folder with `labels.tsv` (a file's name, a tab, its label on each line; a first line that
 ///   begins with `file` and further columns are passed over) and either folders `hr` and `lr` with
-///   these files, or the files themselves beside it;
+///   these files, or the files themselves beside it; where the characters stand, if that is known, in
+///   `places.tsv` (a file's name, a tab, the places on each line);
 /// - `synth:` and options between commas, `count=N` (a million), `seed=S` (0), `fonts=DIR` (may be
 ///   repeated), `words=FILE`, `backgrounds=DIR`: words drawn as they are asked for.
+///
+/// Places are `left:right` for each character of the label, the ends of its ink in parts of the image's
+/// width, with blanks between: `0.05:0.21 0.23:0.4`. Where they are no such thing, the sample is used as
+/// one without, and [counted](Reason::Places).
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] when it is none of these, [`ErrorKind::Io`] and [`ErrorKind::Format`].
@@ -67,7 +77,18 @@ pub fn open(name: &str) -> Result<Box<dyn Source>> {
     }
 }
 
-const LABELS: &str = "labels.tsv";
+pub(super) const LABELS: &str = "labels.tsv";
+pub(super) const PLACES: &str = "places.tsv";
+
+/// A sample with places from their text, where there is one.
+fn placed(sample: Sample, text: Option<Result<String, Fault>>) -> Sample {
+    let found = text.map(|text| text.and_then(|text| places::read(&text, &sample.label)));
+    match found {
+        None => sample,
+        Some(Ok(characters)) => Sample { characters, ..sample },
+        Some(Err(flaw)) => Sample { flaw: Some(flaw), ..sample },
+    }
+}
 
 fn image(bytes: &[u8], place: &str) -> Result<RgbImage, Fault> {
     match decode(bytes, place) {
@@ -138,36 +159,38 @@ impl Source for Lmdb {
             }
             None => (None, self.image("image", number)?),
         };
-        Ok(Sample { lr, hr, label, characters: Vec::new() })
+        let places = self.value("places", number).map_err(|f| Fault::new(Reason::Places, f.detail));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let places = places.map(|bytes| bytes.map(text)).transpose();
+        Ok(placed(Sample { lr, hr, label, characters: Vec::new(), flaw: None }, places))
     }
+}
+
+/// The text of a file, without a byte order mark.
+fn text(path: &Path) -> Result<String> {
+    let bytes = contents(path).map_err(|e| Error::io(path.display(), "cannot be read", e))?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
 }
 
 struct Folder {
     hr: PathBuf,
     lr: Option<PathBuf>,
     entries: Vec<(String, String)>,
+    places: HashMap<String, String>,
 }
 
 impl Folder {
     fn open(path: &Path) -> Result<Self> {
-        let labels = path.join(LABELS);
-        let bytes =
-            contents(&labels).map_err(|e| Error::io(labels.display(), "cannot be read", e))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let entry = |line: &str| {
-            let mut columns = line.split('\t');
-            let file = columns.next()?.trim();
-            (!file.is_empty()).then(|| (file.into(), columns.next().unwrap_or_default().into()))
-        };
-        let header = |(i, line): &(usize, &str)| *i == 0 && line.starts_with("file\t");
-        let lines = text.lines().enumerate().filter(|l| !header(l));
-        let entries = lines.filter_map(|(_, line)| entry(line)).collect();
+        let entries = columns(&text(&path.join(LABELS))?);
+        let places = path.join(PLACES);
+        let places = if places.is_file() { columns(&text(&places)?) } else { Vec::new() };
+        let places = places.into_iter().collect();
         let [hr, lr] = ["hr", "lr"].map(|part| path.join(part));
         Ok(if hr.is_dir() && lr.is_dir() {
-            Folder { hr, lr: Some(lr), entries }
+            Folder { hr, lr: Some(lr), entries, places }
         } else {
-            Folder { hr: path.into(), lr: None, entries }
+            Folder { hr: path.into(), lr: None, entries, places }
         })
     }
 }
@@ -189,8 +212,22 @@ impl Source for Folder {
             image(&bytes, &path.display().to_string())
         };
         let lr = self.lr.as_deref().map(read).transpose()?;
-        Ok(Sample { lr, hr: read(&self.hr)?, label: label.clone(), characters: Vec::new() })
+        let (hr, label) = (read(&self.hr)?, label.clone());
+        let places = self.places.get(file).cloned().map(Ok);
+        Ok(placed(Sample { lr, hr, label, characters: Vec::new(), flaw: None }, places))
     }
+}
+
+/// The first two columns of each line that has a first one, without a header.
+fn columns(text: &str) -> Vec<(String, String)> {
+    let entry = |line: &str| {
+        let mut columns = line.split('\t');
+        let file = columns.next()?.trim();
+        (!file.is_empty()).then(|| (file.into(), columns.next().unwrap_or_default().into()))
+    };
+    let header = |(i, line): &(usize, &str)| *i == 0 && line.starts_with("file\t");
+    let lines = text.lines().enumerate().filter(|l| !header(l));
+    lines.filter_map(|(_, line)| entry(line)).collect()
 }
 
 struct Drawing {
@@ -233,6 +270,6 @@ impl Source for Drawing {
     fn get(&self, index: usize) -> Result<Sample, Fault> {
         let word = self.synth.draw(index as u64);
         let (lr, characters) = (Some(word.lr), word.characters);
-        Ok(Sample { lr, hr: word.hr, label: word.label, characters })
+        Ok(Sample { lr, hr: word.hr, label: word.label, characters, flaw: None })
     }
 }

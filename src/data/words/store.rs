@@ -1,5 +1,7 @@
 //! Writes sets of word images, which [`Source`](super::Source) reads.
 
+use super::places;
+use super::source::{LABELS, PLACES};
 use crate::data::lmdb::{FILE, Writer};
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
@@ -10,10 +12,10 @@ use tempfile::TempDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// TextZoom's: an LMDB with `num-samples` and, from 1 on, `label-%09d`, `image_hr-%09d` and
-    /// `image_lr-%09d`.
+    /// `image_lr-%09d`; besides, where the places of the characters are known, `places-%09d`.
     Lmdb,
     /// Folders `hr` and `lr` of PNG files, and `labels.tsv`: on each line a file's name, a tab, and
-    /// its label.
+    /// its label; besides, where the places of characters are known, `places.tsv` of the same kind.
     Folder,
 }
 
@@ -27,7 +29,7 @@ pub struct Store {
 
 enum Kind {
     Lmdb(Writer),
-    Folder { labels: String },
+    Folder { labels: String, places: String },
 }
 
 impl Store {
@@ -53,26 +55,40 @@ impl Store {
                 for part in ["hr", "lr"] {
                     std::fs::create_dir(folder.path().join(part)).map_err(failed)?;
                 }
-                Kind::Folder { labels: String::new() }
+                Kind::Folder { labels: String::new(), places: String::new() }
             }
         };
         Ok(Store { place: place.to_owned(), folder, count: 0, kind })
     }
 
-    /// Adds a pair: the label and the two image files, as bytes (PNG).
+    /// Adds a pair: the label, the two image files, as bytes (PNG), and where the label's characters
+    /// stand, as [`Sample`](super::Sample) has it; none where nobody knows.
     ///
     /// # Errors
     /// [`ErrorKind::Io`].
-    pub fn add(&mut self, label: &str, hr: &[u8], lr: &[u8]) -> Result<()> {
+    pub fn add(
+        &mut self,
+        label: &str,
+        hr: &[u8],
+        lr: &[u8],
+        characters: &[(f32, f32)],
+    ) -> Result<()> {
         self.count += 1;
+        let known = (!characters.is_empty()).then(|| places::written(characters));
         let n = self.count;
         match &mut self.kind {
             Kind::Lmdb(writer) => {
                 writer.put(format!("image_hr-{n:09}").as_bytes(), hr)?;
                 writer.put(format!("image_lr-{n:09}").as_bytes(), lr)?;
-                writer.put(format!("label-{n:09}").as_bytes(), label.as_bytes())
+                writer.put(format!("label-{n:09}").as_bytes(), label.as_bytes())?;
+                match known {
+                    Some(known) => {
+                        writer.put(format!("places-{n:09}").as_bytes(), known.as_bytes())
+                    }
+                    None => Ok(()),
+                }
             }
-            Kind::Folder { labels } => {
+            Kind::Folder { labels, places } => {
                 let name = format!("{n:09}.png");
                 for (part, bytes) in [("hr", hr), ("lr", lr)] {
                     let path = self.folder.path().join(part).join(&name);
@@ -80,6 +96,9 @@ impl Store {
                         .map_err(|e| Error::io(path.display(), "cannot be written", e))?;
                 }
                 writeln!(labels, "{name}\t{label}").expect("a string takes everything");
+                if let Some(known) = known {
+                    writeln!(places, "{name}\t{known}").expect("a string takes everything");
+                }
                 Ok(())
             }
         }
@@ -96,8 +115,11 @@ impl Store {
                 writer.put(b"num-samples", self.count.to_string().as_bytes())?;
                 writer.finish()?;
             }
-            Kind::Folder { labels } => {
-                std::fs::write(self.folder.path().join("labels.tsv"), labels).map_err(failed)?;
+            Kind::Folder { labels, places } => {
+                std::fs::write(self.folder.path().join(LABELS), labels).map_err(failed)?;
+                if !places.is_empty() {
+                    std::fs::write(self.folder.path().join(PLACES), places).map_err(failed)?;
+                }
             }
         }
         refuse_existing(&self.place)?;

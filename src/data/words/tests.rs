@@ -22,7 +22,7 @@ fn png(w: u32, h: u32, seed: u32) -> Vec<u8> {
 fn set(place: &Path, layout: Layout, count: u32) {
     let mut store = Store::create(place, layout).unwrap();
     for i in 0..count {
-        store.add(&format!("word{i}"), &png(90, 30, i), &png(45, 15, i)).unwrap();
+        store.add(&format!("word{i}"), &png(90, 30, i), &png(45, 15, i), &[]).unwrap();
     }
     store.finish().unwrap();
 }
@@ -62,6 +62,83 @@ fn folders_of_sharp_images_and_labels_with_a_header() {
     let sample = source.get(0).unwrap();
     assert_eq!((sample.lr, sample.label.as_str()), (None, "Hello"));
     assert_eq!(source.get(1).unwrap_err().reason, Reason::Missing);
+}
+
+#[test]
+fn places_of_characters_come_back_as_they_were_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = open("synth:count=12,seed=3").unwrap();
+    let samples: Vec<Sample> = (0..12).map(|i| drawn.get(i).unwrap()).collect();
+    let mut names = vec!["synth:count=12,seed=3".to_string()];
+    for (name, layout) in [("lmdb", Layout::Lmdb), ("folder", Layout::Folder)] {
+        let place = folder.path().join(name);
+        let mut store = Store::create(&place, layout).unwrap();
+        for s in &samples {
+            let [hr, lr] =
+                [&s.hr, s.lr.as_ref().unwrap()].map(|image| encode(image, Format::Png).unwrap());
+            store.add(&s.label, &hr, &lr, &s.characters).unwrap();
+        }
+        store.finish().unwrap();
+        let source = open(place.to_str().unwrap()).unwrap();
+        for (i, sample) in samples.iter().enumerate() {
+            assert!(!sample.characters.is_empty());
+            assert!(source.get(i).unwrap() == *sample, "{name}: sample {i}");
+        }
+        names.push(place.to_str().unwrap().into());
+    }
+    // Whatever happens to the images on the way, the same happens to the places.
+    let take = |name: &String| -> Vec<Batch> {
+        let mix = Arc::new(Mix::open(&[name]).unwrap());
+        let augment = Some(Augment::new(3));
+        let options = LoaderOptions { batch: 6, seed: 3, augment, ..Default::default() };
+        Loader::new(mix, options).unwrap().take(6).map(Result::unwrap).collect()
+    };
+    let want = take(&names[0]);
+    let known = |b: &Batch| b.characters.iter().filter(|c| !c.is_empty()).count();
+    let known: usize = want.iter().map(known).sum();
+    assert!(known > 0 && known < 36, "some are bent, and some are not: {known}");
+    assert!(take(&names[1]) == want && take(&names[2]) == want);
+}
+
+/// Words of two characters of which the first has places, and the others something else.
+const PLACES_OF_FIVE: [Option<&[u8]>; 5] =
+    [Some(b"0.1:0.4 0.5:0.9"), Some(b"0.1:0.4"), Some(b"0.4:0.1 0:1"), None, Some(b"\xff\0 :")];
+
+#[test]
+fn malformed_places_are_counted_and_their_words_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lmdb, files) = (folder.path().join("lmdb"), folder.path().join("files"));
+    [&lmdb, &files].iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    let mut writer = Writer::create(&lmdb.join(FILE)).unwrap();
+    let (mut labels, mut places) = (String::new(), b"file\tplaces\nnone.png\t0:1\n\n".to_vec());
+    for (i, given) in PLACES_OF_FIVE.into_iter().enumerate() {
+        let (n, image) = (i + 1, png(90, 30, i as u32));
+        writer.put(format!("label-{n:09}").as_bytes(), b"ab").unwrap();
+        writer.put(format!("image-{n:09}").as_bytes(), &image).unwrap();
+        std::fs::write(files.join(format!("{n}.png")), &image).unwrap();
+        labels += &format!("{n}.png\tab\n");
+        if let Some(given) = given {
+            writer.put(format!("places-{n:09}").as_bytes(), given).unwrap();
+            places.extend([format!("{n}.png\t").as_bytes(), given, b"\n"].concat());
+        }
+    }
+    writer.put(b"num-samples", b"5").unwrap();
+    writer.finish().unwrap();
+    std::fs::write(files.join("labels.tsv"), labels).unwrap();
+    std::fs::write(files.join("places.tsv"), places).unwrap();
+    for place in [&lmdb, &files] {
+        let options = LoaderOptions { order: Order::Once, batch: 5, ..Default::default() };
+        let mut loader = Loader::new(mix(&[place]), options).unwrap();
+        let batch = loader.next().unwrap().unwrap();
+        assert_eq!(batch.len(), 5);
+        assert_eq!(batch.characters[0], [(0.1, 0.4), (0.5, 0.9)]);
+        assert!(batch.characters[1..].iter().all(Vec::is_empty));
+        let report = loader.report();
+        assert_eq!((report.count(Reason::Places), report.total()), (3, 0), "{report}");
+        let told = "3 × malformed places of characters, used without, as sample 2 of source 1: \
+                    1 places for 2 characters";
+        assert!(report.to_string().contains(told), "{report}");
+    }
 }
 
 /// An LMDB in which most samples are bad, each in its own way.

@@ -1,0 +1,106 @@
+//! What a step takes of the device's memory, and how many images of a batch the device works on at once.
+
+use super::config::TrainConfig;
+use super::trainee::Trainee;
+use crate::data::words::{Batch, Encoded};
+use crate::engine::MemoryPlan;
+use crate::models::lemma::{HIGH, LOW, PLANES};
+use crate::{Error, ErrorKind, Result};
+
+/// How many images of a batch the device works on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// At most so many.
+    pub images: usize,
+    /// Whether a step that there is no memory for is taken again with half as many, as long as the network can.
+    pub halves: bool,
+}
+
+impl MicroBatch {
+    /// `images`, whatever happens.
+    pub fn fixed(images: usize) -> Self {
+        MicroBatch { images, halves: false }
+    }
+
+    /// Halves the number for a batch, where it may be halved and every part of the batch still has as many images as the
+    /// network needs.
+    pub fn halve(&mut self, batch: usize, config: &TrainConfig) -> bool {
+        let half = self.images.min(batch).div_ceil(2);
+        let fewest = config.fewest_at_once();
+        let fits = |part: usize| part == 0 || part >= fewest;
+        let can = self.halves && half < self.images.min(batch) && fits(half) && fits(batch % half);
+        if can {
+            self.images = half;
+        }
+        can
+    }
+}
+
+/// The longest word that a recogniser reads.
+const WORD: &str = "abcdefghijklmnopqrstuvwxy";
+
+/// Bytes that a step takes which works on `images` at once, by a recording that allocates nothing: `trainee` is on a device
+/// opened with [`planning`](crate::gpu::GpuOptions::planning). Words are as long as a recogniser reads, and the places of their
+/// characters known. Where the batch has more images, there are two parts, the second of which finds the gradients of the
+/// first.
+///
+/// # Errors
+/// [`ErrorKind::Argument`] for a network on a device that computes.
+pub fn plan_memory(trainee: &Trainee, images: usize) -> Result<MemoryPlan> {
+    let gpu = trainee.gpu();
+    if !gpu.options().planning {
+        return Err(Error::new(ErrorKind::Argument, "memory", "device of the network")
+            .expected("one opened with `planning`")
+            .got("one that computes"));
+    }
+    let character = |i: usize| (i as f32 / WORD.len() as f32, (i + 1) as f32 / WORD.len() as f32);
+    let all = if images < trainee.config().batch { 2 * images } else { images };
+    let batch = Batch {
+        lr: vec![0.0; all * LOW.0 * LOW.1 * PLANES],
+        hr: vec![0.0; all * HIGH.0 * HIGH.1 * PLANES],
+        labels: vec![Encoded::new(WORD); all],
+        characters: vec![(0..WORD.len()).map(character).collect(); all],
+        places: Vec::new(),
+    };
+    gpu.trim();
+    gpu.reset_memory_peaks();
+    let before = gpu.memory().live;
+    trainee.step(&batch, images, 0, 1.0)?;
+    let after = gpu.memory();
+    Ok(MemoryPlan {
+        parts: vec![
+            ("weights and moments", before),
+            ("batch, and what the backward needs", after.peak_saved - before),
+            ("what the peak has besides", after.peak_allocated - after.peak_saved),
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Preset, Stage};
+
+    #[test]
+    fn parts_are_halved_down_to_what_the_network_needs() {
+        let config = |stage| TrainConfig::read(Preset::Nano, stage, "", &[]).unwrap();
+        let course = |stage, batch| {
+            let mut micro = MicroBatch { images: batch, halves: true };
+            let mut all = Vec::new();
+            while micro.halve(batch, &config(stage)) {
+                all.push(micro.images);
+            }
+            all
+        };
+        assert_eq!(course(Stage::Vision, 11), [6, 3, 2, 1]);
+        // The transformer before LEMMA normalises one value of each image.
+        assert_eq!(course(Stage::Lemma, 8), [4, 2]);
+        assert_eq!(course(Stage::Lemma, 6), [3, 2]);
+        assert_eq!(course(Stage::Lemma, 9), [5, 3], "a part of 1 would be left");
+        assert_eq!(course(Stage::Lemma, 3), [0; 0]);
+        let mut micro = MicroBatch::fixed(8);
+        assert!(!micro.halve(8, &config(Stage::Vision)) && micro.images == 8);
+        let mut more = MicroBatch { images: 64, halves: true };
+        assert!(more.halve(8, &config(Stage::Vision)) && more.images == 4);
+    }
+}
