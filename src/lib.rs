@@ -39,9 +39,11 @@
 //! [`Loader`](data::words::Loader) makes batches of them on threads. A [`Trainee`](train::Trainee) is a network with parameters,
 //! tape and optimiser: [`step`](train::Trainee::step) takes a batch and changes the weights. [`train::run`] is the loop around it,
 //! with checkpoints from which a run goes on; [`train`] lists the settings. [`eval::evaluate`] measures a model on sets of
-//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recogniser reads right before and after.
+//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recogniser reads right before and after. [`mod@bench`] measures how fast
+//! an adapter is, and where the time goes.
 #![warn(missing_docs)]
 
+pub mod bench;
 #[doc(hidden)]
 pub mod cli;
 pub mod data;

@@ -17,7 +17,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine", 7),
     ("train", 8),
     ("eval", 8),
-    ("cli", 9),
+    ("bench", 9),
+    ("cli", 10),
 ];
 
 /// What the crate root hands on, and the module it comes from.

@@ -1,5 +1,6 @@
 //! The command: arguments to a run to an exit code. Results go to standard output, everything else to standard error.
 
+mod bench;
 mod convert;
 mod eval;
 mod files;
@@ -65,6 +66,8 @@ enum Command {
     Info(info::InfoArgs),
     /// Convert a PyTorch checkpoint to safetensors
     Convert(convert::ConvertArgs),
+    /// Measure how fast this adapter is
+    Bench(bench::BenchArgs),
     /// List, show, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::KernelsCommand),
@@ -192,6 +195,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Eval(args) => eval::run(&cli.global, args),
         Command::Info(args) => info::run(&cli.global, args),
         Command::Convert(args) => convert::run(&cli.global, args),
+        Command::Bench(args) => bench::run(&cli.global, args),
         Command::Kernels(command) => {
             command.run(cli.global.gpu.clone(), &mut std::io::stdout().lock())?;
             Ok(Outcome::Done)

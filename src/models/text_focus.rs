@@ -43,6 +43,7 @@ impl Block {
     }
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let h = self.first.forward(cx, x, None, Act::Relu)?;
         cx.tap(&self.path, "relu", &h, Axes::Image);
         let h = if cx.tracing() { self.second.forward(cx, &h, None, Act::None)? } else { h };
@@ -97,6 +98,7 @@ impl MultiHead {
         key: &Tensor,
         mask: Mask,
     ) -> Result<(Tensor, Tensor)> {
+        let _scope = cx.scope(&self.path);
         let [lq, lk, lv, lo] = &self.linears;
         let q = lq.forward(cx, query, Axes::Same)?;
         let k = lk.forward(cx, key, Axes::Same)?;
@@ -258,6 +260,7 @@ impl Network {
     }
 
     fn feed_forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope("decoder.pff");
         let h = activate(cx, &self.inner.forward(cx, x, Axes::Same)?, Act::Relu)?;
         cx.tap("decoder.pff", "dropout", &h, Axes::Same);
         let y = self.outer.forward(cx, &h, Axes::Same)?;
@@ -268,6 +271,7 @@ impl Network {
     /// `[N, 32, 128, 1]` to `[N, 8, 32, 1024]`.
     fn cnn(&self, cx: &Cx, grey: &Tensor) -> Result<Tensor> {
         let path = "encoder.cnn";
+        let _scope = cx.scope(path);
         let mut x = grey.clone();
         for (conv, [relu, pool]) in
             self.stem.iter().zip([["relu1", "pool"], ["relu2", "layer1_pool"]])

@@ -53,7 +53,7 @@ impl MultiHead {
         value: &Tensor,
         mask: Mask,
     ) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let e = self.shape.width;
         let in_bias = Epilogue::bias(&self.in_bias);
         let project = |x: &Tensor, from: usize, to: usize| {
@@ -117,7 +117,7 @@ impl FeedForward {
             h
         } else {
             let (weight, bias) = self.inner.parameters();
-            cx.scope(self.inner.path());
+            let _scope = cx.scope(self.inner.path());
             let ep = Epilogue { shift: bias, act: Act::Relu, ..Default::default() };
             let h = linear(cx, x, weight, &ep).map_err(|e| e.within(self.inner.path()))?;
             dropout(cx, &h)?
@@ -152,6 +152,7 @@ impl EncoderLayer {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let a = dropout(cx, &self.attention.forward(cx, x, x, x, Mask::None)?)?;
         cx.tap(&self.path, "dropout1", &a, Axes::Sequence);
         let x = self.norms[0].forward(cx, &a, x, Axes::Sequence)?;
@@ -193,6 +194,7 @@ impl DecoderLayer {
         value: &Tensor,
         mask: Mask,
     ) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let a = dropout(cx, &self.attention.forward(cx, query, key, value, mask)?)?;
         cx.tap(&self.path, "dropout2", &a, Axes::Sequence);
         let x = self.norms[0].forward(cx, &a, query, Axes::Sequence)?;

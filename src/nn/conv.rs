@@ -31,7 +31,7 @@ impl Conv {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
         let run = |ep: &Epilogue| {
             conv2d(cx, x, &self.weight, self.window, ep).map_err(|e| e.within(&self.path))
@@ -85,7 +85,7 @@ impl ConvNorm {
         let Some((scale, shift)) = self.folded.as_ref().filter(|_| !cx.tracing()) else {
             return self.separately(cx, x, residual, act);
         };
-        cx.scope(&self.conv.path);
+        let _scope = cx.scope(&self.conv.path);
         let ep = Epilogue { scale: Some(scale), shift: Some(shift), residual, act };
         conv2d(cx, x, &self.conv.weight, self.conv.window, &ep)
             .map_err(|e| e.within(&self.conv.path))

@@ -35,7 +35,7 @@ impl BiGru {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor, along: Along) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let project =
             |d: &Direction| linear(cx, x, &d.input_weight, &Epilogue::bias(&d.input_bias));
         let inputs = [project(&self.directions[0])?, project(&self.directions[1])?];

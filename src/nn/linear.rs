@@ -43,7 +43,7 @@ impl Linear {
     }
 
     fn run(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
         linear(cx, x, &self.weight, &ep).map_err(|e| e.within(&self.path))
     }

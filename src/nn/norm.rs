@@ -61,7 +61,7 @@ impl BatchNorm {
     /// # Errors
     /// A last axis that is not the layer's; a batch of one value per channel in training.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let y = self.compute(cx, x).map_err(|e| e.within(&self.path))?;
         let axes = if y.shape().rank() == 4 { Axes::Image } else { Axes::Same };
         cx.tap(&self.path, "", &y, axes);
@@ -145,7 +145,7 @@ impl LayerNorm {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor, residual: &Tensor, axes: Axes) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let y =
             layer_norm(cx, x, Some(residual), &self.gamma, &self.beta, self.eps, self.deviation)
                 .map_err(|e| e.within(&self.path))?;

@@ -1,4 +1,4 @@
-//! Timing a case: by the GPU's clock where there is one, otherwise by the host's around a submission.
+//! Timing a pass or a case: by the GPU's clock where there is one, otherwise by the host's around a submission.
 
 use super::{Case, Cost};
 use crate::Result;
@@ -39,6 +39,45 @@ impl Measured {
     }
 }
 
+/// One pass that was waited for.
+pub struct Once {
+    /// The sum over its dispatches, or submission to completion by the host's clock.
+    pub seconds: f64,
+    /// Each dispatch; empty by the host's clock.
+    pub dispatches: Vec<Timing>,
+    /// What was computed.
+    pub outputs: Vec<Tensor>,
+}
+
+/// Whether passes on this device are timed by the GPU's clock.
+pub fn by_gpu_clock(gpu: &Gpu) -> bool {
+    gpu.options().profile && gpu.summary().features.contains(&"timestamp-query")
+}
+
+/// Records a pass, runs it and waits for it. Use a device opened with [`profile`](crate::gpu::GpuOptions::profile) for the
+/// GPU's clock.
+///
+/// # Errors
+/// Those of the operations.
+pub fn once(gpu: &Gpu, record: impl FnOnce(&Cx) -> Result<Vec<Tensor>>) -> Result<Once> {
+    let cx = Cx::new(gpu);
+    let outputs = record(&cx)?;
+    if by_gpu_clock(gpu) {
+        let dispatches = cx.submit_timed()?;
+        return Ok(Once {
+            seconds: dispatches.iter().map(|t| t.seconds).sum(),
+            dispatches,
+            outputs,
+        });
+    }
+    let start = Instant::now();
+    cx.submit()?;
+    if let Some(t) = outputs.first() {
+        gpu.read(&[(t.buffer(), 4)])?;
+    }
+    Ok(Once { seconds: start.elapsed().as_secs_f64(), dispatches: Vec::new(), outputs })
+}
+
 /// Runs `case` once to warm up and then `rounds` times (at least one). Use a device opened with
 /// [`profile`](crate::gpu::GpuOptions::profile) for the GPU's clock.
 ///
@@ -49,22 +88,10 @@ pub fn measure(gpu: &Gpu, case: &Case, rounds: usize) -> Result<Measured> {
     let mut runs = Vec::new();
     let mut cost = Cost::default();
     for round in 0..=rounds.max(1) {
-        let cx = Cx::new(gpu);
-        let outputs = (case.run)(&cx, &inputs)?;
-        cost = case.cost(&outputs);
-        let run = if gpu.options().profile && gpu.summary().features.contains(&"timestamp-query") {
-            let dispatches = cx.submit_timed()?;
-            (dispatches.iter().map(|t| t.seconds).sum(), dispatches)
-        } else {
-            let start = Instant::now();
-            cx.submit()?;
-            if let Some(t) = outputs.first() {
-                gpu.read(&[(t.buffer(), 4)])?;
-            }
-            (start.elapsed().as_secs_f64(), Vec::new())
-        };
+        let run = once(gpu, |cx| (case.run)(cx, &inputs))?;
+        cost = case.cost(&run.outputs);
         if round > 0 {
-            runs.push(run);
+            runs.push((run.seconds, run.dispatches));
         }
     }
     runs.sort_by(|a, b| f64::total_cmp(&a.0, &b.0));

@@ -1,5 +1,6 @@
 //! The pass in the making, as operations see it.
 
+use super::label::Label;
 use super::tape::Tape;
 use super::{Axes, Dtype, Tap, Tensor, Var};
 use crate::gpu::{Bind, Gpu, Grid, Kernel, Params, Pass, Recorder, Timing, Variant};
@@ -14,6 +15,7 @@ pub struct Cx {
     taps: Option<RefCell<Vec<Tap>>>,
     pub(super) tape: RefCell<Option<Tape>>,
     mode: Cell<Mode>,
+    pub(super) label: RefCell<Label>,
 }
 
 /// How layers behave that differ between training and evaluation.
@@ -47,6 +49,7 @@ impl Cx {
             taps: None,
             tape: RefCell::default(),
             mode: Cell::default(),
+            label: RefCell::default(),
         }
     }
 
@@ -130,11 +133,9 @@ impl Cx {
         taps.borrow_mut().push(Tap { name, tensor: tensor.clone(), axes, copies, module });
     }
 
-    /// Labels the dispatches recorded next, for timings.
-    pub fn scope(&self, path: &str) {
-        if self.gpu.options().profile {
-            self.recorder.borrow_mut().set_scope(path);
-        }
+    pub(super) fn set_label(&self, label: Label) {
+        self.recorder.borrow_mut().set_scope(&label.to_string());
+        self.label.replace(label);
     }
 
     /// A tensor of floats with unspecified content.

@@ -4,11 +4,13 @@
 
 mod cx;
 mod host;
+mod label;
 mod tape;
 mod trace;
 
 pub use cx::{Cx, Dropout, Mode};
 pub use host::{Host, Seeded};
+pub use label::Scoped;
 pub use tape::{Add, Grads, Var};
 pub use trace::{Axes, Tap};
 

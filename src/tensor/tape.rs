@@ -6,6 +6,7 @@
 //! Who owns what: the first gradient that arrives at a value is moved, later ones are added to it; a value's gradient is gone
 //! as soon as its node has used it, and a leaf's stays until [`Grads::take`].
 
+use super::label::Place;
 use super::{Cx, Tensor};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
@@ -27,6 +28,7 @@ type Backward = Box<dyn FnOnce(&Cx, Vec<Option<Tensor>>) -> Result<Vec<Option<Te
 
 struct Node {
     op: &'static str,
+    place: Option<Place>,
     inputs: Vec<(Var, usize)>,
     outputs: Vec<(u32, Shape)>,
     backward: Backward,
@@ -125,6 +127,7 @@ impl Cx {
         });
         tape.nodes.push(Node {
             op,
+            place: self.place(),
             inputs: inputs.iter().map(|t| (t.var, t.len())).collect(),
             outputs: outputs
                 .iter()
@@ -166,6 +169,7 @@ impl Cx {
             }
         }
         for node in tape.nodes.into_iter().rev() {
+            let _scope = self.back_at(node.place);
             // A value may have been used under another shape than the operation gave it.
             let shaped = |(i, shape): &(u32, Shape)| {
                 grads.0.remove(&Var::Value(*i)).map(|g| g.reshape(*shape)).transpose()

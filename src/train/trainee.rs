@@ -7,7 +7,7 @@ use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
 use crate::data::words::{Batch, Encoded, STEPS};
 use crate::engine::shipped_reader;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Timing};
 use crate::models::abinet::SHORTEST;
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::procedural::Stream;
@@ -142,8 +142,34 @@ impl Trainee {
     /// Errors of the device. Where there is no memory, [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was
     /// before the step, which may be taken again with a smaller `micro`.
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
+        self.step_by(batch, micro, step, factor, &mut |cx| cx.submit().map(drop))
+    }
+
+    /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labelled `forward`, `backward` or
+    /// `optimiser` and the module.
+    ///
+    /// # Errors
+    /// As [`Trainee::step`], and where the device was not opened with profiling.
+    pub fn step_timed(&self, batch: &Batch, micro: usize, step: usize) -> Result<Vec<Timing>> {
+        let mut timings = Vec::new();
+        self.step_by(batch, micro, step, 1.0, &mut |cx| {
+            timings.extend(cx.submit_timed()?);
+            Ok(())
+        })?;
+        Ok(timings)
+    }
+
+    /// A step whose passes go to `submit`; after an error the network is as it was before.
+    fn step_by(
+        &self,
+        batch: &Batch,
+        micro: usize,
+        step: usize,
+        factor: f32,
+        submit: &mut dyn FnMut(Cx) -> Result<()>,
+    ) -> Result<Losses> {
         let mut moved = Vec::new();
-        let result = self.step_in_parts(batch, micro, step, factor, &mut moved);
+        let result = self.step_in_parts(batch, micro, step, factor, submit, &mut moved);
         if result.is_err() && !moved.is_empty() {
             let cx = Cx::new(&self.gpu);
             for (now, before) in &moved {
@@ -161,6 +187,7 @@ impl Trainee {
         micro: usize,
         step: usize,
         factor: f32,
+        submit: &mut dyn FnMut(Cx) -> Result<()>,
         moved: &mut Vec<(Tensor, Tensor)>,
     ) -> Result<Losses> {
         let n = batch.len();
@@ -185,7 +212,10 @@ impl Trainee {
                 false => Vec::new(),
             };
             let inputs = Inputs::new(&self.gpu, batch, &sharp, part);
+            let phase = cx.phase("forward");
             let parts = self.losses(&cx, &inputs)?;
+            drop(phase);
+            let phase = cx.phase("backward");
             let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
             let mut grads = backward(&cx, &parts[0].1, by * share)?;
             for (sum, p) in sums.iter_mut().zip(self.parameters.learning()) {
@@ -203,14 +233,16 @@ impl Trainee {
                     None => losses.push((name, value)),
                 }
             }
+            drop(phase);
             match first + micro >= n {
                 true => last = Some(cx),
-                false => drop(cx.submit()?),
+                false => submit(cx)?,
             }
             moved.extend(before);
         }
         let cx = last.unwrap_or_else(|| Cx::new(&self.gpu));
         let c = &self.config;
+        let phase = cx.phase("optimiser");
         self.optimizer.step(&cx, &self.parameters, &sums, c.clip, |name| Adam {
             lr: factor * if name.starts_with("position_prior.") { c.prior_lr } else { c.lr },
             beta1: c.betas[0],
@@ -218,7 +250,8 @@ impl Trainee {
             eps: c.eps,
             decay: c.weight_decay,
         })?;
-        cx.submit()?;
+        drop(phase);
+        submit(cx)?;
         Ok(losses)
     }
 

@@ -6,10 +6,16 @@ use std::fmt::Write;
 const SIZE: (f64, f64) = (960.0, 360.0);
 /// Left, top, right and bottom of what the lines are drawn in.
 const FIELD: [f64; 4] = [64.0, 56.0, 940.0, 312.0];
-const INK: &str = "#1c1c1e";
-const SOFT: &str = "#6e6e73";
-const GRID: &str = "#e0e0dc";
+pub(super) const INK: &str = "#1c1c1e";
+pub(super) const SOFT: &str = "#6e6e73";
+pub(super) const GRID: &str = "#e0e0dc";
 const COLORS: [&str; 6] = ["#8a8a90", "#2f6fdb", "#2b9a66", "#c8652f", "#8455c9", "#b8912a"];
+
+/// The colour of a figure's part.
+pub(super) fn color(number: usize) -> &'static str {
+    COLORS[number % COLORS.len()]
+}
+
 /// Lines with no more points than these show them.
 const DOTS: usize = 40;
 
@@ -195,7 +201,7 @@ fn thinned(points: &[(f64, f64)], x: &Axis) -> Vec<(f64, f64)> {
 }
 
 /// From values to places.
-struct Axis {
+pub(super) struct Axis {
     low: f64,
     high: f64,
     step: f64,
@@ -206,7 +212,7 @@ struct Axis {
 
 impl Axis {
     /// An axis over `extent`, widened to round numbers, with about `ticks` of them.
-    fn new(extent: (f64, f64), (from, to): (f64, f64), log: bool, ticks: usize) -> Self {
+    pub(super) fn new(extent: (f64, f64), (from, to): (f64, f64), log: bool, ticks: usize) -> Self {
         let (mut low, mut high) = extent;
         if log {
             (low, high) = (low.log10().floor(), high.log10().ceil());
@@ -233,14 +239,19 @@ impl Axis {
         v.is_finite() && (!self.log || v > 0.0)
     }
 
-    fn place(&self, v: f64) -> f64 {
+    pub(super) fn place(&self, v: f64) -> f64 {
         let v = if self.log { v.log10() } else { v };
         let share = ((v - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
         self.from + share * (self.to - self.from)
     }
 
+    /// The values at its ends.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        if self.log { (10f64.powf(self.low), 10f64.powf(self.high)) } else { (self.low, self.high) }
+    }
+
     /// Round values with their labels.
-    fn ticks(&self) -> Vec<(f64, String)> {
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let first = (self.low / self.step - 1e-9).ceil() as i64;
         let last = (self.high / self.step + 1e-9).floor() as i64;
         let decimals = (-self.step.log10().floor()).max(0.0) as usize;

@@ -3,10 +3,14 @@
 //! [`Page`] is written from top to bottom. A [`Table`] is also text for a terminal, and a [`Chart`] also a picture of its
 //! own. Knows no model and no training; text given to it is shown as it is, never as markup.
 
+mod bars;
 mod chart;
+mod roofline;
 mod table;
 
+pub use bars::Bars;
 pub use chart::{Chart, Series};
+pub use roofline::{Roofline, RooflinePoint};
 pub use table::Table;
 
 use crate::Result;
@@ -97,8 +101,13 @@ impl Page {
 
     /// A chart with a line about it.
     pub fn chart(&mut self, chart: &Chart, caption: &str) -> &mut Self {
+        self.drawing(&chart.svg(), caption)
+    }
+
+    /// The SVG document of a figure of this module, with a line about it.
+    pub fn drawing(&mut self, svg: &str, caption: &str) -> &mut Self {
         let caption = escape(caption);
-        self.add(&format!("<figure>{}<figcaption>{caption}</figcaption></figure>", chart.svg()))
+        self.add(&format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>"))
     }
 
     /// A picture over the whole width, with a line about it.

@@ -51,6 +51,7 @@ impl LanguageModel {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, logits: &Tensor, lengths: &Tensor) -> Result<Language> {
+        let _scope = cx.scope(&self.path);
         let [n, t, _] = logits.shape().nlc(&self.path)?;
         let probabilities = softmax(cx, &logits.detached(), 2)?;
         let tokens = self.project.forward(cx, &probabilities, Axes::Same)?;

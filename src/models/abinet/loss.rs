@@ -48,6 +48,7 @@ pub fn reading_loss(cx: &Cx, logits: &Tensor, words: &Words) -> Result<Tensor> {
 /// # Errors
 /// Shapes that do not fit.
 pub fn loss(cx: &Cx, reading: &Reading, words: &Words, all: bool) -> Result<Loss> {
+    let _part = cx.part("loss");
     let rounds = &reading.iterations;
     let rounds = if all { &rounds[..] } else { &rounds[rounds.len() - 1..] };
     let mean = |logits: &dyn Fn(usize) -> Tensor| -> Result<Tensor> {

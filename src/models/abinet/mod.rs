@@ -170,6 +170,7 @@ impl Network {
 
     /// g = σ(W·[l ; v] + b), f = g ⊙ v + (1 − g) ⊙ l, and the class scores of f.
     fn align(&self, cx: &Cx, language: &Tensor, vision: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope("alignment");
         let both = concat_last(cx, &[language, vision])?;
         let gate = activate(cx, &self.gate.forward(cx, &both, Axes::Same)?, Act::Sigmoid)?;
         self.classes.forward(cx, &mix(cx, &gate, vision, language)?, Axes::Same)

@@ -32,6 +32,7 @@ impl Block {
     }
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let h = self.first.forward(cx, x, None, Act::Relu)?;
         cx.tap(&self.path, "relu", &h, Axes::Image);
         let shortcut = |cx: &Cx| match &self.shortcut {
@@ -76,6 +77,7 @@ impl UnetStage {
     }
 
     fn forward(&self, cx: &Cx, x: &Tensor, to: Option<(usize, usize)>) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let enlarged = match to {
             Some(size) => resize(cx, x, size, Filter::Nearest, false)?,
             None => x.clone(),
@@ -200,6 +202,7 @@ impl VisionModel {
                     .got(image.shape()));
             }
         };
+        let _scope = cx.scope(&self.path);
         let (scale, shift) = (&self.input_scale, &self.input_shift);
         let x = channel_affine(cx, image, scale, shift, None, Act::None)?;
         let feature = self.backbone(cx, x, n)?;
@@ -222,6 +225,7 @@ impl VisionModel {
         }
         cx.tap(&resnet, "", &x, Axes::Image);
         let backbone = format!("{}.backbone", self.path);
+        let _scope = cx.scope(&backbone);
         let cells = CELLS.0 * CELLS.1;
         let sequence = x.reshape([n, cells, self.width])?;
         let x = add(cx, &sequence, &self.positions.reshape([cells, self.width])?)?;
@@ -264,6 +268,7 @@ impl VisionModel {
     /// Attended features `[N, T, C]` and the attention `[N, 1, T, cells]`.
     fn position_attention(&self, cx: &Cx, feature: &Tensor, n: usize) -> Result<(Tensor, Tensor)> {
         let path = format!("{}.attention", self.path);
+        let _scope = cx.scope(&path);
         let cells = CELLS.0 * CELLS.1;
         let keys = self.keys(cx, feature)?.reshape([n, cells, self.width])?;
         let values = feature.reshape([n, cells, self.width])?;

@@ -56,7 +56,7 @@ impl ChannelAttention {
     }
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        cx.scope(&self.path);
+        let _scope = cx.scope(&self.path);
         let mut y = global_depthwise(cx, x, &self.weight, &self.bias)?;
         cx.tap(&self.path, "0", &y, Axes::Image);
         let acts = [Act::Relu, Act::Relu, Act::Sigmoid];
@@ -127,6 +127,7 @@ impl FusionModel {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, feature: &Tensor, guidance: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let g = self.guidance_norm.forward(cx, guidance)?;
         let both = concat_last(cx, &[feature, &g])?;
         let y = match &self.kind {

@@ -127,6 +127,7 @@ impl GuidanceModel {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, evidence: &Evidence, feature: &Tensor) -> Result<Guidance> {
+        let _scope = cx.scope(&self.path);
         let [n, h, w, d] = feature.shape().nhwc(&self.path)?;
         let g = &self.config.guidance;
         let (score, _) = masked_max(cx, evidence.maps, evidence.lengths)?;

@@ -81,6 +81,7 @@ pub fn loss(
     focus: &Focus,
     weights: &LossWeights,
 ) -> Result<Loss> {
+    let _part = cx.part("loss");
     let mse = mean_squared(cx, &output.image, hr)?;
     let every = every_step(cx, words);
     let doubled = |logits: &Tensor| abinet::reading_loss(cx, &softmax(cx, logits, 2)?, &every);

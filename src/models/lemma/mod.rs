@@ -85,6 +85,7 @@ impl Block {
     }
 
     fn forward(&self, cx: &Cx, z: &Tensor, guidance: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let s = self.first.forward(cx, z, None, Act::Mish)?;
         cx.tap(&self.path, "prelu", &s, Axes::Image);
         let s = self.second.forward(cx, &s, None, Act::None)?;
@@ -250,6 +251,7 @@ impl Network {
     }
 
     fn prior(&self, cx: &Cx, image: &Tensor, n: usize) -> Result<Prior> {
+        let _scope = cx.scope("position_prior");
         let rgb = slice_last(cx, image, 0..3)?;
         let enlarged = resize(cx, &rgb, HIGH, Filter::Bicubic, true)?;
         cx.value("prior", "input", &enlarged, Axes::Image);
@@ -291,6 +293,7 @@ impl Network {
         } else {
             self.trunk_end.forward(cx, last, Some(first), Act::None)?
         };
+        let _scope = cx.scope(&self.names.up);
         let up = self.up.forward(cx, &sum, Act::None)?;
         let u = if cx.tracing() {
             let shuffled = pixel_shuffle(cx, &up, 2, Act::None)?;

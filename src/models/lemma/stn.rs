@@ -47,6 +47,7 @@ impl SpatialTransformer {
 
     /// `image [N, 16, 64, 4]`, warped.
     pub(super) fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
         let n = image.dims()[0];
         let mut x = image.clone();
         for (i, stage) in self.stages.iter().enumerate() {

@@ -1,0 +1,84 @@
+//! Whole passes, a training step and the loading of data: `cargo bench --bench models -- NAME`.
+//!
+//! Times are by the host's clock, from the start of the recording to the end on the device. The official sizes take part where
+//! `LEMMA_GPU_OFFICIAL` is set.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use lemma_gpu::bench::{Graph, Size, Subject, training_batch};
+use lemma_gpu::data::words::{Loader, LoaderOptions, Mix};
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn open() -> Gpu {
+    let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+    let options = GpuOptions { adapter, ..Default::default() };
+    Gpu::new(options).expect("an adapter for the benches")
+}
+
+fn forward(c: &mut Criterion) {
+    let gpu = open();
+    let mut sizes = vec![Size::Nano];
+    if std::env::var_os("LEMMA_GPU_OFFICIAL").is_some() {
+        sizes.push(Size::Official);
+    }
+    for (size, graph) in sizes.iter().flat_map(|s| [(s, Graph::Lemma), (s, Graph::Abinet)]) {
+        let subject = std::cell::OnceCell::new();
+        let mut group = c.benchmark_group(format!("forward {graph} {size}"));
+        for batch in [1, 8, 64] {
+            group.throughput(Throughput::Elements(batch));
+            group.bench_function(format!("batch {batch}"), |b| {
+                let subject =
+                    subject.get_or_init(|| Subject::new(&gpu, graph, *size).expect("a network"));
+                let input = subject.input(batch as usize);
+                b.iter(|| subject.run(&input).expect("a pass"));
+            });
+        }
+    }
+}
+
+fn training(c: &mut Criterion) {
+    const BATCH: usize = 8;
+    let mut group = c.benchmark_group("training step");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("LEMMA nano, batch 8", |b| {
+        let gpu = open();
+        let config = TrainConfig::preset(Preset::Nano, Stage::Lemma);
+        let trainee = Trainee::new(&gpu, config, Start::default()).expect("a network");
+        let batch = training_batch(BATCH);
+        let mut step = 0;
+        b.iter(|| {
+            step += 1;
+            let losses = trainee.step(&batch, BATCH, step, 1.0).expect("a step");
+            losses[0].1.to_host(&gpu).expect("the loss")
+        });
+    });
+}
+
+fn loader(c: &mut Criterion) {
+    const BATCH: usize = 64;
+    let mut group = c.benchmark_group("loader");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function("drawn words, batch 64, two threads", |b| {
+        let sets = ["synth:count=4096,seed=5".to_string()];
+        let mix = Arc::new(Mix::open(&sets).expect("drawn words"));
+        // A new loader for each batch: one that has run ahead would only hand out what is ready.
+        let new = || {
+            let options = LoaderOptions { batch: BATCH, ahead: 1, ..Default::default() };
+            Loader::new(mix.clone(), options).expect("a loader")
+        };
+        let first = |mut loader: Loader| loader.next().expect("endless").expect("a batch");
+        b.iter_batched(new, first, BatchSize::PerIteration);
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3));
+    targets = forward, training, loader
+}
+criterion_main!(benches);

@@ -1,0 +1,155 @@
+//! What is measured as a whole: the networks, with reproducible weights and images.
+
+use crate::Result;
+use crate::data::words::{Batch, Encoded};
+use crate::gpu::Gpu;
+use crate::models::abinet::AbinetConfig;
+use crate::models::lemma::LemmaConfig;
+use crate::models::procedural::{Model, Procedural, images};
+use crate::models::{abinet, lemma};
+use crate::tensor::{Cx, Tensor};
+
+/// A network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Graph {
+    /// Super-resolution.
+    Lemma,
+    /// Recognition.
+    Abinet,
+}
+
+/// Sizes of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// Those of the weights that ship.
+    Nano,
+    /// Those of the released checkpoints.
+    Official,
+}
+
+impl std::fmt::Display for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Graph::Lemma => "LEMMA",
+            Graph::Abinet => "ABINet",
+        })
+    }
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Size::Nano => "nano",
+            Size::Official => "official",
+        })
+    }
+}
+
+enum Network {
+    Lemma(Box<lemma::Network>),
+    Abinet(Box<abinet::Network>),
+}
+
+/// A network on a device.
+pub struct Subject {
+    gpu: Gpu,
+    network: Network,
+}
+
+const SEED: u64 = 1;
+
+impl Subject {
+    /// Builds the network; its weights follow from their names.
+    ///
+    /// # Errors
+    /// None that is not a mistake of this crate.
+    pub fn new(gpu: &Gpu, graph: Graph, size: Size) -> Result<Self> {
+        let network = match graph {
+            Graph::Lemma => {
+                let config = match size {
+                    Size::Nano => LemmaConfig::nano(),
+                    Size::Official => LemmaConfig::default(),
+                };
+                let weights = Procedural { model: Model::Lemma, seed: SEED };
+                Network::Lemma(Box::new(lemma::Network::with_config(gpu, &weights, config)?))
+            }
+            Graph::Abinet => {
+                let config = match size {
+                    Size::Nano => AbinetConfig::nano(),
+                    Size::Official => AbinetConfig::default(),
+                };
+                let weights = Procedural { model: Model::Abinet, seed: SEED };
+                Network::Abinet(Box::new(abinet::Network::with_config(gpu, &weights, config)?))
+            }
+        };
+        Ok(Subject { gpu: gpu.clone(), network })
+    }
+
+    /// The device it is on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// `n` images as the network takes them.
+    pub fn input(&self, n: usize) -> Tensor {
+        match self.network {
+            Network::Lemma(_) => {
+                Tensor::upload(&self.gpu, [n, 16, 64, 4], &with_mask(n, 16, 64, 8))
+            }
+            Network::Abinet(_) => {
+                let bytes = images(SEED, "bench", n, 32, 128, 16);
+                let values: Vec<f32> = bytes.iter().map(|v| f32::from(*v) / 255.0).collect();
+                Tensor::upload(&self.gpu, [n, 32, 128, 3], &values)
+            }
+        }
+    }
+
+    /// Records a pass; returns its last result.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn forward(&self, cx: &Cx, input: &Tensor) -> Result<Tensor> {
+        match &self.network {
+            Network::Lemma(network) => Ok(network.forward(cx, input)?.image),
+            Network::Abinet(network) => {
+                let reading = network.forward(cx, input)?;
+                let last = reading.iterations.last();
+                Ok(last.map_or(reading.vision.logits, |i| i.alignment.clone()))
+            }
+        }
+    }
+
+    /// Runs a pass on `input` and waits for its end.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn run(&self, input: &Tensor) -> Result<()> {
+        let cx = Cx::new(&self.gpu);
+        let output = self.forward(&cx, input)?;
+        cx.submit()?;
+        self.gpu.read(&[(output.buffer(), 4)])?;
+        Ok(())
+    }
+}
+
+/// Images `[n, h, w, 4]` with a mask that is 1 where red is below its middle.
+fn with_mask(n: usize, h: usize, w: usize, cell: usize) -> Vec<f32> {
+    let bytes = images(SEED, "bench", n, h, w, cell);
+    let pixel = |p: &[u8]| {
+        let [r, g, b] = [p[0], p[1], p[2]].map(|v| f32::from(v) / 255.0);
+        [r, g, b, f32::from(p[0] < 128)]
+    };
+    bytes.chunks_exact(3).flat_map(pixel).collect()
+}
+
+/// A batch to train LEMMA on: `n` images that show nothing, with words.
+pub fn training_batch(n: usize) -> Batch {
+    const WORDS: [&str; 4] = ["station", "exit", "coffee", "24hours"];
+    Batch {
+        lr: with_mask(n, 16, 64, 8),
+        hr: with_mask(n, 32, 128, 16),
+        labels: (0..n).map(|i| Encoded::new(WORDS[i % WORDS.len()])).collect(),
+        characters: vec![Vec::new(); n],
+        places: Vec::new(),
+    }
+}
