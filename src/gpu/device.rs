@@ -2,6 +2,7 @@
 
 use super::buffer::{Buffer, Kind, MemoryUse, Shelf, within_memory};
 use super::kernel::{Access, Kernel, Variant, reflect};
+use super::pace::Pace;
 use super::readback;
 use super::record::Recorder;
 use crate::{Error, ErrorKind, Result};
@@ -67,6 +68,7 @@ struct Inner {
     timestamps: bool,
     pool: Arc<Shelf>,
     arenas: Mutex<Vec<wgpu::Buffer>>,
+    pace: Pace,
     pipelines: Mutex<HashMap<(&'static str, Variant), Arc<Pipeline>>>,
     null: Arc<Buffer>,
     poison: Option<Arc<Buffer>>,
@@ -256,6 +258,7 @@ impl Gpu {
             subgroup,
             timestamps,
             arenas: Mutex::default(),
+            pace: Pace::default(),
             pipelines: Mutex::default(),
             null,
             poison,
@@ -357,6 +360,10 @@ impl Gpu {
     /// Where [`GpuOptions::poison`] is on: the buffer full of poison that new buffers are filled from.
     pub(super) fn poison(&self) -> Option<&Arc<Buffer>> {
         self.0.poison.as_ref()
+    }
+
+    pub(super) fn pace(&self) -> &Pace {
+        &self.0.pace
     }
 
     pub(super) fn null(&self) -> &Arc<Buffer> {

@@ -6,6 +6,7 @@ mod buffer;
 mod device;
 mod flatten;
 mod kernel;
+mod pace;
 mod profile;
 mod readback;
 mod record;

@@ -1,4 +1,4 @@
-//! Bringing results to the host: the only call that waits for the device.
+//! Bringing results to the host: the only call that waits for a pass to end.
 
 use super::buffer::{Buffer, within_memory};
 use super::device::Gpu;

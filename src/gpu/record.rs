@@ -8,8 +8,8 @@
 use super::buffer::{Buffer, Fill, Kind, Shelf};
 use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
 use super::kernel::{Access, Kernel, Params, Variant};
-use super::profile::Timing;
-use super::readback::Readback;
+use super::pace::Parts;
+use super::profile::{Clock, Timing};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -57,6 +57,11 @@ impl Grid {
             "a grid of {x}x{y}x{z} workgroups does not fit WebGPU's limits"
         );
         Grid { size: [x as u32, y as u32, z as u32] }
+    }
+
+    /// Workgroups in all.
+    pub fn groups(self) -> u64 {
+        self.size.iter().map(|n| u64::from(*n)).product()
     }
 }
 
@@ -333,16 +338,25 @@ impl Pass {
             self.gpu.queue().write_buffer(arena, 0, bytes);
         }
         let clock = timed.then(|| Clock::new(&self.gpu, self.dispatches()));
-        let mut encoder = device.create_command_encoder(&Default::default());
+        let mut parts = Parts::new(&self.gpu);
         let mut at = 0;
         let mut query = 0;
         while at < self.commands.len() {
             match &self.commands[at] {
                 Command::Copy { from, from_offset, to, to_offset, bytes } => {
-                    encoder.copy_buffer_to_buffer(from.raw(), *from_offset, to, *to_offset, *bytes);
+                    let from = from.raw();
+                    parts.encoder().copy_buffer_to_buffer(
+                        from,
+                        *from_offset,
+                        to,
+                        *to_offset,
+                        *bytes,
+                    );
                     at += 1;
                 }
                 Command::Dispatch { fills, .. } => {
+                    let room = parts.room();
+                    let encoder = parts.encoder();
                     let mut times = clock.as_ref().map(|c| c.writes(query));
                     if !fills.is_empty() {
                         // The time of a dispatch includes that of filling its images.
@@ -352,12 +366,12 @@ impl Pass {
                             ..*t
                         });
                         if start.is_some() {
-                            drop(begin(&mut encoder, start));
+                            drop(begin(encoder, start));
                         }
-                        fills.iter().for_each(|f| f.encode(&mut encoder));
+                        fills.iter().for_each(|f| f.encode(encoder));
                     }
-                    let mut pass = begin(&mut encoder, times);
-                    let mut run = 0;
+                    let mut pass = begin(encoder, times);
+                    let (mut run, mut groups) = (0, 0);
                     while let Some(Command::Dispatch {
                         pipeline, group, fills, params, grid, ..
                     }) = self.commands.get(at + run)
@@ -371,19 +385,22 @@ impl Pass {
                         let [x, y, z] = grid.size;
                         pass.dispatch_workgroups(x, y, z);
                         run += 1;
-                        if timed {
+                        groups += grid.groups();
+                        if timed || groups >= room {
                             break;
                         }
                     }
+                    drop(pass);
+                    parts.add(groups)?;
                     at += run;
                     query += 1;
                 }
             }
         }
         if let Some(c) = &clock {
-            c.resolve(&mut encoder);
+            c.resolve(parts.encoder());
         }
-        self.gpu.queue().submit([encoder.finish()]);
+        parts.finish()?;
         for scope in scopes.into_iter().rev() {
             if let Some(e) = pollster::block_on(scope.pop()) {
                 let kind = match &e {
@@ -415,60 +432,4 @@ fn begin<'a>(
     timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> wgpu::ComputePass<'a> {
     encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes })
-}
-
-/// A pair of timestamps for every dispatch, in sets of at most 4096 queries.
-struct Clock {
-    sets: Vec<wgpu::QuerySet>,
-    dispatches: usize,
-    resolved: Arc<Buffer>,
-}
-
-const QUERIES: usize = 4096;
-
-impl Clock {
-    fn new(gpu: &Gpu, dispatches: usize) -> Self {
-        let sets = (0..(2 * dispatches).div_ceil(QUERIES))
-            .map(|_| {
-                gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
-                    label: None,
-                    ty: wgpu::QueryType::Timestamp,
-                    count: QUERIES as u32,
-                })
-            })
-            .collect();
-        let raw = gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size: ((2 * dispatches).next_multiple_of(QUERIES) * 8).max(256) as u64,
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        Clock { sets, dispatches, resolved: Buffer::foreign(raw) }
-    }
-
-    fn writes(&self, dispatch: usize) -> wgpu::ComputePassTimestampWrites<'_> {
-        let first = 2 * dispatch;
-        let index = (first % QUERIES) as u32;
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.sets[first / QUERIES],
-            beginning_of_pass_write_index: Some(index),
-            end_of_pass_write_index: Some(index + 1),
-        }
-    }
-
-    fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
-        for (i, set) in self.sets.iter().enumerate() {
-            let count = (2 * self.dispatches - i * QUERIES).min(QUERIES) as u32;
-            let offset = (i * QUERIES * 8) as u64;
-            encoder.resolve_query_set(set, 0..count, self.resolved.raw(), offset);
-        }
-    }
-
-    fn seconds(&self, gpu: &Gpu) -> Result<Vec<f64>> {
-        let bytes =
-            Readback::start(gpu, &[(&self.resolved, self.dispatches as u64 * 16)]).wait()?;
-        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes[0]);
-        let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
-        Ok(ticks.chunks_exact(2).map(|p| p[1].saturating_sub(p[0]) as f64 * period).collect())
-    }
 }
