@@ -4,9 +4,11 @@
 mod common;
 #[path = "common/tiny.rs"]
 mod tiny;
+#[path = "common/words.rs"]
+mod words;
 
 use lemma_gpu::data::checkpoint::StateDict;
-use lemma_gpu::data::words::{Batch, Layout, Loader, LoaderOptions, Mix, Rules, Store};
+use lemma_gpu::data::words::{Batch, Layout, Store};
 use lemma_gpu::data::{picture, synth};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::tensor::Tensor;
@@ -17,8 +19,8 @@ use lemma_gpu::train::{
 use lemma_gpu::{ErrorKind, Result};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use tiny::TINY;
+use words::words;
 
 fn open(memory: Option<u64>, planning: bool) -> Gpu {
     let options = GpuOptions { adapter: common::adapter(), memory, planning, ..Default::default() };
@@ -44,15 +46,6 @@ fn trainee(gpu: &Gpu, config: &TrainConfig) -> Trainee {
 /// What a step takes that works on so many images at once.
 fn planned(config: &TrainConfig, images: usize) -> u64 {
     plan_memory(&trainee(&open(None, true), config), images).expect("a plan").total()
-}
-
-/// Drawn words.
-fn words(count: usize) -> Batch {
-    let mix = Mix::open(&[format!("synth:count={count},seed=5")]).expect("drawn words");
-    let options =
-        LoaderOptions { batch: count, seed: 1, rules: Rules::LEMMA, ..Default::default() };
-    let mut loader = Loader::new(Arc::new(mix), options).expect("a loader");
-    loader.next().expect("endless").expect("a batch")
 }
 
 fn first(batch: &Batch, n: usize) -> Batch {

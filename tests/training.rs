@@ -6,9 +6,10 @@ mod common;
 mod reference;
 #[path = "common/tiny.rs"]
 mod tiny;
+#[path = "common/words.rs"]
+mod words;
 
 use lemma_gpu::data::checkpoint::StateDict;
-use lemma_gpu::data::words::{Batch, Loader, LoaderOptions, Mix, Rules};
 use lemma_gpu::engine::trace::{self, Activation, Eyes, Manner, Subject};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::procedural::{Model, Procedural};
@@ -16,8 +17,8 @@ use lemma_gpu::tensor::{Host, Tensor};
 use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee, plan_memory};
 use reference::{golden, open};
 use serde_json::Value;
-use std::sync::Arc;
 use tiny::TINY;
+use words::words;
 
 /// How far beyond the bounds of the reference's own f32 noise a file may be, in times the bound.
 ///
@@ -233,15 +234,6 @@ fn lemma_step_on_pixels() {
     let info = trace::info(&file).expect("info");
     expect_near(&ours, "losses.total", &info["loss"], 2e-5);
     expect_agreement(&ours, &file, 1000, "", &PIXELS_OF_LEMMA);
-}
-
-/// A batch of drawn words.
-fn words(count: usize) -> Batch {
-    let mix = Mix::open(&[format!("synth:count={count},seed=5")]).expect("drawn words");
-    let options =
-        LoaderOptions { batch: count, seed: 1, rules: Rules::LEMMA, ..Default::default() };
-    let mut loader = Loader::new(Arc::new(mix), options).expect("a loader");
-    loader.next().expect("endless").expect("a batch")
 }
 
 fn trainee(gpu: &Gpu, stage: Stage, sets: &[&str]) -> Trainee {

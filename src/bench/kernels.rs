@@ -162,9 +162,6 @@ impl KernelResult {
 
 /// Values that a case of the table must have to be a shape of the graphs, rather than one of the tests' small ones.
 const SMALLEST: usize = 4096;
-/// What labels say of larger shapes that are there for the tests.
-const FOR_TESTS: [&str; 5] =
-    ["grid axis", "above a", "above the", "between words", "run of sequences"];
 
 /// Shows `visit` every work whose name `wanted` likes, in the order of the table.
 ///
@@ -179,8 +176,7 @@ pub fn each_work(
         for case in (row.cases)().into_iter().filter(|c| c.bench) {
             let name = format!("{} {}", row.op, case.label);
             let values: usize = case.inputs.iter().map(|h| h.data.len()).sum();
-            let for_tests = FOR_TESTS.iter().any(|reason| name.contains(reason));
-            if values >= SMALLEST && !for_tests && wanted(&name) {
+            if values >= SMALLEST && wanted(&name) {
                 let (inputs, run, flops) = (case.inputs, case.run, case.flops);
                 visit(Work { name, inputs: Box::new(move || inputs.clone()), run, flops })?;
             }

@@ -1,7 +1,7 @@
 //! `lemma-gpu bench`: how fast this adapter is, and where the time goes.
 
 use super::files::is_dash;
-use super::results::make_parent;
+use super::results::{make_parent, refuse_existing};
 use super::{Global, Outcome, print};
 use crate::bench::{
     Clock, Graph, Peak, Report, Size, each_work, forward_name, measure_model, model_name,
@@ -55,14 +55,7 @@ const BATCHES: [usize; 2] = [1, 8];
 pub fn run(global: &Global, args: &BenchArgs) -> Result<Outcome> {
     let files = [&args.json, &args.html].into_iter().flatten().filter(|p| !is_dash(p));
     for path in files {
-        if !args.overwrite && path.symlink_metadata().is_ok() {
-            return Err(Error::new(
-                ErrorKind::Argument,
-                path.display(),
-                "the result exists already",
-            )
-            .hint("--overwrite writes over what is there"));
-        }
+        refuse_existing(path, args.overwrite)?;
         make_parent(path)?;
     }
     let to_stdout = args.json.as_ref().is_some_and(|p| is_dash(p));

@@ -2,7 +2,7 @@
 
 use super::files::is_dash;
 use super::progress::{Mode, Progress};
-use super::results::{count, make_folder, make_parent};
+use super::results::{count, make_folder, make_parent, refuse_existing};
 use super::stop::Stop;
 use super::{Global, Outcome, print};
 use crate::data::picture::{Format, encode, write_file};
@@ -63,14 +63,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     let sets = open(&args.data)?;
     let results = [&args.report, &args.json, &args.save_images];
     for path in results.into_iter().flatten().filter(|p| !is_dash(p)) {
-        if !args.overwrite && path.symlink_metadata().is_ok() {
-            return Err(Error::new(
-                ErrorKind::Argument,
-                path.display(),
-                "the result exists already",
-            )
-            .hint("--overwrite writes over what is there"));
-        }
+        refuse_existing(path, args.overwrite)?;
     }
     let engine = global.engine()?;
     let named = |path: &Option<PathBuf>, shipped: &str| {

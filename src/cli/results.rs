@@ -430,6 +430,15 @@ fn one_line(name: &str) -> String {
     name.chars().map(shown).collect()
 }
 
+/// Refuses a result that is there, unless it may be written over.
+pub fn refuse_existing(path: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Argument, path.display(), "the result exists already")
+        .hint("--overwrite writes over what is there"))
+}
+
 /// Makes the folder that `path` lies in.
 pub fn make_parent(path: &Path) -> Result<()> {
     match path.parent() {

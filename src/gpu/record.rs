@@ -20,8 +20,8 @@ pub enum Bind<'a> {
     Read(&'a Arc<Buffer>, u64),
     /// The first `bytes` of a buffer that the kernel writes, or reads and writes.
     Write(&'a Arc<Buffer>, u64),
-    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it
-    /// is copied before the dispatch.
+    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of
+    /// [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it is copied before the dispatch.
     Image(&'a Arc<Buffer>, u64),
     /// An optional input that is absent; the kernel must not read it.
     Absent,

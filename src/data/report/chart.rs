@@ -85,15 +85,7 @@ impl Chart {
         let (xs, ys) = (self.extent(|p| p.0, false), self.extent(|p| p.1, self.log));
         let x = Axis::new(xs, (left, right), false, 9);
         let y = Axis::new(self.range.unwrap_or(ys), (bottom, top), self.log, 5);
-        for (v, label) in y.ticks() {
-            let at = y.place(v);
-            out += &format!(
-                "<path d=\"M{left} {at:.1}H{right}\" stroke=\"{GRID}\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                left - 8.0,
-                at + 4.5
-            );
-        }
+        out += &y.levels((left, right));
         for (v, label) in x.ticks() {
             out += &format!(
                 "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{label}</text>",
@@ -248,6 +240,20 @@ impl Axis {
     /// The values at its ends.
     pub(super) fn ends(&self) -> (f64, f64) {
         if self.log { (10f64.powf(self.low), 10f64.powf(self.high)) } else { (self.low, self.high) }
+    }
+
+    /// A line across the field at each round value of a vertical axis, with its label on the left.
+    pub(super) fn levels(&self, (left, right): (f64, f64)) -> String {
+        let level = |(v, label): (f64, String)| {
+            let at = self.place(v);
+            format!(
+                "<path d=\"M{left} {at:.1}H{right}\" stroke=\"{GRID}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                left - 8.0,
+                at + 4.5
+            )
+        };
+        self.ticks().into_iter().map(level).collect()
     }
 
     /// Round values with their labels.

@@ -81,15 +81,7 @@ impl Roofline {
              font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"{SOFT}\">\
              <title>Roofline</title><rect width=\"{w}\" height=\"{h}\" rx=\"10\" fill=\"#fff\"/>"
         );
-        for (v, label) in y.ticks() {
-            let at = y.place(v);
-            out += &format!(
-                "<path d=\"M{left} {at:.1}H{right}\" stroke=\"{GRID}\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-                left - 8.0,
-                at + 4.5
-            );
-        }
+        out += &y.levels((left, right));
         for (v, label) in x.ticks() {
             let at = x.place(v);
             out += &format!(
