@@ -20,7 +20,7 @@ use lemma_gpu::{ErrorKind, Result};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use tiny::TINY;
-use words::words;
+use words::{DRAWN, words};
 
 fn open(memory: Option<u64>, planning: bool) -> Gpu {
     let options = GpuOptions { adapter: common::adapter(), memory, planning, ..Default::default() };
@@ -112,7 +112,7 @@ fn run(
     let trainee = trainee(&gpu, &config);
     let start = train::checkpoint::Position { step: 0, best: None, config };
     let mut heard = Heard::default();
-    let mut data = Growing(words(8), 0);
+    let mut data = Growing(words(DRAWN, 8), 0);
     let ended = train::run(&gpu, &trainee, start, &mut micro, &mut data, folder, &mut heard);
     (ended, micro, heard)
 }
@@ -180,7 +180,7 @@ fn values(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<u32>> {
 fn a_step_that_fails_half_way_leaves_no_trace() {
     let config = vision();
     // Only the second part knows where its characters stand, and takes more for that.
-    let mut batch = words(8);
+    let mut batch = words(DRAWN, 8);
     batch.characters[..4].fill(Vec::new());
     let peak = |batch: &Batch| {
         let gpu = open(None, true);
