@@ -54,6 +54,30 @@ fn models_are_shared_between_threads() {
     assert_eq!(readings[0].text(), "coffee");
 }
 
+/// Pipelines are kept in a folder; a damaged file changes nothing and is written anew.
+#[test]
+fn pipelines_are_kept_between_engines() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("not yet there");
+    let read = || {
+        let engine = Engine::new(options()).expect("an adapter for the tests");
+        let engine = engine.keep_pipelines(&folder);
+        let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+        let readings = reader.read(&words(&["coffee"]), Default::default()).expect("readings");
+        assert_eq!(readings[0].text(), "coffee");
+        engine.gpu().pipeline_cache_name().map(|name| folder.join(name))
+    };
+    let Some(file) = read() else {
+        eprintln!("SKIPPED: this adapter's driver hands no pipelines out");
+        assert!(!folder.exists());
+        return;
+    };
+    let kept = std::fs::read(&file).expect("a file of pipelines");
+    std::fs::write(&file, &kept[..kept.len() - 1]).expect("a damaged file");
+    read();
+    assert_eq!(std::fs::read(&file).expect("a file of pipelines").len(), kept.len());
+}
+
 /// A thread's wait may finish the copies of the others.
 #[test]
 fn threads_that_read_at_once_all_get_their_bytes() {

@@ -1,6 +1,7 @@
 //! The command: arguments to a run to an exit code. Results go to standard output, everything else to standard error.
 
 mod bench;
+mod cache;
 mod convert;
 mod eval;
 mod files;
@@ -52,6 +53,9 @@ pub struct Global {
     /// Say more
     #[arg(short, long, global = true, conflicts_with = "quiet", help_heading = EVERYWHERE)]
     verbose: bool,
+    /// Where the driver's compiled kernels are kept between runs, or `off` [default: this user's folder for caches]
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
+    cache: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,7 +111,10 @@ impl Global {
     }
 
     fn engine_with(&self, options: GpuOptions) -> Result<Engine> {
-        let engine = Engine::new(GpuOptions { adapter: self.gpu.clone(), ..options })?;
+        let mut engine = Engine::new(GpuOptions { adapter: self.gpu.clone(), ..options })?;
+        if let Some(folder) = cache::folder(self.cache.as_deref()) {
+            engine = engine.keep_pipelines(&folder);
+        }
         let adapter = engine.adapter();
         if adapter.software && !self.quiet {
             eprintln!("note: {} computes on the CPU; a GPU is many times faster", adapter.name);

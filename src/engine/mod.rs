@@ -3,6 +3,7 @@
 //! Knows models and pictures; knows no terminal, prints nothing, keeps no global state.
 
 mod blocking;
+mod kept;
 mod memory;
 mod reading;
 mod recognise;
@@ -17,12 +18,15 @@ pub use upscale::{DeviceImages, Job, Lemma, Options, Pending, Upscaled, Wanted, 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::{AdapterSummary, Gpu, GpuOptions, HostAdapter, HostDevice, HostQueue};
 use crate::{Error, ErrorKind, Result};
+use kept::Kept;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An open adapter, which models are loaded onto. Cheap to clone; `Send + Sync`.
 #[derive(Debug, Clone)]
 pub struct Engine {
     gpu: Gpu,
+    _kept: Option<Arc<Kept>>,
 }
 
 impl Engine {
@@ -31,12 +35,22 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NoAdapter`] when none fits, [`ErrorKind::Device`] when it does not open.
     pub fn new(options: GpuOptions) -> Result<Self> {
-        Ok(Engine { gpu: Gpu::new(options)? })
+        Ok(Engine { gpu: Gpu::new(options)?, _kept: None })
     }
 
     /// Shares the device of a host program. Models then compute on it, and their images can stay there.
     pub fn from_wgpu(adapter: &HostAdapter, device: HostDevice, queue: HostQueue) -> Self {
-        Engine { gpu: Gpu::from_wgpu(adapter, device, queue, GpuOptions::default()) }
+        let gpu = Gpu::from_wgpu(adapter, device, queue, GpuOptions::default());
+        Engine { gpu, _kept: None }
+    }
+
+    /// Keeps the driver's compiled pipelines in a folder, which is made if need be: they are read now and written when the
+    /// last clone of this engine goes. Without effect where the driver hands none out, as outside Vulkan. To be called before
+    /// the first pass. What is in the folder is never needed: damaged files count as none, and one that cannot be written is
+    /// left.
+    pub fn keep_pipelines(mut self, folder: &Path) -> Self {
+        self._kept = Kept::open(&self.gpu, folder).map(Arc::new);
+        self
     }
 
     /// The adapters of this machine, fastest kind first.

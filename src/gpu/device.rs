@@ -1,12 +1,14 @@
-//! Choosing an adapter, opening it, and the caches that live as long as the device.
+//! Opening an adapter, and what lives as long as the device.
 
+use super::adapter::{self, AdapterSummary};
 use super::buffer::{Buffer, Kind, MemoryUse, Shelf, within_memory};
-use super::kernel::{Access, Kernel, Variant, reflect};
+use super::cache::DriverCache;
+use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
+use super::pipeline::{Pipeline, Pipelines};
 use super::readback;
 use super::record::Recorder;
 use crate::{Error, ErrorKind, Result};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// How a device is chosen and used.
@@ -29,36 +31,6 @@ pub struct GpuOptions {
     pub memory: Option<u64>,
 }
 
-/// An adapter as it presents itself.
-#[derive(Debug, Clone)]
-pub struct AdapterSummary {
-    /// Index for [`GpuOptions::adapter`].
-    pub index: usize,
-    /// Name.
-    pub name: String,
-    /// `DiscreteGpu`, `IntegratedGpu`, `VirtualGpu`, `Cpu` or `Other`.
-    pub kind: String,
-    /// `vulkan`, `metal` or `dx12`.
-    pub backend: String,
-    /// Driver name and version.
-    pub driver: String,
-    /// Whether it computes on the CPU.
-    pub software: bool,
-    /// Features of interest that it has.
-    pub features: Vec<&'static str>,
-    /// Limits of interest, in bytes or counts.
-    pub limits: Vec<(&'static str, u64)>,
-    /// Smallest and largest subgroup.
-    pub subgroup: (u32, u32),
-}
-
-pub(super) struct Pipeline {
-    pub(super) raw: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
-    pub(super) buffers: Vec<(String, Access)>,
-    pub(super) params_size: u32,
-}
-
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
@@ -69,7 +41,7 @@ struct Inner {
     pool: Arc<Shelf>,
     arenas: Mutex<Vec<wgpu::Buffer>>,
     pace: Pace,
-    pipelines: Mutex<HashMap<(&'static str, Variant), Arc<Pipeline>>>,
+    pipelines: Pipelines,
     null: Arc<Buffer>,
     poison: Option<Arc<Buffer>>,
 }
@@ -84,66 +56,10 @@ impl std::fmt::Debug for Gpu {
     }
 }
 
-const BACKENDS: wgpu::Backends =
-    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
-
-fn instance() -> wgpu::Instance {
-    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
-    desc.backends = BACKENDS;
-    desc.flags = wgpu::InstanceFlags::from_env_or_default();
-    wgpu::Instance::new(desc)
-}
-
-fn all_adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut all = pollster::block_on(instance.enumerate_adapters(BACKENDS));
-    let rank = |a: &wgpu::Adapter| match a.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    };
-    all.sort_by_key(rank);
-    all
-}
-
-fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
-    let info = adapter.get_info();
-    let has = adapter.features();
-    let l = adapter.limits();
-    let known = [
-        (wgpu::Features::SUBGROUP, "subgroup"),
-        (wgpu::Features::SHADER_F16, "shader-f16"),
-        (wgpu::Features::TIMESTAMP_QUERY, "timestamp-query"),
-        (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
-    ];
-    AdapterSummary {
-        index,
-        name: info.name.clone(),
-        kind: format!("{:?}", info.device_type),
-        backend: info.backend.to_string(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        software: info.device_type == wgpu::DeviceType::Cpu,
-        features: known.iter().filter(|(f, _)| has.contains(*f)).map(|(_, n)| *n).collect(),
-        limits: vec![
-            ("max_buffer_size", l.max_buffer_size),
-            ("max_storage_buffer_binding_size", l.max_storage_buffer_binding_size),
-            ("max_storage_buffers_per_shader_stage", l.max_storage_buffers_per_shader_stage.into()),
-            ("max_compute_workgroup_storage_size", l.max_compute_workgroup_storage_size.into()),
-            (
-                "max_compute_invocations_per_workgroup",
-                l.max_compute_invocations_per_workgroup.into(),
-            ),
-            ("max_compute_workgroups_per_dimension", l.max_compute_workgroups_per_dimension.into()),
-        ],
-        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
-    }
-}
-
 impl Gpu {
     /// The adapters of this machine, fastest kind first.
     pub fn adapters() -> Vec<AdapterSummary> {
-        all_adapters(&instance()).iter().enumerate().map(|(i, a)| summary(i, a)).collect()
+        adapter::list()
     }
 
     /// Opens a device.
@@ -151,32 +67,8 @@ impl Gpu {
     /// # Errors
     /// [`ErrorKind::NoAdapter`] when no adapter fits `options.adapter`, [`ErrorKind::Device`] when it does not open.
     pub fn new(options: GpuOptions) -> Result<Self> {
-        let all = all_adapters(&instance());
-        let names = || {
-            let list: Vec<String> = all
-                .iter()
-                .enumerate()
-                .map(|(i, a)| format!("{i}: {}", a.get_info().name))
-                .collect();
-            if list.is_empty() { "no adapter at all".to_string() } else { list.join(", ") }
-        };
-        let index = match &options.adapter {
-            None => 0,
-            Some(want) => match want.parse::<usize>() {
-                Ok(i) => i,
-                Err(_) => all
-                    .iter()
-                    .position(|a| a.get_info().name.to_lowercase().contains(&want.to_lowercase()))
-                    .unwrap_or(usize::MAX),
-            },
-        };
-        let Some(adapter) = all.get(index) else {
-            let want = options.adapter.as_deref().unwrap_or("any Vulkan, Metal or DX12 adapter");
-            return Err(Error::new(ErrorKind::NoAdapter, "gpu", "no such adapter")
-                .expected(want)
-                .got(names()));
-        };
-        Self::from_adapter(adapter, summary(index, adapter), options)
+        let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
+        Self::from_adapter(&adapter, summary, options)
     }
 
     fn from_adapter(
@@ -217,7 +109,7 @@ impl Gpu {
         queue: wgpu::Queue,
         options: GpuOptions,
     ) -> Self {
-        Self::with_device(device, queue, summary(0, adapter), options)
+        Self::with_device(device, queue, adapter::summary(0, adapter), options)
     }
 
     fn with_device(
@@ -250,6 +142,7 @@ impl Gpu {
             Buffer::foreign(raw)
         });
         Gpu(Arc::new(Inner {
+            pipelines: Pipelines::default(),
             device,
             queue,
             summary,
@@ -259,7 +152,6 @@ impl Gpu {
             timestamps,
             arenas: Mutex::default(),
             pace: Pace::default(),
-            pipelines: Mutex::default(),
             null,
             poison,
         }))
@@ -398,95 +290,38 @@ impl Gpu {
         kernel: &'static Kernel,
         variant: &Variant,
     ) -> Result<Arc<Pipeline>> {
-        let key = (kernel.path, variant.clone());
-        if let Some(p) = self.0.pipelines.lock().expect("pipelines").get(&key) {
-            return Ok(p.clone());
-        }
-        let made = Arc::new(self.make_pipeline(kernel, variant)?);
-        self.0.pipelines.lock().expect("pipelines").insert(key, made.clone());
-        Ok(made)
+        self.0.pipelines.get(self, kernel, variant)
     }
 
-    /// The kernels and variants that have been compiled so far.
+    /// Compiles those of `wanted` that are not.
+    pub(super) fn compile<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
+    ) -> Result<()> {
+        self.0.pipelines.compile(&self.0.device, wanted)
+    }
+
+    /// What [`Gpu::compiled_pipelines`] is called on this adapter; none where the device hands nothing out.
+    pub fn pipeline_cache_name(&self) -> Option<String> {
+        DriverCache::name(&self.0.device)
+    }
+
+    /// Begins with the pipelines that another run's [`Gpu::compiled_pipelines`] gave: before the first pass, and once. Bytes
+    /// that are damaged or of another driver count as none.
+    pub fn recall_pipelines(&self, bytes: &[u8]) {
+        if self.pipeline_cache_name().is_some() {
+            self.0.pipelines.recall(DriverCache::new(&self.0.device, bytes));
+        }
+    }
+
+    /// What the driver remembers of the pipelines since [`Gpu::recall_pipelines`].
+    pub fn compiled_pipelines(&self) -> Option<Vec<u8>> {
+        self.0.pipelines.driver()?.bytes()
+    }
+
+    /// The kernels and variants that have been made so far.
     pub fn pipelines(&self) -> Vec<(&'static str, Variant)> {
-        self.0.pipelines.lock().expect("pipelines").keys().cloned().collect()
-    }
-
-    fn make_pipeline(&self, kernel: &'static Kernel, variant: &Variant) -> Result<Pipeline> {
-        let device = &self.0.device;
-        let flat = kernel.flatten(variant)?;
-        let (module, seen) = reflect(kernel.path, variant, &flat)?;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
-            binding,
-            visibility: wgpu::ShaderStages::COMPUTE,
-            ty,
-            count: None,
-        };
-        let buffer = |ty, has_dynamic_offset, size| wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset,
-            min_binding_size: std::num::NonZeroU64::new(size),
-        };
-        let storage = |read_only| buffer(wgpu::BufferBindingType::Storage { read_only }, false, 0);
-        let mut entries = Vec::new();
-        if seen.params_size > 0 {
-            let size = u64::from(seen.params_size);
-            entries.push(entry(0, buffer(wgpu::BufferBindingType::Uniform, true, size)));
-        }
-        for (i, (_, access)) in seen.buffers.iter().enumerate() {
-            let ty = match access {
-                Access::Read => storage(true),
-                Access::Write => storage(false),
-                Access::Image => wgpu::BindingType::StorageTexture {
-                    access: wgpu::StorageTextureAccess::ReadOnly,
-                    format: wgpu::TextureFormat::Rgba32Float,
-                    view_dimension: wgpu::TextureViewDimension::D2,
-                },
-            };
-            entries.push(entry(i as u32 + 1, ty));
-        }
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.path),
-            entries: &entries,
-        });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(kernel.path),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let desc = wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.path),
-            source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module)),
-        };
-        let shader = if self.0.options.checked {
-            device.create_shader_module(desc)
-        } else {
-            // SAFETY: no kernel of this crate reads or writes outside its bindings (tests run them with checks compiled in
-            // against the same oracles and with guard words behind every buffer), every loop ends, no divisor is zero.
-            unsafe {
-                device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked())
-            }
-        };
-        let constants: Vec<(&str, f64)> =
-            variant.overrides().iter().map(|(n, v)| (*n, f64::from(*v))).collect();
-        let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.path),
-            layout: Some(&pipeline_layout),
-            module: &shader,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
-                // Every kernel that reads workgroup memory writes it first.
-                zero_initialize_workgroup_memory: false,
-            },
-            cache: None,
-        });
-        if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(Error::new(ErrorKind::Device, format!("shaders/{}.wgsl", kernel.path), e)
-                .detail(format!("variant [{variant}]")));
-        }
-        Ok(Pipeline { raw, layout, buffers: seen.buffers, params_size: seen.params_size })
+        self.0.pipelines.list()
     }
 }
 

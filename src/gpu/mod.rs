@@ -2,11 +2,14 @@
 //!
 //! This is the only module that names wgpu. It knows bytes and kernels, not tensors.
 
+mod adapter;
 mod buffer;
+mod cache;
 mod device;
 mod flatten;
 mod kernel;
 mod pace;
+mod pipeline;
 mod profile;
 mod readback;
 mod record;
@@ -18,8 +21,9 @@ pub use wgpu::{
     Adapter as HostAdapter, Buffer as HostBuffer, Device as HostDevice, Queue as HostQueue,
 };
 
+pub use adapter::AdapterSummary;
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse};
-pub use device::{AdapterSummary, GUARD_BYTES, Gpu, GpuOptions, POISON};
+pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON};
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
 pub use profile::Timing;

@@ -6,9 +6,10 @@
 //! slot is never reused inside a pass.
 
 use super::buffer::{Buffer, Fill, Kind, Shelf};
-use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES, Pipeline};
+use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES};
 use super::kernel::{Access, Kernel, Params, Variant};
 use super::pace::Parts;
+use super::pipeline::Pipeline;
 use super::profile::{Clock, Timing};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -331,6 +332,10 @@ impl Pass {
     }
 
     fn run(mut self, timed: bool) -> Result<Vec<Timing>> {
+        self.gpu.compile(self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch { pipeline, .. } => Some(pipeline),
+            Command::Copy { .. } => None,
+        }))?;
         let device = self.gpu.device().clone();
         let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
             .map(|f| device.push_error_scope(f));
@@ -379,7 +384,7 @@ impl Pass {
                         if run > 0 && !fills.is_empty() {
                             break;
                         }
-                        pass.set_pipeline(&pipeline.raw);
+                        pass.set_pipeline(pipeline.raw()?);
                         let offset = params.map(|(_, o)| o);
                         pass.set_bind_group(0, group, offset.as_slice());
                         let [x, y, z] = grid.size;

@@ -10,6 +10,7 @@ kernel!(GRU = "recurrent/gru_fwd", Params);
 kernel!(REGISTERS = "recurrent/gru_registers_fwd", RegistersParams);
 kernel!(BEFORE = "recurrent/gru_before", BeforeParams);
 kernel!(BACKWARD = "recurrent/gru_bwd", BackwardParams);
+kernel!(REGISTERS_BACKWARD = "recurrent/gru_registers_bwd", RegistersBackwardParams);
 params! { struct Params {
     sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, units: u32,
 } }
@@ -21,6 +22,10 @@ params! { struct BackwardParams {
     sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, units: u32,
     direction: u32,
 } }
+params! { struct RegistersBackwardParams {
+    sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, run: u32,
+    direction: u32,
+} }
 
 /// Most hidden units.
 const MOST_UNITS: usize = 256;
@@ -28,7 +33,7 @@ const MOST_UNITS: usize = 256;
 const MODEL_UNITS: [u32; 2] = [16, 32];
 /// Invocations of a workgroup of the backward kernel for any other size.
 const WG_ANY: u32 = 64;
-/// Sequences that a subgroup walks one after the other on a software adapter.
+/// Sequences that [`run_length`] gives a subgroup of a software adapter.
 const SOFTWARE_RUN: u32 = 4;
 
 /// What one direction of a GRU works with; gates in PyTorch's order r, z, n.
@@ -97,8 +102,7 @@ pub fn bidirectional_gru(
     };
     match cx.gpu().subgroup().and_then(|lanes| registers_variant(units as u32, lanes)) {
         Some(variant) => {
-            // A processor fills its few subgroups with several sequences each; a GPU has subgroups to spare.
-            let run = if cx.gpu().summary().software { SOFTWARE_RUN } else { 1 };
+            let run = run_length(cx);
             let Params { sequences: s, across, image, apart, step, steps, .. } = p;
             let p = RegistersParams { sequences: s, across, image, apart, step, steps, run };
             let grid = Grid::linear(2 * sequences.div_ceil(run as usize));
@@ -157,10 +161,39 @@ impl Saved {
         let (dx, da) = (cx.out(input.shape()), cx.out(input.shape()));
         let Params { sequences, across, image, apart, step, steps, units } = self.p;
         let direction = direction as u32;
-        let p = BackwardParams { sequences, across, image, apart, step, steps, units, direction };
         let reads = [input, &a, &before, &transposed, dy].map(Tensor::read);
         let binds = [&reads[..], &[dx.write(), da.write()]].concat();
-        cx.run(&BACKWARD, &backward_variant(units), Grid::linear(sequences as usize), &p, &binds)?;
+        match cx.gpu().subgroup().and_then(|lanes| registers_variant(units, lanes)) {
+            Some(variant) => {
+                let run = run_length(cx);
+                let p = RegistersBackwardParams {
+                    sequences,
+                    across,
+                    image,
+                    apart,
+                    step,
+                    steps,
+                    run,
+                    direction,
+                };
+                let grid = Grid::linear(sequences.div_ceil(run) as usize);
+                cx.run(&REGISTERS_BACKWARD, &variant, grid, &p, &binds)?;
+            }
+            None => {
+                let p = BackwardParams {
+                    sequences,
+                    across,
+                    image,
+                    apart,
+                    step,
+                    steps,
+                    units,
+                    direction,
+                };
+                let grid = Grid::linear(sequences as usize);
+                cx.run(&BACKWARD, &backward_variant(units), grid, &p, &binds)?;
+            }
+        }
         let dw = need[1].then(|| {
             let cols = da.shape().last();
             weight_gradient(cx, &da, &before, 0..cols, cols)
@@ -186,6 +219,12 @@ impl Saved {
         cx.run(&BEFORE, &element::variant(width), element::grid(n), &p, &binds)?;
         Ok(before)
     }
+}
+
+/// Sequences that a subgroup walks one after the other: a processor fills its few subgroups with several each, a GPU has
+/// subgroups to spare.
+fn run_length(cx: &Cx) -> u32 {
+    if cx.gpu().summary().software { SOFTWARE_RUN } else { 1 }
 }
 
 /// The backward variant: the models' hidden sizes keep the weights in registers, one invocation for each unit.
@@ -217,6 +256,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &REGISTERS, variants: registers_variants },
         KernelUse { kernel: &BEFORE, variants: element::variants },
         KernelUse { kernel: &BACKWARD, variants: || [16, 32, 1].map(backward_variant).to_vec() },
+        KernelUse { kernel: &REGISTERS_BACKWARD, variants: registers_variants },
     ],
     tolerance: 3e-6,
     gradient: 3e-6,
