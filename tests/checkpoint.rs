@@ -153,14 +153,19 @@ fn conversion_keeps_values_and_overwrites_only_when_told() {
     let error = convert(folder().join("plain-zip.pth"), &out, &keep).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Argument);
     assert!(error.to_string().ends_with("out.safetensors: the file is already there"), "{error}");
-    let narrow = ConvertOptions { dtype: Some(Dtype::Bf16), overwrite: true };
+    let narrow = ConvertOptions { dtype: Some(Dtype::Bf16), overwrite: true, ..Default::default() };
     let report = convert(folder().join("plain-zip.pth"), &out, &narrow).unwrap();
     let state = StateDict::read(&out).unwrap();
     assert_eq!(state.tensors["block2.bn1.num_batches_tracked"].dtype(), Dtype::I64);
     assert_eq!(state.tensors["half.weight"].dtype(), Dtype::Bf16);
     let half = report.rows.iter().find(|r| r.name == "half.weight").unwrap();
     assert_eq!((half.dtype, half.note.as_str()), (Dtype::Bf16, "cast from F16"));
-    let error = ConvertOptions { dtype: Some(Dtype::U8), overwrite: true };
+    let some = ConvertOptions { only: vec!["block*bn1".into()], ..narrow.clone() };
+    let report = convert(folder().join("plain-zip.pth"), &out, &some).unwrap();
+    let dtype = |name: &str| report.rows.iter().find(|r| r.name == name).unwrap().dtype;
+    assert_eq!(dtype("block2.bn1.running_mean"), Dtype::Bf16);
+    assert_eq!(dtype("half.weight"), Dtype::F16);
+    let error = ConvertOptions { dtype: Some(Dtype::U8), overwrite: true, ..Default::default() };
     assert_eq!(convert("absent", &out, &error).unwrap_err().kind(), ErrorKind::Argument);
     assert_eq!(convert("absent", &out, &narrow).unwrap_err().kind(), ErrorKind::Io);
     // A failed write leaves nothing, and no temporary file stays behind.

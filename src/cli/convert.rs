@@ -15,6 +15,9 @@ pub struct ConvertArgs {
     /// Type of the floating-point tensors; as they are by default
     #[arg(long, value_enum)]
     dtype: Option<Precision>,
+    /// Only of these tensors: a part of their names, * for anything
+    #[arg(long, value_name = "PATTERN", requires = "dtype")]
+    only: Vec<String>,
     /// Write over a file that is there
     #[arg(long)]
     overwrite: bool,
@@ -34,7 +37,7 @@ pub fn run(global: &Global, args: &ConvertArgs) -> Result<Outcome> {
         Precision::F16 => Dtype::F16,
         Precision::Bf16 => Dtype::Bf16,
     });
-    let options = ConvertOptions { dtype, overwrite: args.overwrite };
+    let options = ConvertOptions { dtype, only: args.only.clone(), overwrite: args.overwrite };
     let there = !args.overwrite && args.output.exists();
     let report = convert(&args.input, &args.output, &options).map_err(|e| match e.kind() {
         ErrorKind::Argument if there => e.hint("--overwrite writes over it"),

@@ -9,7 +9,7 @@ use super::progress::{Mode, seconds};
 use super::stop::Stop;
 use super::tables::confusion_table;
 use super::{Global, Outcome};
-use crate::data::checkpoint::StateDict;
+use crate::data::checkpoint::{StateDict, name_fits};
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
 use crate::gpu::GpuOptions;
@@ -133,7 +133,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         .map_err(|e| Error::io(args.out.display(), "cannot be made", e))?;
     let (weights, position) = begin(args, config)?;
     let config = position.config.clone();
-    let frozen = |name: &str| args.freeze.iter().any(|pattern| fits(pattern, name));
+    let frozen = |name: &str| args.freeze.iter().any(|pattern| name_fits(pattern, name));
     let start = Start {
         resume: position.step > 0,
         prior: prior(args, &config, weights.is_none())?,
@@ -312,29 +312,5 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Abinet => "abinet",
         Stage::Lemma => "lemma",
         Stage::Recognizer => "recognizer",
-    }
-}
-
-/// Whether `name` contains `pattern`, in which * stands for anything.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut rest = name;
-    pattern.split('*').all(|part| match rest.find(part) {
-        Some(at) => {
-            rest = &rest[at + part.len()..];
-            true
-        }
-        None => false,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns() {
-        let name = "position_prior.vision.cls.weight";
-        assert!(fits("position_prior", name) && fits("prior*cls", name) && fits("*", name));
-        assert!(!fits("cls*prior", name) && !fits("language", name));
     }
 }

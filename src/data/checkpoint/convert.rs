@@ -11,6 +11,8 @@ use std::path::Path;
 pub struct ConvertOptions {
     /// Store floating-point tensors in this type; integers stay as they are.
     pub dtype: Option<Dtype>,
+    /// Only those whose names fit one of these ([`name_fits`]); all where there is none.
+    pub only: Vec<String>,
     /// Write over a file that is there.
     pub overwrite: bool,
 }
@@ -47,6 +49,18 @@ pub struct Row {
     pub shape: Vec<usize>,
     /// How it differed from a plain array in the file; empty if it did not.
     pub note: String,
+}
+
+/// Whether `name` contains `pattern`, in which * stands for anything.
+pub fn name_fits(pattern: &str, name: &str) -> bool {
+    let mut rest = name;
+    pattern.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
 }
 
 /// Reads a checkpoint of any kind and says what it holds.
@@ -94,6 +108,9 @@ pub fn convert(
     let (mut state, mut report) = inspect(input)?;
     for row in report.rows.iter_mut().filter(|row| row.dtype.is_float()) {
         let Some(to) = options.dtype.filter(|to| *to != row.dtype) else { continue };
+        if !options.only.is_empty() && !options.only.iter().any(|p| name_fits(p, &row.name)) {
+            continue;
+        }
         let tensor = state.tensors.get_mut(&row.name).expect("a row for each tensor");
         *tensor = tensor
             .convert(to)
@@ -155,5 +172,18 @@ impl fmt::Display for Report {
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let fits = name_fits;
+        let name = "position_prior.vision.cls.weight";
+        assert!(fits("position_prior", name) && fits("prior*cls", name) && fits("*", name));
+        assert!(!fits("cls*prior", name) && !fits("language", name));
     }
 }

@@ -26,7 +26,7 @@ mod tensors;
 mod unwrap;
 mod value;
 
-pub use convert::{ConvertOptions, Report, Row, convert, inspect};
+pub use convert::{ConvertOptions, Report, Row, convert, inspect, name_fits};
 pub use host::{Dtype, HostTensor};
 
 use crate::{Error, ErrorKind, Result};
