@@ -1,5 +1,6 @@
 //! What a training run is: read from a TOML file and from `key=value` pairs over a preset.
 
+use super::start::pace;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::{LemmaConfig, LossWeights};
 use crate::{Error, ErrorKind, Result};
@@ -105,7 +106,8 @@ pub struct TrainConfig {
     /// Whether the vision and joint stages of a reader see augmented images.
     #[serde(default)] // Checkpoints of earlier versions have none.
     pub augment: bool,
-    /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement.
+    /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement; and whether the layers that make it
+    /// one take shorter steps ([`pace`]), as they must to stay one, whatever a run starts from.
     pub start_bicubic: bool,
     /// Seed of the initial weights, of the order of the data, of augmentation and of dropout.
     pub seed: u64,
@@ -180,6 +182,15 @@ impl TrainConfig {
                 log_every: 10,
                 ..paper
             },
+        }
+    }
+
+    /// The learning rate of a parameter, before warm-up and schedule.
+    pub fn rate(&self, name: &str) -> f32 {
+        match self.stage {
+            Stage::Lemma if name.starts_with("position_prior.") => self.prior_lr,
+            Stage::Lemma if self.start_bicubic => self.lr * pace(name, &self.lemma),
+            _ => self.lr,
         }
     }
 

@@ -56,7 +56,7 @@
 //! | `guide_attention` | weight of known places of characters on a reader's attention | 0 | – | 1 | – |
 //! | `degraded` | share of images that a reader sees enlarged from low resolution | 0 | – | 0.5 | – |
 //! | `augment` | whether a reader sees words bent, worn and in other colours: [`Augment`](crate::data::augment::Augment) | true | – | false | – |
-//! | `start_bicubic` | whether LEMMA, started from nothing, starts as a bicubic enlargement | – | false | – | true |
+//! | `start_bicubic` | whether LEMMA, started from nothing, starts as a bicubic enlargement, and the layers that make it one take shorter steps | – | false | – | true |
 //! | `seed` | of initial weights, order of the data, augmentation and dropout | 1 | 1 | 1 | 1 |
 //! | `log_every` | steps between two lines of the log | 50 | 50 | 10 | 10 |
 //! | `save_every` | steps between two checkpoints | 200 | 200 | 200 | 200 |

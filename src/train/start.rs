@@ -158,6 +158,19 @@ impl Source for Enlarging {
     }
 }
 
+/// The learning rate of a parameter of LEMMA that starts as an enlargement, against that of the trunk. The layers that make it
+/// one take shorter steps, the last the shortest: at the trunk's rate a few steps undo what they start as.
+pub fn pace(name: &str, config: &LemmaConfig) -> f32 {
+    let (end, up) = (config.srb_nums + 2, config.srb_nums + 3);
+    let paces = [
+        ("block1.".to_string(), 1.0 / 12.0),
+        (format!("block{end}."), 1.0 / 3.0),
+        (format!("block{up}.0."), 1.0 / 20.0),
+        (format!("block{up}.1."), 1.0 / 75.0),
+    ];
+    paces.iter().find(|(part, _)| name.starts_with(part)).map_or(1.0, |(_, pace)| *pace)
+}
+
 /// Weights of LEMMA whose recogniser can read already; the rest comes from another source.
 pub struct Informed<'a> {
     /// An ABINet, or its vision and language models as they are pre-trained: with or without their prefix.
@@ -194,6 +207,16 @@ impl Source for Informed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_enlarges_learns_slowly() {
+        let config = LemmaConfig { srb_nums: 3, ..LemmaConfig::default() };
+        let pace = |name: &str| pace(name, &config);
+        assert_eq!(pace("block2.conv1.weight"), 1.0);
+        assert_eq!(pace("block1.0.weight"), 1.0 / 12.0);
+        assert!(pace("block6.1.weight") < pace("block6.0.conv.weight"));
+        assert!(pace("block6.0.conv.weight") < pace("block5.0.weight"));
+    }
 
     #[test]
     fn tanh_is_undone() {

@@ -244,7 +244,7 @@ impl Trainee {
         let c = &self.config;
         let phase = cx.phase("optimiser");
         self.optimizer.step(&cx, &self.parameters, &sums, c.clip, |name| Adam {
-            lr: factor * if name.starts_with("position_prior.") { c.prior_lr } else { c.lr },
+            lr: factor * c.rate(name),
             beta1: c.betas[0],
             beta2: c.betas[1],
             eps: c.eps,
