@@ -107,7 +107,7 @@ pub struct TrainConfig {
     #[serde(default)] // Checkpoints of earlier versions have none.
     pub augment: bool,
     /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement; and whether the layers that make it
-    /// one take shorter steps ([`pace`]), as they must to stay one, whatever a run starts from.
+    /// one take shorter steps, as they must to stay one, whatever a run starts from.
     pub start_bicubic: bool,
     /// Seed of the initial weights, of the order of the data, of augmentation and of dropout.
     pub seed: u64,
