@@ -5,7 +5,7 @@ use crate::{Error, ErrorKind, Result};
 /// An adapter as it presents itself.
 #[derive(Debug, Clone)]
 pub struct AdapterSummary {
-    /// Index for [`GpuOptions::adapter`].
+    /// Index for [`GpuOptions::adapter`](super::GpuOptions::adapter).
     pub index: usize,
     /// Name.
     pub name: String,
