@@ -121,3 +121,50 @@ fn a_path_that_cannot_be_written_ends_it_early() {
     assert!(output.stdout.is_empty(), "nothing was measured");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), "kept");
 }
+
+#[test]
+fn tuning_is_kept_for_later_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().to_str().expect("a name");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+        command.args(arguments).args(["--cache", cache]);
+        if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
+            command.args(["--gpu", &adapter]);
+        }
+        let output = command.output().expect("the program runs");
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(run(&["info", "--tuning"]).contains("nothing was measured"));
+    let tuned = run(&["tune", "--batch", "1"]);
+    let kept = tuned.lines().last().and_then(|l| l.strip_prefix("kept in ")).expect("a file");
+    let table = json(&std::fs::read(kept).expect("the file"));
+    let choices = table["choices"].as_object().expect("choices");
+    // The 3×3 convolutions of the trunk: 1024 pixels, 9 times 32 channels.
+    assert!(choices.contains_key("windows 1024 288 32 1"), "{choices:?}");
+    let shown = run(&["info", "--tuning"]);
+    assert_eq!(tuned.lines().count(), shown.lines().count() + 1);
+    assert!(shown.contains("windows"), "{shown}");
+    assert!(run(&["info", "--tuning", "--no-tune"]).contains("nothing was measured"));
+    // What was measured is not measured again.
+    let again = run(&["tune", "--batch", "1"]);
+    assert_eq!(again, tuned);
+    // A driver's update makes it void.
+    let text = std::fs::read_to_string(kept).expect("the file");
+    std::fs::write(kept, text.replace("\"driver\": \"", "\"driver\": \"another "))
+        .expect("written");
+    assert!(run(&["info", "--tuning"]).contains("nothing was measured"));
+    std::fs::write(kept, "{").expect("written");
+    assert!(run(&["info", "--tuning"]).contains("nothing was measured"));
+}
+
+#[test]
+fn tuning_without_a_folder_is_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"))
+        .args(["tune", "--cache", "off"])
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("expected a folder, got off"), "{}", stderr(&output));
+}

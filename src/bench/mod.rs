@@ -18,6 +18,7 @@ mod shapes;
 mod stats;
 mod subject;
 mod tree;
+mod tune;
 
 pub use kernels::{Clock, KernelResult, Peak, Ready, Work, each_work};
 pub use models::{ModelResult, measure_model, model_name};
@@ -26,3 +27,4 @@ pub use report::{AdapterRecord, Report};
 pub use stats::{median, percentile};
 pub use subject::{Graph, Size, Subject, training_batch};
 pub use tree::{KernelTime, TimeTree, by_kernel};
+pub use tune::{Tuned, tune};

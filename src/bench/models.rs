@@ -32,7 +32,7 @@ pub fn model_name(graph: Graph, size: Size, batch: usize) -> String {
     format!("model {graph} {size}, batch {batch}")
 }
 
-/// Opens a device with the options of `like`, runs a first pass over `batch` images, and then more for `seconds`, at least
+/// Opens a device with the options and choices of `like`, runs a first pass over `batch` images, and then more for `seconds`, at least
 /// three.
 ///
 /// # Errors
@@ -45,6 +45,7 @@ pub fn measure_model(
     seconds: f64,
 ) -> Result<ModelResult> {
     let gpu = Gpu::new(like.options().clone())?;
+    gpu.set_choices(like.choices());
     let subject = Subject::new(&gpu, graph, size)?;
     let input = subject.input(batch);
     let pass = || -> Result<f64> {

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::ops::{
     Act, Along, Attention, Deviation, Epilogue, Filter, GruDirection, Heads, Mask, activate, add,
     attention, batch_norm_train, bidirectional_gru, channel_affine, concat_last, conv2d,
-    instance_norm, layer_norm, mul, permute, pixel_shuffle, resize, softmax, sum_to,
+    instance_norm, layer_norm, mul, permute, pixel_shuffle, resize, softmax, sum_to, winograd,
 };
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -45,6 +45,15 @@ fn conv(why: &str, x: [usize; 4], out: usize, kernel: usize) -> Work {
     })
 }
 
+fn transformed_conv(why: &str, x: [usize; 4], out: usize) -> Work {
+    let [n, h, w, c] = x;
+    let name = format!("winograd {x:?} → {out}: {why}");
+    let flops = 2.0 * (n * h * w * out * 9 * c) as f64;
+    work(name, &[&x, &[4, 4, c, out], &[out]], flops, |cx, t| {
+        winograd(cx, &t[0], &t[1], &Epilogue::bias(&t[2]))
+    })
+}
+
 fn gru(n: usize, along: Along) -> Work {
     let (h, w, units) = (16, 64, 32);
     let name = format!("gru [{n}, {h}, {w}] {units} units along {along:?}: block, batch {n}");
@@ -80,8 +89,12 @@ pub(super) fn larger() -> Vec<Work> {
     let enlarged = [16, 16, 64, 64];
     vec![
         conv("backbone, 512 channels", [1, 8, 32, 512], 512, 3),
+        conv("backbone, 512 channels, batch 8", [8, 8, 32, 512], 512, 3),
         conv("trunk, batch 8", [8, 16, 64, 64], 64, 3),
         conv("last layer", [1, 32, 128, 64], 4, 9),
+        transformed_conv("backbone, 512 channels", [1, 8, 32, 512], 512),
+        transformed_conv("backbone, 512 channels, batch 8", [8, 8, 32, 512], 512),
+        transformed_conv("trunk, batch 8", [8, 16, 64, 64], 64),
         gru(8, Along::Columns),
         gru(8, Along::Rows),
         attention_of("vision encoder, batch 8", [8, 256, 256, 8, 64]),

@@ -14,10 +14,10 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct InfoArgs {
     /// Weights file to describe; without one, the adapters
-    #[arg(conflicts_with = "selftest")]
+    #[arg(conflicts_with_all = ["selftest", "tuning"])]
     file: Option<PathBuf>,
     /// Bytes by part for a pass over LEMMA, before anything is allocated
-    #[arg(long, conflicts_with = "selftest")]
+    #[arg(long, conflicts_with_all = ["selftest", "tuning"])]
     memory: bool,
     /// Images in that pass
     #[arg(short, long, default_value_t = 1, requires = "memory", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -25,6 +25,9 @@ pub struct InfoArgs {
     /// Check every kernel against its oracle on the adapter
     #[arg(long)]
     selftest: bool,
+    /// Tiles of matrix kernels that `tune` found to be the fastest on the adapter
+    #[arg(long, conflicts_with = "selftest")]
+    tuning: bool,
     /// Describe every tensor of the file
     #[arg(long, requires = "file")]
     tensors: bool,
@@ -36,6 +39,9 @@ pub fn run(global: &Global, args: &InfoArgs) -> Result<Outcome> {
         let engine = global.engine()?;
         super::kernels::selftest(engine.gpu(), &mut std::io::stdout().lock())?;
         return Ok(Outcome::Done);
+    }
+    if args.tuning {
+        return print(&super::tune::text(global.engine()?.gpu()));
     }
     if args.memory {
         return print(&memory(global, args)?);

@@ -71,6 +71,9 @@ pub struct Time {
     /// Timed runs of each case, of which the median counts
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// List the dispatches of each
+    #[arg(long)]
+    dispatches: bool,
 }
 
 impl KernelsCommand {
@@ -257,6 +260,9 @@ fn time(args: &Time, adapter: Option<String>, out: &mut impl Write) -> Result<()
                 row.op,
                 case.label
             )?;
+            for part in m.dispatches.iter().filter(|_| args.dispatches) {
+                say!(out, "{:8.3} ms  {:31}{}", part.seconds * 1e3, "", part.kernel)?;
+            }
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ mod synth;
 mod tables;
 mod trace;
 mod train;
+mod tune;
 
 use crate::engine::Engine;
 use crate::gpu::GpuOptions;
@@ -56,6 +57,9 @@ pub struct Global {
     /// Where the driver's compiled kernels are kept between runs, or `off` [default: this user's folder for caches]
     #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     cache: Option<String>,
+    /// Choose tiles of matrix kernels by rule, not by what `tune` measured on this adapter
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    no_tune: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,6 +76,8 @@ enum Command {
     Convert(convert::ConvertArgs),
     /// Measure how fast this adapter is
     Bench(bench::BenchArgs),
+    /// Measure which tiles are the fastest on this adapter, for all later runs
+    Tune(tune::TuneArgs),
     /// List, show, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::KernelsCommand),
@@ -114,6 +120,9 @@ impl Global {
         let mut engine = Engine::new(GpuOptions { adapter: self.gpu.clone(), ..options })?;
         if let Some(folder) = cache::folder(self.cache.as_deref()) {
             engine = engine.keep_pipelines(&folder);
+            if !self.no_tune {
+                engine.recall_choices(&folder);
+            }
         }
         let adapter = engine.adapter();
         if adapter.software && !self.quiet {
@@ -203,6 +212,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Info(args) => info::run(&cli.global, args),
         Command::Convert(args) => convert::run(&cli.global, args),
         Command::Bench(args) => bench::run(&cli.global, args),
+        Command::Tune(args) => tune::run(&cli.global, args),
         Command::Kernels(command) => {
             command.run(cli.global.gpu.clone(), &mut std::io::stdout().lock())?;
             Ok(Outcome::Done)

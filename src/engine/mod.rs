@@ -8,6 +8,7 @@ mod memory;
 mod reading;
 mod recognise;
 pub mod trace;
+mod tuned;
 mod upscale;
 
 pub use memory::{MemoryPlan, plan_memory};
@@ -51,6 +52,21 @@ impl Engine {
     pub fn keep_pipelines(mut self, folder: &Path) -> Self {
         self._kept = Kept::open(&self.gpu, folder).map(Arc::new);
         self
+    }
+
+    /// Takes the kernels that were measured to be the fastest on this adapter from a folder, to which
+    /// [`Engine::keep_choices`] wrote them. Another driver's or version's are left, and so are damaged files.
+    pub fn recall_choices(&self, folder: &Path) {
+        tuned::recall(&self.gpu, folder);
+    }
+
+    /// Writes the choices that were measured ([`tune`](crate::bench::tune)) or recalled to a folder, which is made if need be;
+    /// returns the file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`].
+    pub fn keep_choices(&self, folder: &Path) -> Result<PathBuf> {
+        tuned::keep(&self.gpu, folder)
     }
 
     /// The adapters of this machine, fastest kind first.

@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterSummary};
 use super::buffer::{Buffer, Kind, MemoryUse, Shelf, within_memory};
 use super::cache::DriverCache;
+use super::choices::Choices;
 use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
@@ -42,6 +43,7 @@ struct Inner {
     arenas: Mutex<Vec<wgpu::Buffer>>,
     pace: Pace,
     pipelines: Pipelines,
+    choices: Choices,
     null: Arc<Buffer>,
     poison: Option<Arc<Buffer>>,
 }
@@ -143,6 +145,7 @@ impl Gpu {
         });
         Gpu(Arc::new(Inner {
             pipelines: Pipelines::default(),
+            choices: Choices::default(),
             device,
             queue,
             summary,
@@ -256,6 +259,10 @@ impl Gpu {
 
     pub(super) fn pace(&self) -> &Pace {
         &self.0.pace
+    }
+
+    pub(super) fn choices_made(&self) -> &Choices {
+        &self.0.choices
     }
 
     pub(super) fn null(&self) -> &Arc<Buffer> {

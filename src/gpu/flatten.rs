@@ -25,6 +25,7 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "attention",
         "bilinear",
         "columns",
+        "epilogue",
         "element",
         "fours",
         "gemm",

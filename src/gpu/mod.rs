@@ -5,6 +5,7 @@
 mod adapter;
 mod buffer;
 mod cache;
+mod choices;
 mod device;
 mod flatten;
 mod kernel;

@@ -2,25 +2,36 @@
 
 use super::{BatchNorm, Scope};
 use crate::Result;
-use crate::ops::{Act, Epilogue, activate, add, conv2d};
+use crate::ops::{Act, Epilogue, activate, add, conv2d, suits_winograd, winograd};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// `torch.nn.Conv2d` with one group.
 pub struct Conv {
     path: String,
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
     window: Window,
+}
+
+enum Weight {
+    /// `[kh, kw, in, out]`
+    Taps(Tensor),
+    /// `[4, 4, in, out]`, of a layer that is not trained.
+    Winograd(Tensor),
 }
 
 impl Conv {
     /// Loads `weight [out, in, kh, kw]` and, if `bias`, `bias [out]`.
     pub fn load(s: &Scope, input: usize, output: usize, window: Window, bias: bool) -> Self {
         let (kh, kw) = window.kernel;
+        let weight = match suits_winograd(window, input, output) && !s.trains() {
+            true => Weight::Winograd(s.winograd_weight("weight", input, output)),
+            false => Weight::Taps(s.conv_weight("weight", [output, input, kh, kw])),
+        };
         Conv {
             path: s.path().into(),
-            weight: s.conv_weight("weight", [output, input, kh, kw]),
+            weight,
             bias: bias.then(|| s.param("bias", &[output])),
             window,
         }
@@ -33,15 +44,20 @@ impl Conv {
     pub fn forward(&self, cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
         let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
-        let run = |ep: &Epilogue| {
-            conv2d(cx, x, &self.weight, self.window, ep).map_err(|e| e.within(&self.path))
-        };
         if !cx.tracing() {
-            return run(&ep.act(act));
+            return self.run(cx, x, &ep.act(act));
         }
-        let y = run(&ep)?;
+        let y = self.run(cx, x, &ep)?;
         cx.tap(&self.path, "", &y, Axes::Image);
         if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
+    }
+
+    fn run(&self, cx: &Cx, x: &Tensor, ep: &Epilogue) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Taps(w) => conv2d(cx, x, w, self.window, ep),
+            Weight::Winograd(u) => winograd(cx, x, u, ep),
+        }
+        .map_err(|e| e.within(&self.path))
     }
 }
 
@@ -87,8 +103,7 @@ impl ConvNorm {
         };
         let _scope = cx.scope(&self.conv.path);
         let ep = Epilogue { scale: Some(scale), shift: Some(shift), residual, act };
-        conv2d(cx, x, &self.conv.weight, self.conv.window, &ep)
-            .map_err(|e| e.within(&self.conv.path))
+        self.conv.run(cx, x, &ep)
     }
 
     /// The same, one module at a time.

@@ -3,6 +3,7 @@
 use super::parameters::{Layout, Parameter, Parameters};
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
+use crate::ops::winograd_weight;
 use crate::tensor::Tensor;
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Cow;
@@ -195,6 +196,12 @@ impl Scope<'_> {
     /// A convolution's weight `[out, in, kh, kw]` as `[kh, kw, in, out]`.
     pub fn conv_weight(&self, name: &str, official: [usize; 4]) -> Tensor {
         self.load(name, Layout { official: official.into(), order: &[2, 3, 1, 0] }, true)
+    }
+
+    /// A convolution's weight `[out, in, 3, 3]` as [`winograd`](crate::ops::winograd()) takes it, which cannot be trained.
+    pub fn winograd_weight(&self, name: &str, inputs: usize, outputs: usize) -> Tensor {
+        let u = winograd_weight(&self.values(name, &[outputs, inputs, 3, 3]), inputs, outputs);
+        Tensor::upload(self.gpu(), [4, 4, inputs, outputs], &u)
     }
 
     fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {

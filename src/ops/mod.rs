@@ -42,6 +42,7 @@ mod sinusoid;
 mod softmax;
 mod topk;
 mod tps;
+mod winograd;
 
 pub use attention::{Attention, Heads, Mask, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
@@ -75,6 +76,7 @@ pub use softmax::softmax;
 pub use topk::{Order, sort_descending};
 pub use tps::Spline;
 pub(crate) use tps::inverse;
+pub use winograd::{suits_winograd, winograd, winograd_weight};
 
 use crate::Result;
 use crate::tensor::{Cx, Grads, Tensor};
@@ -106,6 +108,7 @@ pub const TABLE: &[&Row] = &[
     &sequence::ROW,
     &softmax::ROW,
     &topk::ROW,
+    &winograd::ROW,
 ];
 
 /// Every kernel in use, with the operation whose row names it; a kernel that several rows name comes once for each.

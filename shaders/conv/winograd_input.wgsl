@@ -1,0 +1,54 @@
+//! formula: v[4i + j, t, c] = (Bᵀ·d·B)[i, j], d the 4×4 pixels of channel c around the 2×2 of tile t, zero outside the image
+//! bindings: x [N, H, W, C] -> v [16, T, C], T = N·⌈H/2⌉·⌈W/2⌉
+//! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; C a multiple of four, any H and W
+//! cost: reads x four times, writes four times its size; 32 additions for each element of a tile
+
+#import index
+
+const WORDS: u32 = 0u; // tile
+#import quad
+
+struct Params { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 }
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<Quad>;
+@group(0) @binding(2) var<storage, read_write> v: array<Quad>;
+
+fn pixel(image: u32, row: u32, column: u32, four: u32) -> vec4f {
+    // What lies before the image has wrapped round.
+    let inside = (row < p.height) & (column < p.width);
+    let at = ((image * p.height + row) * p.width + column) * p.fours + four;
+    return select(vec4f(), open(x[select(0u, at, inside)]), inside);
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) wid: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lid: u32,
+) {
+    let i = folded(wid, groups) * 64u + lid;
+    if (i >= p.n) { return; }
+    let four = i % p.fours;
+    let tile = i / p.fours;
+    let line = tile / p.across;
+    let image = line / p.down;
+    let top = (line - image * p.down) * 2u - 1u;
+    let left = (tile - line * p.across) * 2u - 1u;
+    // Bᵀ down the columns of d, then along its rows.
+    #repeat j 0..4
+    #repeat r 0..4
+    let d{r}_{j} = pixel(image, top + {r}u, left + {j}u, four);
+    #end
+    let e0_{j} = d0_{j} - d2_{j};
+    let e1_{j} = d1_{j} + d2_{j};
+    let e2_{j} = d2_{j} - d1_{j};
+    let e3_{j} = d1_{j} - d3_{j};
+    #end
+    #repeat r 0..4
+    v[i + {r}u * 4u * p.n] = seal(e{r}_0 - e{r}_2);
+    v[i + ({r}u * 4u + 1u) * p.n] = seal(e{r}_1 + e{r}_2);
+    v[i + ({r}u * 4u + 2u) * p.n] = seal(e{r}_2 - e{r}_1);
+    v[i + ({r}u * 4u + 3u) * p.n] = seal(e{r}_1 - e{r}_3);
+    #end
+}

@@ -1,0 +1,49 @@
+//! Choices between kernels that compute the same, by what was measured on a device.
+
+use super::Gpu;
+use std::collections::BTreeMap;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// For the name of each choice that of the fastest candidate.
+#[derive(Default)]
+pub(super) struct Choices {
+    made: RwLock<BTreeMap<String, String>>,
+    measuring: AtomicBool,
+}
+
+impl Gpu {
+    /// The candidate to take for a choice, if that was measured. The name is asked for only where anything was.
+    pub(crate) fn chosen(&self, name: impl FnOnce() -> String) -> Option<String> {
+        let made = self.choices_made().made.read().expect("choices");
+        if made.is_empty() { None } else { made.get(&name()).cloned() }
+    }
+
+    /// Notes the candidate to take for a choice from now on.
+    pub(crate) fn choose(&self, name: String, candidate: String) {
+        self.choices_made().made.write().expect("choices").insert(name, candidate);
+    }
+
+    /// Whether an operation with a choice that was not made is to measure its candidates on the spot.
+    pub(crate) fn measures_choices(&self) -> bool {
+        self.choices_made().measuring.load(Ordering::Relaxed)
+    }
+
+    /// Has operations measure while `f` records passes with them.
+    pub(crate) fn measuring_choices<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.choices_made().measuring.store(true, Ordering::Relaxed);
+        let result = f();
+        self.choices_made().measuring.store(false, Ordering::Relaxed);
+        result
+    }
+
+    /// All choices that were made: names, and of each the candidate.
+    pub fn choices(&self) -> BTreeMap<String, String> {
+        self.choices_made().made.read().expect("choices").clone()
+    }
+
+    /// Takes the place of all choices. A name that no operation knows, or a candidate that it does not have, is no choice.
+    pub fn set_choices(&self, choices: BTreeMap<String, String>) {
+        *self.choices_made().made.write().expect("choices") = choices;
+    }
+}

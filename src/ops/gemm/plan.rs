@@ -1,0 +1,102 @@
+//! Which kernel, tile and parts along K serve a product on a device.
+
+use super::Gemm;
+use super::tile::{LANES, Moves, OUTER, OUTER_VECS, SUBGROUPS, TAPS, Tile, WORKGROUPS};
+use crate::gpu::Gpu;
+
+/// Multiply-adds, and length of the sums, from which the larger tiles pay: a driver on the CPU takes seconds to compile each
+/// of them, and a tile that is soon summed up gains little by its size.
+const LARGE_WORK: usize = 1 << 27;
+const LARGE_DEPTH: u32 = 512;
+
+/// Multiply-adds from which reading A and B through images pays for filling them.
+pub(super) const IMAGE_WORK: usize = 9_000_000;
+
+/// How a product is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) tile: Tile,
+    pub(super) splits: usize,
+}
+
+impl Plan {
+    /// The tile that was measured to be the fastest for products of this class, else that of the rule. `images`: whether A and
+    /// B may be read through images.
+    pub(super) fn choose(gpu: &Gpu, g: &Gemm, images: bool) -> Plan {
+        let found = gpu.chosen(|| g.class()).and_then(|name| {
+            candidates(gpu, g, images).into_iter().find(|tile| tile.to_string() == name)
+        });
+        Plan::with(gpu, g, found.unwrap_or_else(|| by_rule(gpu, g, images)))
+    }
+
+    /// A tile, with enough workgroups for every core: two on a CPU, hundreds on a GPU.
+    pub(super) fn with(gpu: &Gpu, g: &Gemm, tile: Tile) -> Plan {
+        let wanted = if gpu.summary().software { 8 } else { 256 };
+        let parts = wanted / (tile.count(&g.p) * g.batch).max(1);
+        let one = g.batch > 1 || matches!(tile, Tile::Narrow { .. });
+        let splits = if one { 1 } else { parts.min(g.depth() as usize / 256).clamp(1, 64) };
+        Plan { tile, splits }
+    }
+}
+
+/// Everything that can compute a product on a device.
+pub(super) fn candidates(gpu: &Gpu, g: &Gemm, images: bool) -> Vec<Tile> {
+    let moves = |vecs| moves(gpu, g, images, vecs);
+    match lanes(gpu) {
+        Some(lanes) if g.transposed => {
+            OUTER_VECS.map(|vecs| Tile::OuterSubgroup { vecs, lanes, moves: moves(vecs) }).into()
+        }
+        Some(lanes) => {
+            let served = |i: usize| i == 2 || moves(1).all_fours();
+            let tiles = SUBGROUPS.into_iter().enumerate().filter(|(i, _)| served(*i));
+            let tile = |(groups, vecs)| Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) };
+            tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, images)).collect()
+        }
+        None if g.transposed => vec![OUTER],
+        None => WORKGROUPS.into(),
+    }
+}
+
+/// The table: adapter and shape to kernel and tile.
+pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, images: bool) -> Tile {
+    let p = &g.p;
+    let few = |lanes: u32| {
+        let wide = lanes * 8;
+        usize::from((p.cols + wide - 1) % wide < wide / 2)
+    };
+    match lanes(gpu) {
+        Some(lanes) if g.transposed => {
+            let vecs = OUTER_VECS[few(lanes)];
+            Tile::OuterSubgroup { vecs, lanes, moves: moves(gpu, g, images, vecs) }
+        }
+        Some(lanes) => {
+            if let Some(tile) = narrow(gpu, g, images) {
+                return tile;
+            }
+            let large = g.work() >= LARGE_WORK && g.depth() >= LARGE_DEPTH;
+            let all_fours = moves(gpu, g, images, 1).all_fours();
+            let (groups, vecs) = SUBGROUPS[if large && all_fours { few(lanes) } else { 2 }];
+            Tile::Subgroup { groups, vecs, lanes, moves: moves(gpu, g, images, vecs) }
+        }
+        None if g.transposed => OUTER,
+        None if p.cols <= 4 => WORKGROUPS[2],
+        None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
+    }
+}
+
+/// Lanes of the subgroups, where tiles of subgroups serve.
+fn lanes(gpu: &Gpu) -> Option<u32> {
+    gpu.subgroup().filter(|lanes| LANES.contains(lanes))
+}
+
+/// The tile for few columns, where it serves.
+fn narrow(gpu: &Gpu, g: &Gemm, images: bool) -> Option<Tile> {
+    let moves = moves(gpu, g, images, 1);
+    let taps = g.p.segment.is_multiple_of(TAPS * g.p.step);
+    let serves = g.sliding && g.p.cols <= 4 && moves.a_fours && taps;
+    lanes(gpu).filter(|_| serves).map(|lanes| Tile::Narrow { lanes, moves })
+}
+
+fn moves(gpu: &Gpu, g: &Gemm, images: bool, vecs: u32) -> Moves {
+    Moves::of(gpu, &g.p, vecs).through_images(images)
+}

@@ -1,0 +1,226 @@
+//! The kernels of the matrix core and their tiles.
+
+use super::super::epilogue::Epilogue;
+use super::super::row::KernelUse;
+use super::{NARROW, OUTER_SUBGROUP, OUTER_TILED, Params, SPLIT_SUM, SUBGROUP, TILED};
+use crate::gpu::{Gpu, IMAGE_WIDTH, Kernel, Variant};
+
+/// A kernel with its tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tile {
+    /// Tiles in workgroup memory: `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
+    Workgroup { rows: u32, tx: u32, ty: u32, depth: u32 },
+    /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, or B and y, are moved in fours where all offsets allow it,
+    /// and these as 64-bit words where that is cheaper.
+    Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
+    /// A subgroup for sixteen neighbouring windows of an image and at most four columns.
+    Narrow { lanes: u32, moves: Moves },
+    /// For Aᵀ: tiles in workgroup memory, `side·fours·4` square.
+    OuterWorkgroup { side: u32, fours: u32 },
+    /// For Aᵀ: a subgroup for `lanes·4` by `lanes·4·vecs` outputs.
+    OuterSubgroup { vecs: u32, lanes: u32, moves: Moves },
+}
+
+/// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; whether these fours
+/// are moved as two 64-bit words; and whether those of A and B are fetched through images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moves {
+    pub(super) a_fours: bool,
+    b_fours: bool,
+    words: bool,
+    images: bool,
+}
+
+impl Moves {
+    const ALL: [Moves; 8] = [
+        Moves { a_fours: true, b_fours: true, words: true, images: true },
+        Moves { a_fours: true, b_fours: true, words: false, images: true },
+        Moves { a_fours: true, b_fours: true, words: true, images: false },
+        Moves { a_fours: true, b_fours: true, words: false, images: false },
+        Moves { a_fours: false, b_fours: true, words: true, images: false },
+        Moves { a_fours: false, b_fours: true, words: false, images: false },
+        Moves { a_fours: true, b_fours: false, words: false, images: false },
+        Moves { a_fours: false, b_fours: false, words: false, images: false },
+    ];
+
+    /// The best moves for lanes of `vecs` fours of columns.
+    pub(super) fn of(gpu: &Gpu, p: &Params, vecs: u32) -> Moves {
+        let multiples = |n: u32, all: &[u32]| all.iter().all(|v| v % n == 0);
+        let b = [p.cols, p.b_first, p.b_stride];
+        Moves {
+            a_fours: multiples(4, &[p.segment, p.run, p.step, p.pad_x]),
+            b_fours: multiples(4, &b),
+            words: multiples(4 * vecs, &b) && gpu.wide_words(),
+            images: false,
+        }
+    }
+
+    pub(super) fn all_fours(self) -> bool {
+        self.a_fours && self.b_fours
+    }
+
+    /// The same, through images where both are moved in fours.
+    pub(super) fn through_images(self, images: bool) -> Self {
+        Moves { images: images && self.all_fours(), ..self }
+    }
+
+    fn on(self, variant: Variant, vecs: u32) -> Variant {
+        variant
+            .tile("VECS", vecs)
+            .tile("A_FOURS", self.a_fours.into())
+            .tile("B_FOURS", self.b_fours.into())
+            .tile("WORDS", self.words.into())
+            .tile("EIGHTS", (self.words && vecs == 2 && !self.images).into())
+            .tile("IMAGES", self.images.into())
+            .tile("IMAGE_WIDTH", IMAGE_WIDTH)
+    }
+}
+
+/// Tiles of workgroups: for large products, for those with few rows or columns, for at most four columns; and two between
+/// that only a measurement chooses.
+pub(super) const WORKGROUPS: [Tile; 5] = [
+    Tile::Workgroup { rows: 2, tx: 16, ty: 8, depth: 16 },
+    Tile::Workgroup { rows: 1, tx: 8, ty: 8, depth: 16 },
+    Tile::Workgroup { rows: 1, tx: 1, ty: 64, depth: 4 },
+    Tile::Workgroup { rows: 1, tx: 16, ty: 16, depth: 16 },
+    Tile::Workgroup { rows: 2, tx: 8, ty: 8, depth: 16 },
+];
+
+/// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`]: for large products, for
+/// those with few columns, and for what is small or oddly laid out.
+pub(super) const SUBGROUPS: [(u32, u32); 3] = [(4, 2), (6, 1), (2, 1)];
+
+/// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
+pub(super) const LANES: [u32; 2] = [4, 8];
+
+/// The tile of workgroups for Aᵀ, and fours of columns for each lane of a subgroup's: of many columns, and of few.
+pub(super) const OUTER: Tile = Tile::OuterWorkgroup { side: 8, fours: 2 };
+pub(super) const OUTER_VECS: [u32; 2] = [2, 1];
+
+/// Windows and taps in a row that [`Tile::Narrow`] serves.
+pub(super) const WINDOWS: u32 = 16;
+pub(super) const TAPS: u32 = 3;
+
+impl Tile {
+    pub(super) fn kernel(self) -> &'static Kernel {
+        match self {
+            Tile::Workgroup { .. } => &TILED,
+            Tile::Subgroup { .. } => &SUBGROUP,
+            Tile::Narrow { .. } => &NARROW,
+            Tile::OuterWorkgroup { .. } => &OUTER_TILED,
+            Tile::OuterSubgroup { .. } => &OUTER_SUBGROUP,
+        }
+    }
+
+    pub(super) fn variant(self) -> Variant {
+        let v = Variant::new();
+        match self {
+            Tile::Workgroup { rows, tx, ty, depth } => v
+                .tile("ROWS", rows)
+                .tile("TX", tx)
+                .tile("TY", ty)
+                .tile("DEPTH", depth)
+                .tile("LOADS_A", rows * depth / tx)
+                .tile("LOADS_B", depth.div_ceil(ty)),
+            Tile::Subgroup { groups, vecs, lanes, moves } => {
+                moves.on(v.tile("GROUPS", groups).tile("LANES", lanes), vecs)
+            }
+            Tile::Narrow { lanes, moves } => {
+                let v = v.tile("ROWS", WINDOWS).tile("TAPS", TAPS);
+                moves.on(v.tile("REACH", WINDOWS + TAPS - 1).tile("LANES", lanes), 1)
+            }
+            Tile::OuterWorkgroup { side, fours } => v.tile("SIDE", side).tile("FOURS", fours),
+            Tile::OuterSubgroup { vecs, lanes, moves } => moves.on(v.tile("LANES", lanes), vecs),
+        }
+    }
+
+    /// Whether A and B are fetched through images.
+    pub(super) fn images(self) -> bool {
+        match self {
+            Tile::Workgroup { .. } | Tile::OuterWorkgroup { .. } => false,
+            Tile::Subgroup { moves, .. }
+            | Tile::Narrow { moves, .. }
+            | Tile::OuterSubgroup { moves, .. } => moves.images,
+        }
+    }
+
+    /// Rows and columns of its outputs.
+    fn size(self) -> (u32, u32) {
+        match self {
+            Tile::Workgroup { rows, tx, ty, .. } => (rows * ty * 4, tx * 4),
+            Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
+            Tile::Narrow { .. } => (WINDOWS, 4),
+            Tile::OuterWorkgroup { side, fours } => (side * fours * 4, side * fours * 4),
+            Tile::OuterSubgroup { vecs, lanes, .. } => (lanes * 4, lanes * 4 * vecs),
+        }
+    }
+
+    /// Tiles of a product.
+    pub(super) fn count(self, p: &Params) -> usize {
+        let (m, n) = self.size();
+        let down = match self {
+            Tile::Workgroup { .. } | Tile::Subgroup { .. } => p.rows.div_ceil(m),
+            // Each begins anew with a line of windows,
+            Tile::Narrow { .. } => p.rows / p.out_width * p.out_width.div_ceil(m),
+            // or with a row of the window.
+            Tile::OuterWorkgroup { .. } | Tile::OuterSubgroup { .. } => {
+                p.segments * p.segment.div_ceil(m)
+            }
+        };
+        down as usize * p.cols.div_ceil(n) as usize
+    }
+}
+
+/// Its name in a table of choices, unlike that of every other tile for the same product.
+impl std::fmt::Display for Tile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (m, n) = self.size();
+        match self {
+            Tile::Workgroup { tx, ty, .. } => write!(f, "workgroup of {} for {m}×{n}", tx * ty),
+            Tile::OuterWorkgroup { side, .. } => {
+                write!(f, "workgroup of {} for {m}×{n}", side * side)
+            }
+            Tile::Subgroup { .. } | Tile::OuterSubgroup { .. } => write!(f, "subgroup for {m}×{n}"),
+            Tile::Narrow { .. } => write!(f, "subgroup for {m} windows"),
+        }
+    }
+}
+
+/// The kernels and variants behind every matrix operation.
+pub(in super::super) const KERNELS: &[KernelUse] = &[
+    KernelUse { kernel: &TILED, variants: || variants(WORKGROUPS.to_vec()) },
+    KernelUse { kernel: &SUBGROUP, variants: || variants(subgroup_tiles()) },
+    KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
+    KernelUse { kernel: &OUTER_TILED, variants: || vec![Epilogue::default().on(OUTER.variant())] },
+    KernelUse { kernel: &OUTER_SUBGROUP, variants: outer_variants },
+    KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
+];
+
+fn subgroup_tiles() -> Vec<Tile> {
+    let mut all = Vec::new();
+    for (lanes, (groups, vecs)) in LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))) {
+        let small = (groups, vecs) == SUBGROUPS[2];
+        let moves = Moves::ALL.into_iter().filter(|m| small || m.all_fours());
+        all.extend(moves.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves }));
+    }
+    all
+}
+
+fn narrow_tiles() -> Vec<Tile> {
+    let moves = |lanes| {
+        Moves::ALL.into_iter().filter(|m| m.a_fours).map(move |moves| Tile::Narrow { lanes, moves })
+    };
+    LANES.into_iter().flat_map(moves).collect()
+}
+
+fn outer_variants() -> Vec<Variant> {
+    let tile = |lanes, vecs, moves| Tile::OuterSubgroup { vecs, lanes, moves };
+    let all = LANES.into_iter().flat_map(|l| OUTER_VECS.map(|v| (l, v)));
+    all.flat_map(|(lanes, vecs)| Moves::ALL.map(|moves| tile(lanes, vecs, moves)))
+        .map(|tile| Epilogue::default().on(tile.variant()))
+        .collect()
+}
+
+fn variants(tiles: Vec<Tile>) -> Vec<Variant> {
+    tiles.into_iter().flat_map(|t| Epilogue::all(t.variant())).collect()
+}

@@ -1,0 +1,199 @@
+//! Convolution 3×3 by Winograd's F(2×2, 3×3): sixteen multiplications for four pixels rather than thirty-six.
+//!
+//! Y = Aᵀ·[U ⊙ (Bᵀ·d·B)]·A with U = G·g·Gᵀ for every 4×4 pixels d around 2×2 outputs (Lavin and Gray 2016, arXiv 1509.09308).
+//! Over the channels, ⊙ is sixteen products of matrices. The weight is transformed once, when it is loaded.
+
+use super::epilogue::{Epilogue, Parts};
+use super::gemm::Gemm;
+use super::{Case, KernelUse, Row, conv2d, element};
+use crate::gpu::{Bind, Variant};
+use crate::shape::Window;
+use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::{Result, kernel, params};
+
+kernel!(INPUT = "conv/winograd_input", Tiles);
+kernel!(OUTPUT = "conv/winograd_output", Pixels);
+kernel!(TURN = "conv/winograd_turn", Turn);
+params! { struct Tiles { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 } }
+params! { struct Pixels {
+    n: u32, height: u32, width: u32, cols: u32, down: u32, across: u32, b_first: u32, epilogue: u32,
+} }
+params! { struct Turn { n: u32, inputs: u32, outputs: u32 } }
+
+/// G of F(2×2, 3×3).
+const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+
+/// Channels, in and out, from which the fewer multiplications outweigh the transforms.
+const FROM_CHANNELS: usize = 128;
+
+/// Whether [`winograd`] takes a convolution, and takes less time than [`conv2d`](super::conv2d()).
+pub fn suits_winograd(window: Window, inputs: usize, outputs: usize) -> bool {
+    let enough = |channels: usize| channels >= FROM_CHANNELS && channels.is_multiple_of(4);
+    window == Window::same(3) && enough(inputs) && enough(outputs)
+}
+
+/// U `[4, 4, in, out]` of a weight g `[out, in, 3, 3]`.
+pub fn winograd_weight(g: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let mut u = vec![0.0; 16 * inputs * outputs];
+    for (i, taps) in g.chunks_exact(9).enumerate() {
+        let (output, input) = (i / inputs, i % inputs);
+        let rows = G.map(|row| [0, 1, 2].map(|x| along(row, |y| taps[3 * y + x].into())));
+        for (plane, value) in rows.iter().flat_map(|r| G.map(|g| along(g, |x| r[x]))).enumerate() {
+            u[(plane * inputs + input) * outputs + output] = value as f32;
+        }
+    }
+    u
+}
+
+fn along(g: [f64; 3], of: impl Fn(usize) -> f64) -> f64 {
+    (0..3).map(|i| g[i] * of(i)).sum()
+}
+
+/// `x [N, H, W, Cin]` with a transformed weight `u [4, 4, Cin, Cout]` → `[N, H, W, Cout]`, then the epilogue: `torch.nn.Conv2d` with
+/// a kernel of 3×3 and padding 1. Differentiable in `x` and the epilogue, not in `u`.
+///
+/// # Errors
+/// Operands whose shapes do not fit, and numbers of channels that are no multiples of four.
+pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor> {
+    let [n, height, width, inputs] = x.shape().nhwc("winograd")?;
+    let outputs = u.shape().last();
+    let fours = |channels: usize| channels.next_multiple_of(4);
+    cx.expect("winograd", "weight", u, [4, 4, fours(inputs), fours(outputs)])?;
+    let shape = [n, height, width, outputs].into();
+    ep.check(cx, "winograd", outputs, shape)?;
+    ep.after(cx, [x, u], &(0..outputs), |ep| {
+        let y = cx.out(shape);
+        if !y.is_empty() {
+            transformed(cx, x, u, ep, &y)?;
+        }
+        let u = u.clone();
+        Ok(ep.record(cx, "winograd", [x, &u.clone()], 0..outputs, y, move |cx, dy| {
+            Ok([Some(winograd(cx, dy, &turned(cx, &u)?, &Epilogue::default())?), None])
+        }))
+    })
+}
+
+/// Whether fours are moved as 64-bit words.
+fn words(wide: bool) -> Variant {
+    Variant::new().tile("WORDS", wide.into())
+}
+
+fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Result<()> {
+    let [n, height, width, inputs] = x.shape().nhwc("winograd")?;
+    let outputs = u.shape().last();
+    let (down, across) = (height.div_ceil(2), width.div_ceil(2));
+    let tiles = n * down * across;
+
+    let v = cx.out([16, tiles, inputs]);
+    let fours = tiles * inputs / 4;
+    let p = Tiles {
+        n: fours as u32,
+        height: height as u32,
+        width: width as u32,
+        fours: (inputs / 4) as u32,
+        down: down as u32,
+        across: across as u32,
+    };
+    let words = words(cx.gpu().wide_words());
+    cx.run(&INPUT, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
+
+    let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16);
+    let m = gemm.run(cx, &v, u, &Epilogue::default(), [16, tiles, outputs].into())?;
+
+    let fours = tiles * outputs / 4;
+    let p = Pixels {
+        n: fours as u32,
+        height: height as u32,
+        width: width as u32,
+        cols: outputs as u32,
+        down: down as u32,
+        across: across as u32,
+        b_first: 0,
+        epilogue: ep.word(),
+    };
+    let optional = Tensor::read_or_absent;
+    let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
+    let binds = [m.read(), Bind::Absent, scale, shift, residual, ep.act.slope(), y.write()];
+    cx.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
+}
+
+/// The transformed weight of the gradient of x: channels exchanged, and the taps behind it reversed.
+fn turned(cx: &Cx, u: &Tensor) -> Result<Tensor> {
+    let [_, _, inputs, outputs] = u.shape().nhwc("winograd")?;
+    let y = cx.out([4, 4, outputs, inputs]);
+    let p = Turn { n: u.len() as u32, inputs: inputs as u32, outputs: outputs as u32 };
+    cx.run(&TURN, &element::scalar(), element::grid(u.len()), &p, &[u.read(), y.write()])?;
+    Ok(y)
+}
+
+/// The row of the table.
+pub const ROW: Row =
+    Row { op: "winograd", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
+
+const KERNELS: &[KernelUse] = &[
+    KernelUse { kernel: &INPUT, variants: || [false, true].map(words).to_vec() },
+    KernelUse {
+        kernel: &OUTPUT,
+        variants: || [false, true].map(|w| Epilogue::all(words(w))).concat(),
+    },
+    KernelUse { kernel: &TURN, variants: || vec![element::scalar()] },
+];
+
+fn cases() -> Vec<Case> {
+    let case = |why: &str, dims: [usize; 4], out: usize, parts: Parts| {
+        let label = format!("{dims:?} → {out}{parts}: {why}");
+        let mut s = Seeded::new(&label);
+        let [n, h, w, c] = dims;
+        // Eighths: exact before and after the transform.
+        let mut g = s.uniform([out, c, 3, 3], -1.5, 1.5);
+        g.data.iter_mut().for_each(|v| *v = v.round() / 8.0);
+        let u = winograd_weight(&g.to_f32(), c, out).into_iter().map(f64::from).collect();
+        let mut inputs = vec![s.signed(dims), Host::new([4, 4, c, out], u)];
+        inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
+        let flops = 2.0 * (n * h * w * out * 9 * c) as f64;
+        let mut case = parts.case(
+            label,
+            inputs,
+            flops,
+            move |cx, t| Ok(vec![winograd(cx, &t[0], &t[1], &parts.tensors(&t[2..]))?]),
+            move |h| {
+                let mut y = conv2d::oracle(&h[0], &taps(&h[1]), Window::same(3));
+                parts.apply(&mut y, &h[2..], 0);
+                vec![y]
+            },
+        );
+        case.wrt.retain(|&input| input != 1);
+        (case, flops)
+    };
+    let plain = |why, dims, out, parts| case(why, dims, out, parts).0;
+    let timed = |why, dims, out, parts| {
+        let (case, flops) = case(why, dims, out, parts);
+        case.bench(flops)
+    };
+    let folded = Parts { residual: false, ..Parts::ALL }.with_act(1);
+    vec![
+        plain("one pixel", [1, 1, 1, 4], 4, Parts::ALL),
+        plain("half tiles at both edges", [2, 5, 7, 8], 12, Parts::ALL),
+        plain("a line", [3, 1, 6, 20], 8, Parts::BIAS.with_act(4)),
+        plain("rows of one tile", [2, 9, 2, 16], 36, folded),
+        timed("trunk, nano", [2, 16, 64, 32], 32, folded),
+        timed("trunk", [1, 16, 64, 64], 64, folded),
+        timed("backbone, 128 channels", [1, 8, 32, 128], 128, Parts::ALL.with_act(1)),
+        timed("backbone, 256 channels", [1, 8, 32, 256], 256, Parts::ALL.with_act(1)),
+    ]
+}
+
+/// g `[3, 3, in, out]` of its transform U: rows and columns 0 and 3 of U are those of g, and row 1 less row 2 is row 1 of g.
+fn taps(u: &Host) -> Host {
+    const LEFT: [[f64; 4]; 3] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, -1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+    let [_, _, inputs, outputs] = u.shape.nhwc("u").expect("four axes");
+    let plane = inputs * outputs;
+    let mut g = Host::zeros([3, 3, inputs, outputs]);
+    for (i, v) in g.data.iter_mut().enumerate() {
+        let (tap, at) = (i / plane, i % plane);
+        for (place, value) in u.data[at..].iter().step_by(plane).enumerate() {
+            *v += LEFT[tap / 3][place / 4] * LEFT[tap % 3][place % 4] * value;
+        }
+    }
+    g
+}
