@@ -1,7 +1,7 @@
 //! Whole passes, a training step and the loading of data: `cargo bench --bench models -- NAME`.
 //!
-//! Times are by the host's clock, from the start of the recording to the end on the device. The official sizes take part where
-//! `LEMMA_GPU_OFFICIAL` is set.
+//! Times are by the host's clock, to the end on the device; of a forward pass from its submission, of a training step from the start
+//! of its recording. The official sizes take part where `LEMMA_GPU_OFFICIAL` is set.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use lemma_gpu::bench::{Graph, Size, Subject, training_batch};
@@ -31,8 +31,8 @@ fn forward(c: &mut Criterion) {
             group.bench_function(format!("batch {batch}"), |b| {
                 let subject =
                     subject.get_or_init(|| Subject::new(&gpu, graph, *size).expect("a network"));
-                let input = subject.input(batch as usize);
-                b.iter(|| subject.run(&input).expect("a pass"));
+                let kept = subject.keep(&subject.input(batch as usize)).expect("a pass");
+                b.iter(|| kept.run().expect("a pass"));
             });
         }
     }

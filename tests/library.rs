@@ -54,6 +54,46 @@ fn models_are_shared_between_threads() {
     assert_eq!(readings[0].text(), "coffee");
 }
 
+/// From the second time on that a number of windows comes, its pass is not recorded any more.
+#[test]
+fn a_pass_that_is_run_again_gives_the_bits_of_a_fresh_one() {
+    let options = GpuOptions { checked: true, poison: true, ..options() };
+    let engine = Engine::new(options).expect("an adapter for the tests");
+    let images = words(&["coffee", "station", "exit"]);
+    let bits = |lemma: &Lemma, images: &[RgbImage]| -> Vec<Vec<f32>> {
+        let all = lemma.upscale(images).expect("results");
+        let of_window = |w: &lemma_gpu::engine::WindowResult| {
+            let attention = w.attention.as_ref().expect("attention, as asked");
+            [&w.image[..], &attention.score, &attention.characters].concat()
+        };
+        all.iter().flat_map(|r| r.windows.iter().map(of_window)).collect()
+    };
+    let load = || Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let fresh = |images: &[RgbImage]| bits(&load(), images);
+    let (one, two) = (images.chunks(1).map(fresh).collect::<Vec<_>>(), fresh(&images[1..]));
+    let lemma = load();
+    for i in [0, 1, 2, 0, 1] {
+        assert!(bits(&lemma, &images[i..=i]) == one[i], "image {i} by itself");
+    }
+    // Another number once, then twice, then the first one.
+    for (i, pair) in [(1, true), (1, false), (1, true), (1, true), (1, true), (2, false)] {
+        match pair {
+            true => assert!(bits(&lemma, &images[1..]) == two, "two images"),
+            false => assert!(bits(&lemma, &images[i..=i]) == one[i], "image {i} in between"),
+        }
+    }
+    std::thread::scope(|s| {
+        for i in [0, 1, 2] {
+            let (lemma, images, one, bits) = (&lemma, &images, &one, &bits);
+            s.spawn(move || {
+                for _ in 0..3 {
+                    assert!(bits(lemma, &images[i..=i]) == one[i], "image {i} beside others");
+                }
+            });
+        }
+    });
+}
+
 /// Pipelines are kept in a folder; a damaged file changes nothing and is written anew.
 #[test]
 fn pipelines_are_kept_between_engines() {

@@ -91,14 +91,15 @@ impl Report {
     pub fn title(&self) -> String {
         let AdapterRecord { name, backend, driver, .. } = &self.adapter;
         format!(
-            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (recording to completion)",
+            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (submission to completion)",
             self.kernel_clock
         )
     }
 
     /// The networks as a table.
     pub fn model_table(&self) -> Table {
-        let numbers = ["cold ms", "p50 ms", "p99 ms", "passes", "images/s"];
+        let numbers =
+            ["cold ms", "p50 ms", "p99 ms", "host ms", "dispatches", "passes", "images/s"];
         let mut table = Table::new("", &["network"], &numbers);
         for m in &self.models {
             let ms = |seconds: f64| format!("{:.2}", seconds * 1e3);
@@ -107,6 +108,8 @@ impl Report {
                 ms(m.cold_seconds),
                 ms(m.p50_seconds),
                 ms(m.p99_seconds),
+                ms(m.host_seconds),
+                m.dispatches.to_string(),
                 m.passes.to_string(),
                 format!("{:.1}", m.images_per_second),
             ]);

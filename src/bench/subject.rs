@@ -2,12 +2,13 @@
 
 use crate::Result;
 use crate::data::words::{Batch, Encoded};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, KeptPass};
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::LemmaConfig;
 use crate::models::procedural::{Model, Procedural, images};
 use crate::models::{abinet, lemma};
 use crate::tensor::{Cx, Tensor};
+use std::time::Instant;
 
 /// A network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,16 +120,40 @@ impl Subject {
         }
     }
 
-    /// Runs a pass on `input` and waits for its end.
+    /// Records a pass on `input`, as the library does for a number of images that comes again.
     ///
     /// # Errors
     /// Errors of the device.
-    pub fn run(&self, input: &Tensor) -> Result<()> {
+    pub fn keep(&self, input: &Tensor) -> Result<Kept> {
         let cx = Cx::new(&self.gpu);
         let output = self.forward(&cx, input)?;
-        cx.submit()?;
-        self.gpu.read(&[(output.buffer(), 4)])?;
-        Ok(())
+        Ok(Kept { gpu: self.gpu.clone(), pass: cx.into_kept()?, output })
+    }
+}
+
+/// A pass of a network that was recorded.
+pub struct Kept {
+    gpu: Gpu,
+    pass: KeptPass,
+    output: Tensor,
+}
+
+impl Kept {
+    /// Dispatches of the pass.
+    pub fn dispatches(&self) -> usize {
+        self.pass.dispatches()
+    }
+
+    /// Submits the pass and waits for its end. Returns the host's seconds until it was submitted.
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn run(&self) -> Result<f64> {
+        let start = Instant::now();
+        self.pass.submit()?;
+        let submitted = start.elapsed().as_secs_f64();
+        self.gpu.read(&[(self.output.buffer(), 4)])?;
+        Ok(submitted)
     }
 }
 

@@ -7,6 +7,7 @@ mod kept;
 mod memory;
 mod reading;
 mod recognise;
+mod recorded;
 pub mod trace;
 mod tuned;
 mod upscale;

@@ -3,9 +3,10 @@
 use super::blocking::on_thread;
 use super::reading::Reading;
 use super::recognise::{Head, Recogniser, Scores, decode};
+use super::recorded::Recorded;
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Map, Plan, RgbImage};
-use crate::gpu::{Buffer, HostBuffer, Readback};
+use crate::gpu::{HostBuffer, Readback};
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
 use crate::ops::{Filter, resize, slice_last};
 use crate::shape::Shape;
@@ -23,6 +24,7 @@ pub struct Lemma {
     engine: Engine,
     network: Arc<Network>,
     reader: Option<Recogniser>,
+    recorded: Arc<Recorded>,
 }
 
 /// What to bring back to the host beside the images.
@@ -107,7 +109,12 @@ impl Lemma {
         let (state, place) = source.read(SHIPPED)?;
         ModelKind::Lemma.expect(&state, &place)?;
         let network = Network::load(engine.gpu(), &state).map_err(|e| e.within(place))?;
-        let lemma = Lemma { engine: engine.clone(), network: Arc::new(network), reader: None };
+        let lemma = Lemma {
+            engine: engine.clone(),
+            network: Arc::new(network),
+            reader: None,
+            recorded: Arc::default(),
+        };
         if !shipped {
             return Ok(lemma);
         }
@@ -117,7 +124,7 @@ impl Lemma {
 
     /// Lets `reader` read the super-resolved images.
     pub fn with_reader(self, reader: Recogniser) -> Self {
-        Lemma { reader: Some(reader), ..self }
+        Lemma { reader: Some(reader), recorded: Arc::default(), ..self }
     }
 
     /// Sizes and switches of the network.
@@ -179,7 +186,8 @@ impl Lemma {
     }
 
     /// Starts a pass over windows of 64×16 pixels and returns at once; [`Pending::wait`] gives the results. Work on the host
-    /// between the two runs beside the device.
+    /// between the two runs beside the device. From the second time on that the same number of windows comes, the pass that was
+    /// recorded for it is run again, and holds its memory until another number comes twice.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] for a window of another size, [`ErrorKind::Device`] when the device fails.
@@ -194,15 +202,25 @@ impl Lemma {
             }
             values.extend(picture::lr_input(window));
         }
-        let gpu = self.engine.gpu();
-        let input = Tensor::upload(gpu, [windows.len(), LOW.0, LOW.1, PLANES], &values);
-        let cx = Cx::new(gpu);
-        let output = self.network.forward(&cx, &input)?;
+        let n = windows.len();
+        let (readback, shapes) = self.recorded.run(
+            self.engine.gpu(),
+            (n, wanted),
+            [n, LOW.0, LOW.1, PLANES],
+            &values,
+            |cx, input| self.record(cx, input, wanted),
+        )?;
+        Ok(Pending { lemma: self.clone(), readback, shapes, wanted })
+    }
+
+    /// Records a pass over `input [N, 16, 64, 4]`; what comes back of it, in the order of [`Pending::wait`].
+    fn record(&self, cx: &Cx, input: &Tensor, wanted: Wanted) -> Result<Vec<Tensor>> {
+        let output = self.network.forward(cx, input)?;
         let scores = match (&self.reader, wanted.text) {
             (_, false) => None,
             (Some(reader), true) => {
-                let rgb = slice_last(&cx, &output.image, 0..3)?;
-                Some(reader.record(&cx, &rgb, Head::Fusion)?)
+                let rgb = slice_last(cx, &output.image, 0..3)?;
+                Some(reader.record(cx, &rgb, Head::Fusion)?)
             }
             (None, true) => Some(Scores {
                 logits: output.prior.image_logits.clone(),
@@ -216,12 +234,7 @@ impl Lemma {
         if wanted.attention {
             tensors.extend([output.guidance.score, output.prior.maps, output.guidance.order]);
         }
-        cx.submit()?;
-        let parts: Vec<(&Arc<Buffer>, u64)> =
-            tensors.iter().map(|t| (t.buffer(), t.bytes())).collect();
-        let readback = Readback::start(gpu, &parts);
-        let shapes = tensors.iter().map(|t| (t.shape(), t.dtype())).collect();
-        Ok(Pending { lemma: self.clone(), readback, shapes, wanted })
+        Ok(tensors)
     }
 
     /// What super-resolution is measured against: `values [n, 16, 64, 3]` enlarged to `[n, 32, 128, 3]`, bicubic with

@@ -235,6 +235,15 @@ impl Gpu {
         }
     }
 
+    /// Writes `bytes` over those of a buffer that outlives passes, before later submissions and behind earlier ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] where the driver has none for them on their way.
+    pub fn write(&self, buffer: &Buffer, bytes: &[u8]) -> Result<()> {
+        buffer.there()?;
+        buffer.write(&self.0.device, &self.0.queue, bytes)
+    }
+
     /// Wraps a storage buffer of the host's own device.
     pub fn adopt(&self, raw: wgpu::Buffer) -> Arc<Buffer> {
         Buffer::foreign(raw)

@@ -10,6 +10,7 @@ mod device;
 mod flatten;
 mod kernel;
 mod pace;
+mod pass;
 mod pipeline;
 mod profile;
 mod readback;
@@ -27,9 +28,10 @@ pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse};
 pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON};
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
+pub use pass::{KeptPass, Pass};
 pub use profile::Timing;
 pub use readback::Readback;
-pub use record::{Bind, Grid, Pass, Recorder};
+pub use record::{Bind, Grid, Recorder};
 pub use translate::{Footprint, Specialised, Target, Translation, translate};
 
 /// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.

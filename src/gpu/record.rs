@@ -1,4 +1,4 @@
-//! Recording dispatches into a pass, and submitting it.
+//! Recording dispatches into a pass.
 //!
 //! A recorded pass is a value: pipelines, bind groups, grids and parameter slots in order. Two traps are guarded here. A queue
 //! write runs *before* the commands of the next submission, so contents for buffers that the pass itself recycles are copied
@@ -8,10 +8,9 @@
 use super::buffer::{Buffer, Fill, Kind, Shelf};
 use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES};
 use super::kernel::{Access, Kernel, Params, Variant};
-use super::pace::Parts;
+use super::pass::{Command, Pass};
 use super::pipeline::Pipeline;
-use super::profile::{Clock, Timing};
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 use std::sync::Arc;
 
 /// A buffer as a kernel sees it.
@@ -64,25 +63,6 @@ impl Grid {
     pub fn groups(self) -> u64 {
         self.size.iter().map(|n| u64::from(*n)).product()
     }
-}
-
-enum Command {
-    Dispatch {
-        pipeline: Arc<Pipeline>,
-        group: wgpu::BindGroup,
-        fills: Vec<Fill>,
-        params: Option<(usize, u32)>,
-        grid: Grid,
-        kernel: &'static str,
-        scope: Arc<str>,
-    },
-    Copy {
-        from: Arc<Buffer>,
-        from_offset: u64,
-        to: wgpu::Buffer,
-        to_offset: u64,
-        bytes: u64,
-    },
 }
 
 /// A pass in the making.
@@ -268,7 +248,7 @@ impl Recorder {
     /// Ends the recording.
     pub fn finish(self) -> Pass {
         let Recorder { gpu, shelf, commands, arenas, foreign, .. } = self;
-        Pass { gpu, shelf, commands, arenas, _foreign: foreign }
+        Pass::new(gpu, shelf, commands, arenas, foreign)
     }
 }
 
@@ -291,150 +271,4 @@ fn check_binds(kernel: &Kernel, pipeline: &Pipeline, binds: &[Bind<'_>], params:
         };
         assert!(fits, "{}: access of buffer {name}", kernel.path);
     }
-}
-
-/// A recorded pass.
-pub struct Pass {
-    gpu: Gpu,
-    shelf: Arc<Shelf>,
-    commands: Vec<Command>,
-    arenas: Vec<(wgpu::Buffer, Vec<u8>)>,
-    _foreign: Vec<Arc<Buffer>>,
-}
-
-impl Pass {
-    /// Number of dispatches.
-    pub fn dispatches(&self) -> usize {
-        self.commands.iter().filter(|c| matches!(c, Command::Dispatch { .. })).count()
-    }
-
-    /// Submits the pass. Its buffers are free for others from here on.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`] with the driver's message when it is refused, [`ErrorKind::Memory`] when that has none left.
-    pub fn submit(self) -> Result<()> {
-        self.run(false).map(|_| ())
-    }
-
-    /// Submits the pass, waits, and returns the time of each dispatch.
-    ///
-    /// # Errors
-    /// As [`Pass::submit`]; also where the device has no timestamp queries or was not opened with profiling.
-    pub fn submit_timed(self) -> Result<Vec<Timing>> {
-        if !self.gpu.timestamps() {
-            return Err(Error::new(
-                ErrorKind::Device,
-                &self.gpu.summary().name,
-                "timestamp queries are not available",
-            ));
-        }
-        self.run(true)
-    }
-
-    fn run(mut self, timed: bool) -> Result<Vec<Timing>> {
-        self.gpu.compile(self.commands.iter().filter_map(|c| match c {
-            Command::Dispatch { pipeline, .. } => Some(pipeline),
-            Command::Copy { .. } => None,
-        }))?;
-        let device = self.gpu.device().clone();
-        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
-            .map(|f| device.push_error_scope(f));
-        for (arena, bytes) in &self.arenas {
-            self.gpu.queue().write_buffer(arena, 0, bytes);
-        }
-        let clock = timed.then(|| Clock::new(&self.gpu, self.dispatches()));
-        let mut parts = Parts::new(&self.gpu);
-        let mut at = 0;
-        let mut query = 0;
-        while at < self.commands.len() {
-            match &self.commands[at] {
-                Command::Copy { from, from_offset, to, to_offset, bytes } => {
-                    let from = from.raw();
-                    parts.encoder().copy_buffer_to_buffer(
-                        from,
-                        *from_offset,
-                        to,
-                        *to_offset,
-                        *bytes,
-                    );
-                    at += 1;
-                }
-                Command::Dispatch { fills, .. } => {
-                    let room = parts.room();
-                    let encoder = parts.encoder();
-                    let mut times = clock.as_ref().map(|c| c.writes(query));
-                    if !fills.is_empty() {
-                        // The time of a dispatch includes that of filling its images.
-                        let start = times.as_mut().map(|t| wgpu::ComputePassTimestampWrites {
-                            beginning_of_pass_write_index: t.beginning_of_pass_write_index.take(),
-                            end_of_pass_write_index: None,
-                            ..*t
-                        });
-                        if start.is_some() {
-                            drop(begin(encoder, start));
-                        }
-                        fills.iter().for_each(|f| f.encode(encoder));
-                    }
-                    let mut pass = begin(encoder, times);
-                    let (mut run, mut groups) = (0, 0);
-                    while let Some(Command::Dispatch {
-                        pipeline, group, fills, params, grid, ..
-                    }) = self.commands.get(at + run)
-                    {
-                        if run > 0 && !fills.is_empty() {
-                            break;
-                        }
-                        pass.set_pipeline(pipeline.raw()?);
-                        let offset = params.map(|(_, o)| o);
-                        pass.set_bind_group(0, group, offset.as_slice());
-                        let [x, y, z] = grid.size;
-                        pass.dispatch_workgroups(x, y, z);
-                        run += 1;
-                        groups += grid.groups();
-                        if timed || groups >= room {
-                            break;
-                        }
-                    }
-                    drop(pass);
-                    parts.add(groups)?;
-                    at += run;
-                    query += 1;
-                }
-            }
-        }
-        if let Some(c) = &clock {
-            c.resolve(parts.encoder());
-        }
-        parts.finish()?;
-        for scope in scopes.into_iter().rev() {
-            if let Some(e) = pollster::block_on(scope.pop()) {
-                let kind = match &e {
-                    wgpu::Error::OutOfMemory { .. } => ErrorKind::Memory,
-                    _ => ErrorKind::Device,
-                };
-                return Err(Error::new(kind, &self.gpu.summary().name, e));
-            }
-        }
-        self.shelf.close();
-        for (arena, _) in self.arenas.drain(..) {
-            self.gpu.return_arena(arena);
-        }
-        let Some(clock) = clock else { return Ok(Vec::new()) };
-        let seconds = clock.seconds(&self.gpu)?;
-        let dispatches = self.commands.iter().filter_map(|c| match c {
-            Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
-            Command::Copy { .. } => None,
-        });
-        Ok(dispatches
-            .zip(seconds)
-            .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
-            .collect())
-    }
-}
-
-fn begin<'a>(
-    encoder: &'a mut wgpu::CommandEncoder,
-    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
-) -> wgpu::ComputePass<'a> {
-    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes })
 }

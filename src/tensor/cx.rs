@@ -3,7 +3,7 @@
 use super::label::Label;
 use super::tape::Tape;
 use super::{Axes, Dtype, Tap, Tensor, Var};
-use crate::gpu::{Bind, Gpu, Grid, Kernel, Params, Pass, Recorder, Timing, Variant};
+use crate::gpu::{Bind, Gpu, Grid, KeptPass, Kernel, Params, Pass, Recorder, Timing, Variant};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
@@ -210,6 +210,15 @@ impl Cx {
         let (pass, taps) = self.finish();
         pass.submit()?;
         Ok(taps)
+    }
+
+    /// Keeps what was recorded, to be run any number of times: with what the tensors that it reads hold then
+    /// ([`Tensor::write_values`]), it computes those that it writes anew.
+    ///
+    /// # Errors
+    /// A kernel that the device's compiler refuses.
+    pub fn into_kept(self) -> Result<KeptPass> {
+        self.finish().0.keep()
     }
 
     /// Runs what was recorded, waits, and returns the time of each dispatch by the GPU's clock.

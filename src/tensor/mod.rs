@@ -74,6 +74,18 @@ impl Tensor {
         Tensor { buffer, shape, dtype: Dtype::U32, var: Var::Constant }
     }
 
+    /// Copies other values into an uploaded tensor, before later submissions and behind earlier ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] where the driver has none for them on their way.
+    ///
+    /// # Panics
+    /// As [`Tensor::upload`].
+    pub fn write_values(&self, gpu: &Gpu, data: &[f32]) -> Result<()> {
+        assert_eq!(self.len(), data.len(), "values for a tensor of shape {}", self.shape);
+        gpu.write(&self.buffer, bytemuck::cast_slice(data))
+    }
+
     /// Its shape.
     pub fn shape(&self) -> Shape {
         self.shape

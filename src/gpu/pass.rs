@@ -1,0 +1,248 @@
+//! A recorded pass, and submitting it.
+
+use super::buffer::{Buffer, Fill, Shelf};
+use super::device::Gpu;
+use super::pace::Parts;
+use super::pipeline::Pipeline;
+use super::profile::{Clock, Timing};
+use super::record::Grid;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+pub(super) enum Command {
+    Dispatch {
+        pipeline: Arc<Pipeline>,
+        group: wgpu::BindGroup,
+        fills: Vec<Fill>,
+        params: Option<(usize, u32)>,
+        grid: Grid,
+        kernel: &'static str,
+        scope: Arc<str>,
+    },
+    Copy {
+        from: Arc<Buffer>,
+        from_offset: u64,
+        to: wgpu::Buffer,
+        to_offset: u64,
+        bytes: u64,
+    },
+}
+
+/// A recorded pass.
+pub struct Pass {
+    gpu: Gpu,
+    shelf: Arc<Shelf>,
+    commands: Vec<Command>,
+    arenas: Vec<Arena>,
+    _foreign: Vec<Arc<Buffer>>,
+}
+
+/// A buffer of parameters and what it is to hold.
+pub(super) type Arena = (wgpu::Buffer, Vec<u8>);
+
+impl Pass {
+    pub(super) fn new(
+        gpu: Gpu,
+        shelf: Arc<Shelf>,
+        commands: Vec<Command>,
+        arenas: Vec<Arena>,
+        foreign: Vec<Arc<Buffer>>,
+    ) -> Self {
+        Pass { gpu, shelf, commands, arenas, _foreign: foreign }
+    }
+
+    /// Number of dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.commands.iter().filter(|c| matches!(c, Command::Dispatch { .. })).count()
+    }
+
+    /// Submits the pass. Its buffers are free for others from here on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] with the driver's message when it is refused, [`ErrorKind::Memory`] when that has none left.
+    pub fn submit(self) -> Result<()> {
+        self.begin()?;
+        self.send(None)?;
+        self.end();
+        Ok(())
+    }
+
+    /// Keeps the pass, with its buffers, to be submitted any number of times.
+    ///
+    /// # Errors
+    /// A kernel that the device's compiler refuses.
+    pub fn keep(self) -> Result<KeptPass> {
+        self.begin()?;
+        Ok(KeptPass(Some(self)))
+    }
+
+    /// Submits the pass, waits, and returns the time of each dispatch.
+    ///
+    /// # Errors
+    /// As [`Pass::submit`]; also where the device has no timestamp queries or was not opened with profiling.
+    pub fn submit_timed(self) -> Result<Vec<Timing>> {
+        if !self.gpu.timestamps() {
+            return Err(Error::new(
+                ErrorKind::Device,
+                &self.gpu.summary().name,
+                "timestamp queries are not available",
+            ));
+        }
+        self.begin()?;
+        let clock = Clock::new(&self.gpu, self.dispatches());
+        self.send(Some(&clock))?;
+        let dispatches = self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
+            Command::Copy { .. } => None,
+        });
+        let dispatches: Vec<_> = dispatches.collect();
+        let gpu = self.gpu.clone();
+        self.end();
+        let seconds = clock.seconds(&gpu)?;
+        let timing = |((kernel, scope), seconds)| Timing { scope, kernel, seconds };
+        Ok(dispatches.into_iter().zip(seconds).map(timing).collect())
+    }
+
+    /// What comes once before the first submission: pipelines, and parameters.
+    fn begin(&self) -> Result<()> {
+        self.gpu.compile(self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch { pipeline, .. } => Some(pipeline),
+            Command::Copy { .. } => None,
+        }))?;
+        self.watched(|| {
+            for (arena, bytes) in &self.arenas {
+                self.gpu.queue().write_buffer(arena, 0, bytes);
+            }
+            Ok(())
+        })
+    }
+
+    /// Gives everything back behind the last submission.
+    fn end(mut self) {
+        self.shelf.close();
+        for (arena, _) in self.arenas.drain(..) {
+            self.gpu.return_arena(arena);
+        }
+    }
+
+    fn send(&self, clock: Option<&Clock>) -> Result<()> {
+        self.watched(|| self.encode(clock))
+    }
+
+    /// Runs `f`; what the driver has against it is an error.
+    fn watched(&self, f: impl FnOnce() -> Result<()>) -> Result<()> {
+        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
+            .map(|filter| self.gpu.device().push_error_scope(filter));
+        f()?;
+        for scope in scopes.into_iter().rev() {
+            if let Some(e) = pollster::block_on(scope.pop()) {
+                let kind = match &e {
+                    wgpu::Error::OutOfMemory { .. } => ErrorKind::Memory,
+                    _ => ErrorKind::Device,
+                };
+                return Err(Error::new(kind, &self.gpu.summary().name, e));
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&self, clock: Option<&Clock>) -> Result<()> {
+        let mut parts = Parts::new(&self.gpu);
+        let mut at = 0;
+        let mut query = 0;
+        while at < self.commands.len() {
+            match &self.commands[at] {
+                Command::Copy { from, from_offset, to, to_offset, bytes } => {
+                    let from = from.raw();
+                    parts.encoder().copy_buffer_to_buffer(
+                        from,
+                        *from_offset,
+                        to,
+                        *to_offset,
+                        *bytes,
+                    );
+                    at += 1;
+                }
+                Command::Dispatch { fills, .. } => {
+                    let room = parts.room();
+                    let encoder = parts.encoder();
+                    let mut times = clock.map(|c| c.writes(query));
+                    if !fills.is_empty() {
+                        // The time of a dispatch includes that of filling its images.
+                        let start = times.as_mut().map(|t| wgpu::ComputePassTimestampWrites {
+                            beginning_of_pass_write_index: t.beginning_of_pass_write_index.take(),
+                            end_of_pass_write_index: None,
+                            ..*t
+                        });
+                        if start.is_some() {
+                            drop(begin(encoder, start));
+                        }
+                        fills.iter().for_each(|f| f.encode(encoder));
+                    }
+                    let mut pass = begin(encoder, times);
+                    let (mut run, mut groups) = (0, 0);
+                    while let Some(Command::Dispatch {
+                        pipeline, group, fills, params, grid, ..
+                    }) = self.commands.get(at + run)
+                    {
+                        if run > 0 && !fills.is_empty() {
+                            break;
+                        }
+                        pass.set_pipeline(pipeline.raw()?);
+                        let offset = params.map(|(_, o)| o);
+                        pass.set_bind_group(0, group, offset.as_slice());
+                        let [x, y, z] = grid.size;
+                        pass.dispatch_workgroups(x, y, z);
+                        run += 1;
+                        groups += grid.groups();
+                        if clock.is_some() || groups >= room {
+                            break;
+                        }
+                    }
+                    drop(pass);
+                    parts.add(groups)?;
+                    at += run;
+                    query += 1;
+                }
+            }
+        }
+        if let Some(c) = clock {
+            c.resolve(parts.encoder());
+        }
+        parts.finish()
+    }
+}
+
+/// A pass that can be submitted again: with whatever its inputs hold then ([`Gpu::write`]), it computes its outputs anew. Its
+/// buffers stay taken until it is dropped.
+pub struct KeptPass(Option<Pass>);
+
+impl KeptPass {
+    /// Number of dispatches.
+    pub fn dispatches(&self) -> usize {
+        self.0.as_ref().expect("a pass until it is dropped").dispatches()
+    }
+
+    /// Submits the pass. Nothing is recorded, bound or created for it.
+    ///
+    /// # Errors
+    /// As [`Pass::submit`].
+    pub fn submit(&self) -> Result<()> {
+        self.0.as_ref().expect("a pass until it is dropped").send(None)
+    }
+}
+
+impl Drop for KeptPass {
+    fn drop(&mut self) {
+        if let Some(pass) = self.0.take() {
+            pass.end();
+        }
+    }
+}
+
+fn begin<'a>(
+    encoder: &'a mut wgpu::CommandEncoder,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
+) -> wgpu::ComputePass<'a> {
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes })
+}
