@@ -6,7 +6,7 @@ use super::tree::{KernelTime, TimeTree, by_kernel, kernel_table};
 use crate::Result;
 use crate::gpu::{Gpu, Timing};
 use crate::tensor::Cx;
-use crate::train::{Preset, Stage, Start, TrainConfig, Trainee};
+use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainee};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -96,17 +96,22 @@ pub fn profile_forward(
     })
 }
 
-/// One training step of the small LEMMA over `n` images, as `train --stage lemma` does it. The device must have been opened
-/// with profiling.
+/// One training step of LEMMA over `n` images, as `train --stage lemma` does it with the preset of that size; the small reader
+/// that ships looks at the results. The device must have been opened with profiling.
 ///
 /// # Errors
 /// As [`profile_forward`].
-pub fn profile_step(gpu: &Gpu, n: usize, seconds: f64) -> Result<Profile> {
-    let config = TrainConfig::preset(Preset::Nano, Stage::Lemma);
+pub fn profile_step(gpu: &Gpu, size: Size, n: usize, seconds: f64) -> Result<Profile> {
+    let preset = match size {
+        Size::Nano => Preset::Nano,
+        Size::Official => Preset::Paper,
+    };
+    let preset = TrainConfig::preset(preset, Stage::Lemma);
+    let config = TrainConfig { text_focus: TextFocus::Abinet, ..preset };
     let trainee = Trainee::new(gpu, config, Start::default())?;
     let batch = training_batch(n);
     let mut step = 0;
-    Profile::of(step_name(n), seconds, || {
+    Profile::of(step_name(size, n), seconds, || {
         step += 1;
         trainee.step_timed(&batch, n, step)
     })
@@ -118,8 +123,8 @@ pub fn forward_name(graph: Graph, size: Size, n: usize) -> String {
 }
 
 /// What [`profile_step`] calls its profile.
-pub fn step_name(n: usize) -> String {
-    format!("profile LEMMA nano, training step, batch {n}")
+pub fn step_name(size: Size, n: usize) -> String {
+    format!("profile LEMMA {size}, training step, batch {n}")
 }
 
 /// Times of dispatch `i`.

@@ -160,10 +160,12 @@ impl BenchArgs {
                 report.profiles.push(profile);
             }
         }
-        if self.wants(&step_name(n)) {
-            let profile = profile_step(gpu, n, seconds)?;
-            say(&format!("\n{}", profile.text()))?;
-            report.profiles.push(profile);
+        for size in self.sizes() {
+            if self.wants(&step_name(*size, n)) {
+                let profile = profile_step(gpu, *size, n, seconds)?;
+                say(&format!("\n{}", profile.text()))?;
+                report.profiles.push(profile);
+            }
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ fn flip(cx: &Cx, w: &Tensor) -> Result<Tensor> {
 pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
 
 const KERNELS: &[KernelUse] = &{
-    let [a, b, c, d, e, f] = *gemm::KERNELS else { panic!("the kernels of the core") };
+    let [a, b, c, d, e, f, g] = *gemm::KERNELS else { panic!("the kernels of the core") };
     [
         a,
         b,
@@ -114,6 +114,7 @@ const KERNELS: &[KernelUse] = &{
         d,
         e,
         f,
+        g,
         KernelUse { kernel: &DILATE, variants: element::variants },
         KernelUse { kernel: &FLIP, variants: || vec![element::scalar()] },
     ]

@@ -18,6 +18,7 @@ pub(super) use tile::KERNELS;
 
 kernel!(TILED = "matmul/gemm_tiled", Params);
 kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
+kernel!(REGISTERS = "matmul/gemm_registers", Params);
 kernel!(NARROW = "matmul/gemm_narrow", Params);
 kernel!(OUTER_TILED = "matmul/outer_tiled", Params);
 kernel!(OUTER_SUBGROUP = "matmul/outer_subgroup", Params);
@@ -207,6 +208,7 @@ mod tests {
     use super::tile::{LANES, Tile};
     use super::*;
     use crate::gpu::{Gpu, GpuOptions};
+    use crate::ops::Act;
     use crate::tensor::Seeded;
 
     fn open(no_subgroups: bool) -> Gpu {
@@ -240,12 +242,22 @@ mod tests {
         g.batch * (g.height() * g.p.cols) as usize
     }
 
+    /// The product with everything behind it that a kernel does.
     fn computed(gpu: &Gpu, g: &Gemm, plan: Plan, sizes: [usize; 2]) -> Vec<f64> {
         let mut random = Seeded::new("products");
         let [a, b] = sizes.map(|s| random.uniform([s], -1.0, 1.0).upload(gpu));
+        let channels = g.p.b_stride as usize;
+        let parts = [channels, channels, outputs(g), 1].map(|n| random.signed([n]).upload(gpu));
+        let ep = match g.transposed {
+            // A weight's gradient has nothing behind it.
+            true => Epilogue::default(),
+            false => Epilogue::affine(&parts[0], &parts[1])
+                .residual(&parts[2])
+                .act(Act::Prelu(&parts[3])),
+        };
         let cx = Cx::new(gpu);
         let y = cx.out([outputs(g)]);
-        let y = g.run_as(&cx, plan, &a, &b, &Epilogue::default(), y).unwrap();
+        let y = g.run_as(&cx, plan, &a, &b, &ep, y).unwrap();
         cx.submit().unwrap();
         let y = y.to_host(gpu).unwrap().data;
         assert!(y.iter().all(|v| v.is_finite()), "{g:?} with {plan:?}");

@@ -1,7 +1,9 @@
 //! Which kernel, tile and parts along K serve a product on a device.
 
 use super::Gemm;
-use super::tile::{LANES, Moves, OUTER, OUTER_VECS, SUBGROUPS, TAPS, Tile, WORKGROUPS};
+use super::tile::{
+    LANES, Moves, OUTER, OUTER_VECS, REGISTER_TILE, SUBGROUPS, TAPS, Tile, WORKGROUPS,
+};
 use crate::gpu::Gpu;
 
 /// Multiply-adds, and length of the sums, from which the larger tiles pay: a driver on the CPU takes seconds to compile each
@@ -53,7 +55,7 @@ pub(super) fn candidates(gpu: &Gpu, g: &Gemm, images: bool) -> Vec<Tile> {
             tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, images)).collect()
         }
         None if g.transposed => vec![OUTER],
-        None => WORKGROUPS.into(),
+        None => WORKGROUPS.into_iter().chain([registers(gpu, g)]).collect(),
     }
 }
 
@@ -80,6 +82,8 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, images: bool) -> Tile {
         }
         None if g.transposed => OUTER,
         None if p.cols <= 4 => WORKGROUPS[2],
+        // Memory that a workgroup shares is as far from a CPU as any other.
+        None if gpu.summary().software => registers(gpu, g),
         None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
     }
 }
@@ -87,6 +91,12 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, images: bool) -> Tile {
 /// Lanes of the subgroups, where tiles of subgroups serve.
 fn lanes(gpu: &Gpu) -> Option<u32> {
     gpu.subgroup().filter(|lanes| LANES.contains(lanes))
+}
+
+/// The tile of invocations that share nothing.
+fn registers(gpu: &Gpu, g: &Gemm) -> Tile {
+    let (rows, vecs) = REGISTER_TILE;
+    Tile::Registers { rows, vecs, moves: moves(gpu, g, false, vecs).plain() }
 }
 
 /// The tile for few columns, where it serves.

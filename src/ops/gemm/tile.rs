@@ -2,7 +2,7 @@
 
 use super::super::epilogue::Epilogue;
 use super::super::row::KernelUse;
-use super::{NARROW, OUTER_SUBGROUP, OUTER_TILED, Params, SPLIT_SUM, SUBGROUP, TILED};
+use super::{NARROW, OUTER_SUBGROUP, OUTER_TILED, Params, REGISTERS, SPLIT_SUM, SUBGROUP, TILED};
 use crate::gpu::{Gpu, IMAGE_WIDTH, Kernel, Variant};
 
 /// A kernel with its tile.
@@ -10,6 +10,8 @@ use crate::gpu::{Gpu, IMAGE_WIDTH, Kernel, Variant};
 pub(super) enum Tile {
     /// Tiles in workgroup memory: `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
     Workgroup { rows: u32, tx: u32, ty: u32, depth: u32 },
+    /// Eight by eight invocations that share nothing, each for `rows` by `4·vecs` outputs; moves as below.
+    Registers { rows: u32, vecs: u32, moves: Moves },
     /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, or B and y, are moved in fours where all offsets allow it,
     /// and these as 64-bit words where that is cheaper.
     Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
@@ -59,6 +61,11 @@ impl Moves {
         self.a_fours && self.b_fours
     }
 
+    /// The same out of buffers, as floats.
+    pub(super) fn plain(self) -> Self {
+        Moves { words: false, images: false, ..self }
+    }
+
     /// The same, through images where both are moved in fours.
     pub(super) fn through_images(self, images: bool) -> Self {
         Moves { images: images && self.all_fours(), ..self }
@@ -86,6 +93,9 @@ pub(super) const WORKGROUPS: [Tile; 5] = [
     Tile::Workgroup { rows: 2, tx: 8, ty: 8, depth: 16 },
 ];
 
+/// Rows and columns (in fours) of an invocation of [`Tile::Registers`].
+pub(super) const REGISTER_TILE: (u32, u32) = (8, 2);
+
 /// Rows (in subgroups) and columns (in fours for each lane) of the tiles of [`Tile::Subgroup`]: for large products, for
 /// those with few columns, and for what is small or oddly laid out.
 pub(super) const SUBGROUPS: [(u32, u32); 3] = [(4, 2), (6, 1), (2, 1)];
@@ -105,6 +115,7 @@ impl Tile {
     pub(super) fn kernel(self) -> &'static Kernel {
         match self {
             Tile::Workgroup { .. } => &TILED,
+            Tile::Registers { .. } => &REGISTERS,
             Tile::Subgroup { .. } => &SUBGROUP,
             Tile::Narrow { .. } => &NARROW,
             Tile::OuterWorkgroup { .. } => &OUTER_TILED,
@@ -122,6 +133,7 @@ impl Tile {
                 .tile("DEPTH", depth)
                 .tile("LOADS_A", rows * depth / tx)
                 .tile("LOADS_B", depth.div_ceil(ty)),
+            Tile::Registers { rows, vecs, moves } => moves.on(v.tile("ROWS", rows), vecs),
             Tile::Subgroup { groups, vecs, lanes, moves } => {
                 moves.on(v.tile("GROUPS", groups).tile("LANES", lanes), vecs)
             }
@@ -138,7 +150,8 @@ impl Tile {
     pub(super) fn images(self) -> bool {
         match self {
             Tile::Workgroup { .. } | Tile::OuterWorkgroup { .. } => false,
-            Tile::Subgroup { moves, .. }
+            Tile::Registers { moves, .. }
+            | Tile::Subgroup { moves, .. }
             | Tile::Narrow { moves, .. }
             | Tile::OuterSubgroup { moves, .. } => moves.images,
         }
@@ -148,6 +161,7 @@ impl Tile {
     fn size(self) -> (u32, u32) {
         match self {
             Tile::Workgroup { rows, tx, ty, .. } => (rows * ty * 4, tx * 4),
+            Tile::Registers { rows, vecs, .. } => (8 * rows, 32 * vecs),
             Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
             Tile::Narrow { .. } => (WINDOWS, 4),
             Tile::OuterWorkgroup { side, fours } => (side * fours * 4, side * fours * 4),
@@ -159,7 +173,9 @@ impl Tile {
     pub(super) fn count(self, p: &Params) -> usize {
         let (m, n) = self.size();
         let down = match self {
-            Tile::Workgroup { .. } | Tile::Subgroup { .. } => p.rows.div_ceil(m),
+            Tile::Workgroup { .. } | Tile::Registers { .. } | Tile::Subgroup { .. } => {
+                p.rows.div_ceil(m)
+            }
             // Each begins anew with a line of windows,
             Tile::Narrow { .. } => p.rows / p.out_width * p.out_width.div_ceil(m),
             // or with a row of the window.
@@ -181,6 +197,7 @@ impl std::fmt::Display for Tile {
                 write!(f, "workgroup of {} for {m}×{n}", side * side)
             }
             Tile::Subgroup { .. } | Tile::OuterSubgroup { .. } => write!(f, "subgroup for {m}×{n}"),
+            Tile::Registers { .. } => write!(f, "registers for {m}×{n}"),
             Tile::Narrow { .. } => write!(f, "subgroup for {m} windows"),
         }
     }
@@ -189,12 +206,19 @@ impl std::fmt::Display for Tile {
 /// The kernels and variants behind every matrix operation.
 pub(in super::super) const KERNELS: &[KernelUse] = &[
     KernelUse { kernel: &TILED, variants: || variants(WORKGROUPS.to_vec()) },
+    KernelUse { kernel: &REGISTERS, variants: || variants(register_tiles()) },
     KernelUse { kernel: &SUBGROUP, variants: || variants(subgroup_tiles()) },
     KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
     KernelUse { kernel: &OUTER_TILED, variants: || vec![Epilogue::default().on(OUTER.variant())] },
     KernelUse { kernel: &OUTER_SUBGROUP, variants: outer_variants },
     KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
 ];
+
+fn register_tiles() -> Vec<Tile> {
+    let (rows, vecs) = REGISTER_TILE;
+    let plain = Moves::ALL.into_iter().filter(|m| *m == m.plain());
+    plain.map(|moves| Tile::Registers { rows, vecs, moves }).collect()
+}
 
 fn subgroup_tiles() -> Vec<Tile> {
     let mut all = Vec::new();
