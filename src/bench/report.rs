@@ -40,6 +40,8 @@ pub struct Report {
     pub adapter: AdapterRecord,
     /// The clock of peaks and kernels. Networks are always timed by the host's, profiles by the GPU's.
     pub kernel_clock: Clock,
+    /// Classes of products whose tile was chosen by measurement; all others go by rule.
+    pub tuned_products: usize,
     /// What the adapter can do; none where no kernel was measured.
     pub peak: Option<Peak>,
     /// Kernels in the order of the table.
@@ -69,6 +71,7 @@ impl Report {
             version: env!("CARGO_PKG_VERSION"),
             adapter: gpu.summary().into(),
             kernel_clock: Clock::of(gpu),
+            tuned_products: gpu.choices().len(),
             peak: None,
             kernels: Vec::new(),
             models: Vec::new(),
@@ -87,11 +90,15 @@ impl Report {
         self.kernels.is_empty() && self.models.is_empty() && self.profiles.is_empty()
     }
 
-    /// Adapter, driver and clocks in two lines.
+    /// Adapter, driver, clocks and where tiles are from, in three lines.
     pub fn title(&self) -> String {
         let AdapterRecord { name, backend, driver, .. } = &self.adapter;
+        let tiles = match self.tuned_products {
+            0 => "by rule".into(),
+            n => format!("as measured for {n} classes of products, else by rule"),
+        };
         format!(
-            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (submission to completion)",
+            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (submission to completion)\nmatrix tiles {tiles}",
             self.kernel_clock
         )
     }
