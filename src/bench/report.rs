@@ -266,6 +266,7 @@ mod tests {
             version: "0",
             adapter,
             kernel_clock: Clock::Gpu,
+            tuned_products: 0,
             peak: Some(Peak { flops: 1e11, bandwidth: 1e10 }),
             kernels: vec![kernel("matmul x", 2e7), kernel("layout y", 0.0)],
             models: Vec::new(),
