@@ -111,7 +111,7 @@ impl Recorder {
     /// Copies `bytes` between buffers, in order with the dispatches.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`] for a buffer that there was none for.
+    /// [`ErrorKind::Memory`](crate::ErrorKind::Memory) for a buffer that there was none for.
     pub fn copy(
         &mut self,
         from: &Arc<Buffer>,
@@ -138,7 +138,8 @@ impl Recorder {
     /// Records one dispatch of a kernel's variant.
     ///
     /// # Errors
-    /// A kernel that the device's compiler refuses; [`ErrorKind::Memory`] for a buffer that there was none for.
+    /// A kernel that the device's compiler refuses; [`ErrorKind::Memory`](crate::ErrorKind::Memory) for a buffer that there was
+    /// none for.
     ///
     /// # Panics
     /// When `binds` does not fit the kernel in number or access, or `params` in size: a mistake in this crate.
