@@ -41,6 +41,8 @@ pub fn run(global: &Global, args: &TuneArgs) -> Result<Outcome> {
     let passes = passes.flat_map(|(size, graph)| {
         args.batch.iter().map(move |n| Tuned::Pass(graph, size, (*n).into()))
     });
+    // A folder that cannot be written is told before the work.
+    let file = engine.keep_choices(&folder)?;
     for what in passes.chain(args.step.map(|n| Tuned::Step(n.into()))) {
         if !global.quiet {
             eprintln!("measuring the products of {what}");
@@ -49,7 +51,6 @@ pub fn run(global: &Global, args: &TuneArgs) -> Result<Outcome> {
         // What was measured so far is kept, whatever becomes of the rest.
         engine.keep_choices(&folder)?;
     }
-    let file = engine.keep_choices(&folder)?;
     print(&format!("{}kept in {}\n", text(gpu), file.display()))
 }
 
