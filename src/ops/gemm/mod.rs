@@ -114,8 +114,13 @@ impl Gemm {
     /// Aᵀ, for a weight's gradient: `[k, m]` times a B `[m, n]` that has a row for each of A's.
     pub(super) fn transposed(mut self) -> Self {
         self.transposed = true;
+        let p = &mut self.p;
         if self.batch > 1 {
-            self.p.b_batch = self.p.rows * self.p.b_stride;
+            p.b_batch = p.rows * p.b_stride;
+        }
+        if p.step == 0 {
+            // The rows of a matrix as the windows of one line, which is walked in larger steps than lines of one window.
+            (p.out_width, p.step, p.run) = (p.rows, p.segment, p.rows * p.segment);
         }
         self
     }
