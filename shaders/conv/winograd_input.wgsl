@@ -4,6 +4,7 @@
 //! cost: reads x four times, writes four times its size; 32 additions for each element of a tile
 
 #import index
+#import tile_place
 
 const WORDS: u32 = 0u; // tile
 #import quad
@@ -30,15 +31,11 @@ fn main(
     let i = folded(wid, groups) * 64u + lid;
     if (i >= p.n) { return; }
     let four = i % p.fours;
-    let tile = i / p.fours;
-    let line = tile / p.across;
-    let image = line / p.down;
-    let top = (line - image * p.down) * 2u - 1u;
-    let left = (tile - line * p.across) * 2u - 1u;
+    let t = place(i / p.fours);
     // Bᵀ down the columns of d, then along its rows.
     #repeat j 0..4
     #repeat r 0..4
-    let d{r}_{j} = pixel(image, top + {r}u, left + {j}u, four);
+    let d{r}_{j} = pixel(t.image, t.top + {r}u - 1u, t.left + {j}u - 1u, four);
     #end
     let e0_{j} = d0_{j} - d2_{j};
     let e1_{j} = d1_{j} + d2_{j};

@@ -4,6 +4,7 @@
 //! cost: reads four times what it writes; 24 additions for each channel of a tile
 
 #import index
+#import tile_place
 #import epilogue
 
 const WORDS: u32 = 0u; // tile
@@ -29,11 +30,7 @@ fn main(
     if (i >= p.n) { return; }
     let fours = p.cols / 4u;
     let four = i % fours;
-    let tile = i / fours;
-    let line = tile / p.across;
-    let image = line / p.down;
-    let top = (line - image * p.down) * 2u;
-    let left = (tile - line * p.across) * 2u;
+    let t = place(i / fours);
     // Aᵀ down the columns of m, then along its rows.
     #repeat j 0..4
     #repeat r 0..4
@@ -45,8 +42,8 @@ fn main(
     let f = affine(four * 4u);
     let below = slope_below();
     #repeat r 0..2
-    put(e{r}_0 + e{r}_1 + e{r}_2, f, below, image, top + {r}u, left, four);
-    put(e{r}_1 - e{r}_2 - e{r}_3, f, below, image, top + {r}u, left + 1u, four);
+    put(e{r}_0 + e{r}_1 + e{r}_2, f, below, t.image, t.top + {r}u, t.left, four);
+    put(e{r}_1 - e{r}_2 - e{r}_3, f, below, t.image, t.top + {r}u, t.left + 1u, four);
     #end
 }
 

@@ -14,7 +14,7 @@ const WORDS: u32 = 0u; // tile
 const EIGHTS: u32 = 0u; // tile
 const IMAGES: u32 = 0u; // tile
 const IMAGE_WIDTH: u32 = 1024u; // tile
-#import fours
+#import rows
 
 const SIDE: u32 = 8u;
 const COLS: u32 = 4u * VECS;
@@ -69,24 +69,11 @@ fn main(
         }
     }
 
-    // Through memory and a loop: this many copies of the epilogue would take a driver seconds to compile.
     var sums: array<vec4f, ROWS * VECS>;
     #repeat r 0..ROWS
     #repeat v 0..VECS
     sums[{r}u * VECS + {v}u] = acc{r}_{v};
     #end
     #end
-    let plane = wid.z * p.rows * p.cols;
-    let below = slope_below();
-    let rows = min(ROWS, p.rows - m0);
-    for (var v = 0u; v < VECS; v++) {
-        let col = n0 + v * 4u;
-        if (col < p.cols) {
-            let f = affine(col);
-            for (var r = 0u; r < rows; r++) {
-                let sum = fma(sums[r * VECS + v], f.scale, f.shift);
-                store(sum, plane, (m0 + r) * p.cols + col, col, below);
-            }
-        }
-    }
+    store_rows(&sums, wid.z * p.rows * p.cols, m0, n0, p.rows);
 }

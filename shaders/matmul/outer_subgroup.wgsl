@@ -16,7 +16,7 @@ const WORDS: u32 = 0u; // tile
 const EIGHTS: u32 = 0u; // tile
 const IMAGES: u32 = 0u; // tile
 const IMAGE_WIDTH: u32 = 1024u; // tile
-#import fours
+#import rows
 
 const ROWS: u32 = LANES * 4u;
 const COLS: u32 = 4u * VECS;
@@ -77,7 +77,6 @@ fn main(
         }
     }
 
-    // Through memory and a loop: this many copies of the store would take a driver seconds to compile.
     var sums: array<vec4f, ROWS * VECS>;
     #repeat l 0..LANES
     #repeat c 0..4
@@ -87,13 +86,5 @@ fn main(
     #end
     #end
     let plane = (wid.z * p.segments + segment) * p.segment * p.cols;
-    let rows = min(ROWS, p.segment - m0);
-    for (var v = 0u; v < VECS; v++) {
-        let col = n0 + v * 4u;
-        if (col < p.cols) {
-            for (var r = 0u; r < rows; r++) {
-                store(sums[r * VECS + v], plane, (m0 + r) * p.cols + col, col, 1.0);
-            }
-        }
-    }
+    store_rows(&sums, plane, m0, n0, p.segment);
 }

@@ -1,12 +1,11 @@
 //! Passes and training steps, dispatch by dispatch.
 
 use super::stats::{median, repeat};
-use super::subject::{Graph, Size, Subject, training_batch};
+use super::subject::{Graph, Size, Subject, trainee, training_batch};
 use super::tree::{KernelTime, TimeTree, by_kernel, kernel_table};
 use crate::Result;
 use crate::gpu::{Gpu, Timing};
 use crate::tensor::Cx;
-use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainee};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -102,13 +101,7 @@ pub fn profile_forward(
 /// # Errors
 /// As [`profile_forward`].
 pub fn profile_step(gpu: &Gpu, size: Size, n: usize, seconds: f64) -> Result<Profile> {
-    let preset = match size {
-        Size::Nano => Preset::Nano,
-        Size::Official => Preset::Paper,
-    };
-    let preset = TrainConfig::preset(preset, Stage::Lemma);
-    let config = TrainConfig { text_focus: TextFocus::Abinet, ..preset };
-    let trainee = Trainee::new(gpu, config, Start::default())?;
+    let trainee = trainee(gpu, size)?;
     let batch = training_batch(n);
     let mut step = 0;
     Profile::of(step_name(size, n), seconds, || {

@@ -8,6 +8,7 @@ use crate::models::lemma::LemmaConfig;
 use crate::models::procedural::{Model, Procedural, images};
 use crate::models::{abinet, lemma};
 use crate::tensor::{Cx, Tensor};
+use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainee};
 use std::time::Instant;
 
 /// A network.
@@ -26,6 +27,13 @@ pub enum Size {
     Nano,
     /// Those of the released checkpoints.
     Official,
+}
+
+impl Size {
+    /// The sizes to measure: the small one, and the official one if asked for.
+    pub fn measured(official: bool) -> &'static [Size] {
+        if official { &[Size::Nano, Size::Official] } else { &[Size::Nano] }
+    }
 }
 
 impl std::fmt::Display for Graph {
@@ -165,6 +173,20 @@ fn with_mask(n: usize, h: usize, w: usize, cell: usize) -> Vec<f32> {
         [r, g, b, f32::from(p[0] < 128)]
     };
     bytes.chunks_exact(3).flat_map(pixel).collect()
+}
+
+/// LEMMA in training, as by `train --stage lemma` with the preset of a size; the small reader that ships looks at its results.
+///
+/// # Errors
+/// Errors of the device.
+pub(super) fn trainee(gpu: &Gpu, size: Size) -> Result<Trainee> {
+    let preset = match size {
+        Size::Nano => Preset::Nano,
+        Size::Official => Preset::Paper,
+    };
+    let preset = TrainConfig::preset(preset, Stage::Lemma);
+    let config = TrainConfig { text_focus: TextFocus::Abinet, ..preset };
+    Trainee::new(gpu, config, Start::default())
 }
 
 /// A batch to train LEMMA on: `n` images that show nothing, with words.

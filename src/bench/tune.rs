@@ -1,10 +1,9 @@
 //! Measuring which tiles are the fastest on a device, with the products of the networks.
 
-use super::subject::{Graph, Size, Subject, training_batch};
+use super::subject::{Graph, Size, Subject, trainee, training_batch};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::tensor::Cx;
-use crate::train::{Preset, Stage, Start, TrainConfig, Trainee};
 
 /// What to measure with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +36,7 @@ pub fn tune(gpu: &Gpu, what: Tuned) -> Result<()> {
             gpu.measuring_choices(|| subject.forward(&Cx::new(gpu), &input).map(|_| ()))
         }
         Tuned::Step(n) => {
-            let config = TrainConfig::preset(Preset::Nano, Stage::Lemma);
-            let trainee = Trainee::new(gpu, config, Start::default())?;
+            let trainee = trainee(gpu, Size::Nano)?;
             let batch = training_batch(n);
             gpu.measuring_choices(|| trainee.step(&batch, n, 1, 1.0).map(|_| ()))
         }

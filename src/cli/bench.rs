@@ -106,10 +106,6 @@ impl BenchArgs {
         name.contains(&self.filter)
     }
 
-    fn sizes(&self) -> &'static [Size] {
-        if self.official { &[Size::Nano, Size::Official] } else { &[Size::Nano] }
-    }
-
     /// Peaks are measured before and after the kernels, so that one that was measured at a bad moment makes no share too large.
     fn kernels(&self, gpu: &Gpu, report: &mut Report, verbose: bool) -> Result<()> {
         let mut before = None;
@@ -130,7 +126,7 @@ impl BenchArgs {
     }
 
     fn models(&self, gpu: &Gpu, report: &mut Report) -> Result<()> {
-        for size in self.sizes() {
+        for size in Size::measured(self.official) {
             for graph in [Graph::Lemma, Graph::Abinet] {
                 for batch in BATCHES {
                     if self.wants(&model_name(graph, *size, batch)) {
@@ -153,14 +149,14 @@ impl BenchArgs {
             return Ok(());
         }
         let (n, seconds) = (usize::from(self.batch), self.seconds);
-        for size in self.sizes() {
+        for size in Size::measured(self.official) {
             if self.wants(&forward_name(Graph::Lemma, *size, n)) {
                 let profile = profile_forward(gpu, Graph::Lemma, *size, n, seconds)?;
                 say(&format!("\n{}", profile.text()))?;
                 report.profiles.push(profile);
             }
         }
-        for size in self.sizes() {
+        for size in Size::measured(self.official) {
             if self.wants(&step_name(*size, n)) {
                 let profile = profile_step(gpu, *size, n, seconds)?;
                 say(&format!("\n{}", profile.text()))?;

@@ -268,7 +268,8 @@ fn time(args: &Time, adapter: Option<String>, out: &mut impl Write) -> Result<()
     Ok(())
 }
 
-fn title(gpu: &Gpu) -> String {
+/// The adapter behind a device, with backend and driver.
+pub fn title(gpu: &Gpu) -> String {
     let s = gpu.summary();
     format!("{} ({}, {})", s.name, s.backend, s.driver)
 }

@@ -1,5 +1,6 @@
 //! `lemma-gpu tune`: measures which tiles are the fastest on this adapter, for all later runs.
 
+use super::kernels::title;
 use super::{Global, Outcome, cache, print};
 use crate::bench::{Graph, Size, Tuned, tune};
 use crate::data::report::Table;
@@ -35,9 +36,9 @@ pub fn run(global: &Global, args: &TuneArgs) -> Result<Outcome> {
     if args.anew {
         gpu.set_choices(Default::default());
     }
-    let sizes: &[Size] = if args.official { &[Size::Nano, Size::Official] } else { &[Size::Nano] };
     let graphs = [Graph::Lemma, Graph::Abinet];
-    let passes = sizes.iter().flat_map(|size| graphs.map(|graph| (*size, graph)));
+    let passes =
+        Size::measured(args.official).iter().flat_map(|size| graphs.map(|graph| (*size, graph)));
     let passes = passes.flat_map(|(size, graph)| {
         args.batch.iter().map(move |n| Tuned::Pass(graph, size, (*n).into()))
     });
@@ -56,14 +57,13 @@ pub fn run(global: &Global, args: &TuneArgs) -> Result<Outcome> {
 
 /// The choices of a device, a line each.
 pub fn text(gpu: &Gpu) -> String {
-    let s = gpu.summary();
     let numbers = ["rows up to", "depth", "columns", "batch up to"];
     let mut table = Table::new("fastest tiles", &["product", "tile"], &numbers);
     for (class, tile) in gpu.choices() {
         let (kind, sizes) = class.split_once(' ').unwrap_or((&class, ""));
         table.row([kind, &tile].into_iter().chain(sizes.split(' ')));
     }
-    let title = format!("{} ({}, {})\n", s.name, s.backend, s.driver);
+    let title = title(gpu) + "\n";
     match table.is_empty() {
         true => title + "nothing was measured: tiles are chosen by rule (lemma-gpu tune)\n",
         false => title + &table.plain(),

@@ -42,12 +42,12 @@ impl Recorded {
     ) -> Result<Coming> {
         // Until the copies of the outputs are on the queue, nobody may run the pass again.
         let mut state = self.0.lock().expect("recorded passes");
+        let again = state.last.replace(key) == Some(key);
         if let Some((_, kept)) = state.kept.as_ref().filter(|(k, _)| *k == key) {
             kept.input.write_values(gpu, values)?;
             kept.pass.submit()?;
             return Ok(coming(gpu, &kept.outputs));
         }
-        let again = state.last.replace(key) == Some(key);
         if again {
             // Its memory goes to this one.
             state.kept = None;

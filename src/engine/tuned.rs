@@ -21,7 +21,7 @@ impl Table {
         let s = gpu.summary();
         Table {
             adapter: s.name.clone(),
-            backend: s.backend.to_string(),
+            backend: s.backend.clone(),
             driver: s.driver.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             choices: gpu.choices(),
@@ -30,7 +30,7 @@ impl Table {
 }
 
 /// The file of an adapter's choices in a folder.
-pub(super) fn file(gpu: &Gpu, folder: &Path) -> PathBuf {
+fn file(gpu: &Gpu, folder: &Path) -> PathBuf {
     let s = gpu.summary();
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = format!("{} {}", s.name, s.backend).chars().map(plain).collect();
@@ -41,9 +41,9 @@ pub(super) fn file(gpu: &Gpu, folder: &Path) -> PathBuf {
 pub(super) fn recall(gpu: &Gpu, folder: &Path) {
     let Ok(text) = std::fs::read(file(gpu, folder)) else { return };
     let Ok(table) = serde_json::from_slice::<Table>(&text) else { return };
-    let choices = table.choices.clone();
-    if table == (Table { choices: table.choices.clone(), ..Table::of(gpu) }) {
-        gpu.set_choices(choices);
+    let of_this = Table { choices: table.choices.clone(), ..Table::of(gpu) };
+    if table == of_this {
+        gpu.set_choices(table.choices);
     }
 }
 

@@ -35,9 +35,11 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "mask",
         "quad",
         "random",
+        "rows",
         "spline",
         "strided",
         "taps",
+        "tile_place",
         "tiled",
     ]
 }

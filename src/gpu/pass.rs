@@ -60,7 +60,7 @@ impl Pass {
     ///
     /// # Errors
     /// [`ErrorKind::Device`] with the driver's message when it is refused, [`ErrorKind::Memory`] when that has none left.
-    pub fn submit(self) -> Result<()> {
+    pub fn submit(mut self) -> Result<()> {
         self.begin()?;
         self.send(None)?;
         self.end();
@@ -73,14 +73,14 @@ impl Pass {
     /// A kernel that the device's compiler refuses.
     pub fn keep(self) -> Result<KeptPass> {
         self.begin()?;
-        Ok(KeptPass(Some(self)))
+        Ok(KeptPass(self))
     }
 
     /// Submits the pass, waits, and returns the time of each dispatch.
     ///
     /// # Errors
     /// As [`Pass::submit`]; also where the device has no timestamp queries or was not opened with profiling.
-    pub fn submit_timed(self) -> Result<Vec<Timing>> {
+    pub fn submit_timed(mut self) -> Result<Vec<Timing>> {
         if !self.gpu.timestamps() {
             return Err(Error::new(
                 ErrorKind::Device,
@@ -91,16 +91,16 @@ impl Pass {
         self.begin()?;
         let clock = Clock::new(&self.gpu, self.dispatches());
         self.send(Some(&clock))?;
+        self.end();
+        let seconds = clock.seconds(&self.gpu)?;
         let dispatches = self.commands.iter().filter_map(|c| match c {
             Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
             Command::Copy { .. } => None,
         });
-        let dispatches: Vec<_> = dispatches.collect();
-        let gpu = self.gpu.clone();
-        self.end();
-        let seconds = clock.seconds(&gpu)?;
-        let timing = |((kernel, scope), seconds)| Timing { scope, kernel, seconds };
-        Ok(dispatches.into_iter().zip(seconds).map(timing).collect())
+        Ok(dispatches
+            .zip(seconds)
+            .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
+            .collect())
     }
 
     /// What comes once before the first submission: pipelines, and parameters.
@@ -118,7 +118,7 @@ impl Pass {
     }
 
     /// Gives everything back behind the last submission.
-    fn end(mut self) {
+    fn end(&mut self) {
         self.shelf.close();
         for (arena, _) in self.arenas.drain(..) {
             self.gpu.return_arena(arena);
@@ -215,12 +215,12 @@ impl Pass {
 
 /// A pass that can be submitted again: with whatever its inputs hold then ([`Gpu::write`]), it computes its outputs anew. Its
 /// buffers stay taken until it is dropped.
-pub struct KeptPass(Option<Pass>);
+pub struct KeptPass(Pass);
 
 impl KeptPass {
     /// Number of dispatches.
     pub fn dispatches(&self) -> usize {
-        self.0.as_ref().expect("a pass until it is dropped").dispatches()
+        self.0.dispatches()
     }
 
     /// Submits the pass. Nothing is recorded, bound or created for it.
@@ -228,15 +228,13 @@ impl KeptPass {
     /// # Errors
     /// As [`Pass::submit`].
     pub fn submit(&self) -> Result<()> {
-        self.0.as_ref().expect("a pass until it is dropped").send(None)
+        self.0.send(None)
     }
 }
 
 impl Drop for KeptPass {
     fn drop(&mut self) {
-        if let Some(pass) = self.0.take() {
-            pass.end();
-        }
+        self.0.end();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::epilogue::{Epilogue, Parts};
 use super::gemm::{self, Gemm, kept};
 use super::{Case, KernelUse, Row, element, linear};
+use crate::gpu::Variant;
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
@@ -57,7 +58,7 @@ fn input_gradient(
     let before = |kernel: usize, pad: usize| kernel as isize - 1 - pad as isize;
     let before = (before(window.kernel.0, window.pad.0), before(window.kernel.1, window.pad.1));
     let dy = dilate(cx, dy, window.stride)?;
-    let flipped = flip(cx, w)?;
+    let flipped = flip(cx, w, false)?;
     let strideless = Window { stride: (1, 1), pad: (0, 0), ..window };
     Gemm::windows(dy.shape().nhwc("conv2d")?, (height, width), strideless, channels)
         .starting(before)
@@ -87,8 +88,9 @@ fn dilate(cx: &Cx, x: &Tensor, stride: (usize, usize)) -> Result<Tensor> {
     Ok(y)
 }
 
-/// `w [KH, KW, Cin, Cout]` to `[KH, KW, Cout, Cin]` with KH and KW reversed.
-fn flip(cx: &Cx, w: &Tensor) -> Result<Tensor> {
+/// `w [KH, KW, Cin, Cout]` to `[KH, KW, Cout, Cin]` with KH and KW reversed; a `transformed` one `[4, 4, Cin, Cout]` to the
+/// transform of that.
+pub(super) fn flip(cx: &Cx, w: &Tensor, transformed: bool) -> Result<Tensor> {
     let [kh, kw, inputs, outputs] = w.shape().nhwc("conv2d")?;
     let y = cx.out([kh, kw, outputs, inputs]);
     let p = Flip {
@@ -98,26 +100,24 @@ fn flip(cx: &Cx, w: &Tensor) -> Result<Tensor> {
         outputs: outputs as u32,
     };
     let binds = [w.read(), y.write()];
-    cx.run(&FLIP, &element::scalar(), element::grid(w.len()), &p, &binds)?;
+    cx.run(&FLIP, &flipping(transformed), element::grid(w.len()), &p, &binds)?;
     Ok(y)
 }
+
+fn flipping(transformed: bool) -> Variant {
+    element::scalar().set("TRANSFORMED", transformed)
+}
+
+/// The kernel behind [`flip`].
+pub(super) const FLIP_USE: KernelUse =
+    KernelUse { kernel: &FLIP, variants: || [false, true].map(flipping).into() };
 
 /// The row of the table.
 pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
 
 const KERNELS: &[KernelUse] = &{
     let [a, b, c, d, e, f, g] = *gemm::KERNELS else { panic!("the kernels of the core") };
-    [
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        KernelUse { kernel: &DILATE, variants: element::variants },
-        KernelUse { kernel: &FLIP, variants: || vec![element::scalar()] },
-    ]
+    [a, b, c, d, e, f, g, KernelUse { kernel: &DILATE, variants: element::variants }, FLIP_USE]
 };
 
 fn cases() -> Vec<Case> {

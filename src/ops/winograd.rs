@@ -13,12 +13,10 @@ use crate::{Result, kernel, params};
 
 kernel!(INPUT = "conv/winograd_input", Tiles);
 kernel!(OUTPUT = "conv/winograd_output", Pixels);
-kernel!(TURN = "conv/winograd_turn", Turn);
 params! { struct Tiles { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 } }
 params! { struct Pixels {
     n: u32, height: u32, width: u32, cols: u32, down: u32, across: u32, b_first: u32, epilogue: u32,
 } }
-params! { struct Turn { n: u32, inputs: u32, outputs: u32 } }
 
 /// G of F(2×2, 3×3).
 const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
@@ -66,9 +64,10 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
         if !y.is_empty() {
             transformed(cx, x, u, ep, &y)?;
         }
-        let u = u.clone();
-        Ok(ep.record(cx, "winograd", [x, &u.clone()], 0..outputs, y, move |cx, dy| {
-            Ok([Some(winograd(cx, dy, &turned(cx, &u)?, &Epilogue::default())?), None])
+        let kept = u.clone();
+        Ok(ep.record(cx, "winograd", [x, u], 0..outputs, y, move |cx, dy| {
+            let flipped = conv2d::flip(cx, &kept, true)?;
+            Ok([Some(winograd(cx, dy, &flipped, &Epilogue::default())?), None])
         }))
     })
 }
@@ -117,15 +116,6 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
     cx.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
 }
 
-/// The transformed weight of the gradient of x: channels exchanged, and the taps behind it reversed.
-fn turned(cx: &Cx, u: &Tensor) -> Result<Tensor> {
-    let [_, _, inputs, outputs] = u.shape().nhwc("winograd")?;
-    let y = cx.out([4, 4, outputs, inputs]);
-    let p = Turn { n: u.len() as u32, inputs: inputs as u32, outputs: outputs as u32 };
-    cx.run(&TURN, &element::scalar(), element::grid(u.len()), &p, &[u.read(), y.write()])?;
-    Ok(y)
-}
-
 /// The row of the table.
 pub const ROW: Row =
     Row { op: "winograd", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
@@ -136,7 +126,7 @@ const KERNELS: &[KernelUse] = &[
         kernel: &OUTPUT,
         variants: || [false, true].map(|w| Epilogue::all(words(w))).concat(),
     },
-    KernelUse { kernel: &TURN, variants: || vec![element::scalar()] },
+    conv2d::FLIP_USE,
 ];
 
 fn cases() -> Vec<Case> {
