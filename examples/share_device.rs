@@ -2,7 +2,7 @@
 //! without a trip to the host in between.
 
 use lemma_gpu::data::picture::{bicubic, decode, lr_input};
-use lemma_gpu::gpu::wgpu;
+use lemma_gpu::gpu::{GpuOptions, wgpu};
 use lemma_gpu::{Engine, Lemma, Source};
 use wgpu::util::DeviceExt;
 
@@ -15,7 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Default::default()
     }))?;
 
-    let engine = Engine::from_wgpu(&adapter, device.clone(), queue.clone());
+    let options = GpuOptions::default();
+    let engine = Engine::from_wgpu(&adapter, device.clone(), queue.clone(), options)?;
     let lemma = Lemma::load(&engine, Source::Shipped)?;
 
     // An image of the host's on its device: f32 [1, 16, 64, 4].

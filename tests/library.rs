@@ -4,7 +4,7 @@ mod common;
 
 use lemma_gpu::data::picture::{RgbImage, decode};
 use lemma_gpu::engine::{Options, Wanted};
-use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::gpu::{Gpu, GpuOptions, Part};
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
 use lemma_gpu::models::procedural::{Model, Procedural};
 use lemma_gpu::tensor::{Cx, Tensor};
@@ -128,7 +128,7 @@ fn threads_that_read_at_once_all_get_their_bytes() {
             s.spawn(move || {
                 let buffer = gpu.upload(&[thread; 64]);
                 for _ in 0..2500 {
-                    let got = gpu.read(&[(&buffer, 64)]).expect("the bytes");
+                    let got = gpu.read(&[Part::first(&buffer, 64)]).expect("the bytes");
                     assert_eq!(got, [vec![thread; 64]]);
                 }
             });

@@ -41,9 +41,16 @@ impl Engine {
     }
 
     /// Shares the device of a host program. Models then compute on it, and their images can stay there.
-    pub fn from_wgpu(adapter: &HostAdapter, device: HostDevice, queue: HostQueue) -> Self {
-        let gpu = Gpu::from_wgpu(adapter, device, queue, GpuOptions::default());
-        Engine { gpu, _kept: None }
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] for a precision that needs a feature which the host did not ask for.
+    pub fn from_wgpu(
+        adapter: &HostAdapter,
+        device: HostDevice,
+        queue: HostQueue,
+        options: GpuOptions,
+    ) -> Result<Self> {
+        Ok(Engine { gpu: Gpu::from_wgpu(adapter, device, queue, options)?, _kept: None })
     }
 
     /// Keeps the driver's compiled pipelines in a folder, which is made if need be: they are read now and written when the

@@ -1,11 +1,11 @@
 //! Passes over one number of windows, kept to be run again: a long run records once.
 
 use super::upscale::Wanted;
-use crate::gpu::{Buffer, Gpu, KeptPass, Readback};
+use crate::gpu::{Gpu, KeptPass, Readback};
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{ErrorKind, Result};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 /// Number of windows, and what comes back.
 type Key = (usize, Wanted);
@@ -74,7 +74,7 @@ impl Recorded {
 }
 
 fn coming(gpu: &Gpu, outputs: &[Tensor]) -> Coming {
-    let parts: Vec<(&Arc<Buffer>, u64)> = outputs.iter().map(|t| (t.buffer(), t.bytes())).collect();
+    let parts: Vec<_> = outputs.iter().map(Tensor::part).collect();
     let shapes = outputs.iter().map(|t| (t.shape(), t.dtype())).collect();
     (Readback::start(gpu, &parts), shapes)
 }

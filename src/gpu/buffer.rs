@@ -326,7 +326,7 @@ impl Buffer {
         }
     }
 
-    /// Copies `bytes` in by the queue, before later submissions.
+    /// Copies `bytes` in by the queue from `offset` on, before later submissions.
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] where the driver has none for them on their way.
@@ -334,15 +334,16 @@ impl Buffer {
         &self,
         device: &wgpu::Device,
         queue: &wgpu::Queue,
+        offset: u64,
         bytes: &[u8],
     ) -> Result<()> {
         within_memory(device, self.class, || {
             let whole = bytes.len() & !3;
-            queue.write_buffer(self.raw(), 0, &bytes[..whole]);
+            queue.write_buffer(self.raw(), offset, &bytes[..whole]);
             if whole < bytes.len() {
                 let mut last = [0; 4];
                 last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-                queue.write_buffer(self.raw(), whole as u64, &last);
+                queue.write_buffer(self.raw(), offset + whole as u64, &last);
             }
         })
     }
@@ -395,9 +396,10 @@ impl Drop for Buffer {
     }
 }
 
-/// A copy of the first `bytes` of a buffer into an image.
+/// A copy of `bytes` of a buffer into an image.
 pub(super) struct Fill {
     pub(super) from: wgpu::Buffer,
+    pub(super) offset: u64,
     pub(super) to: wgpu::Texture,
     pub(super) bytes: u64,
 }
@@ -407,7 +409,7 @@ impl Fill {
         let (rows, rest) = ((self.bytes / IMAGE_ROW) as u32, self.bytes % IMAGE_ROW);
         let mut copy = |row: u32, width: u32, height: u32| {
             let layout = wgpu::TexelCopyBufferLayout {
-                offset: u64::from(row) * IMAGE_ROW,
+                offset: self.offset + u64::from(row) * IMAGE_ROW,
                 bytes_per_row: Some(IMAGE_ROW as u32),
                 rows_per_image: None,
             };

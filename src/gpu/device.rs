@@ -8,7 +8,7 @@ use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
 use super::readback;
-use super::record::Recorder;
+use super::record::{Part, Recorder};
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
 
@@ -27,9 +27,22 @@ pub struct GpuOptions {
     pub planning: bool,
     /// Time every dispatch (needs the adapter's timestamp queries).
     pub profile: bool,
+    /// How weights and activations are stored.
+    pub precision: Precision,
     /// Bytes of tensors that may be held from the driver at once; an allocation beyond fails as one of the driver's does,
     /// with [`ErrorKind::Memory`]. A device that plans counts on.
     pub memory: Option<u64>,
+}
+
+/// How weights and activations are stored. Kernels compute in 32 bits whatever it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Halves, where a network says nothing else: weights of two and more axes, and activations. Needs the adapter's
+    /// `shader-f16`. For inference.
+    F16,
 }
 
 struct Inner {
@@ -81,6 +94,7 @@ impl Gpu {
         let useful = wgpu::Features::SUBGROUP
             | wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SHADER_INT64
+            | wgpu::Features::SHADER_F16
             | wgpu::Features::PIPELINE_CACHE;
         let offered = adapter.limits();
         let limits = wgpu::Limits {
@@ -101,16 +115,19 @@ impl Gpu {
             wgpu::Error::OutOfMemory { .. } => {}
             e => panic!("wgpu error: {e}"),
         }));
-        Ok(Self::with_device(device, queue, summary, options))
+        Self::with_device(device, queue, summary, options)
     }
 
     /// Uses the device and queue of a host program. Features and limits are those the host asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] for a precision that needs a feature which the host did not ask for.
     pub fn from_wgpu(
         adapter: &wgpu::Adapter,
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: GpuOptions,
-    ) -> Self {
+    ) -> Result<Self> {
         Self::with_device(device, queue, adapter::summary(0, adapter), options)
     }
 
@@ -119,7 +136,14 @@ impl Gpu {
         queue: wgpu::Queue,
         summary: AdapterSummary,
         options: GpuOptions,
-    ) -> Self {
+    ) -> Result<Self> {
+        let halves = device.features().contains(wgpu::Features::SHADER_F16);
+        if options.precision == Precision::F16 && !halves {
+            return Err(Error::new(ErrorKind::Device, &summary.name, "halves in kernels")
+                .expected("the feature shader-f16")
+                .got("an adapter, or a driver, without it")
+                .hint("f32 works on every adapter"));
+        }
         let subgroup = (device.features().contains(wgpu::Features::SUBGROUP)
             && !options.no_subgroups
             && summary.subgroup.0 == summary.subgroup.1)
@@ -143,7 +167,7 @@ impl Gpu {
             queue.write_buffer(&raw, 0, bytemuck::cast_slice(&words));
             Buffer::foreign(raw)
         });
-        Gpu(Arc::new(Inner {
+        Ok(Gpu(Arc::new(Inner {
             pipelines: Pipelines::default(),
             choices: Choices::default(),
             device,
@@ -157,7 +181,7 @@ impl Gpu {
             pace: Pace::default(),
             null,
             poison,
-        }))
+        })))
     }
 
     /// The adapter behind this device.
@@ -229,19 +253,20 @@ impl Gpu {
         if self.0.options.planning || buffer.there().is_err() {
             return buffer;
         }
-        match buffer.write(&self.0.device, &self.0.queue, bytes) {
+        match buffer.write(&self.0.device, &self.0.queue, 0, bytes) {
             Ok(()) => buffer,
             Err(e) => Buffer::refused(Kind::Buffer, buffer.bytes(), e),
         }
     }
 
-    /// Writes `bytes` over those of a buffer that outlives passes, before later submissions and behind earlier ones.
+    /// Writes `bytes` over those of a buffer that outlives passes, from `offset` on, before later submissions and behind
+    /// earlier ones.
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] where the driver has none for them on their way.
-    pub fn write(&self, buffer: &Buffer, bytes: &[u8]) -> Result<()> {
+    pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         buffer.there()?;
-        buffer.write(&self.0.device, &self.0.queue, bytes)
+        buffer.write(&self.0.device, &self.0.queue, offset, bytes)
     }
 
     /// Wraps a storage buffer of the host's own device.
@@ -249,11 +274,11 @@ impl Gpu {
         Buffer::foreign(raw)
     }
 
-    /// Reads buffers back: `(buffer, bytes)` each. Waits for the queue.
+    /// Reads parts of buffers back. Waits for the queue.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the results.
-    pub fn read(&self, parts: &[(&Arc<Buffer>, u64)]) -> Result<Vec<Vec<u8>>> {
+    pub fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
         readback::Readback::start(self, parts).wait()
     }
 
@@ -341,8 +366,8 @@ impl Gpu {
     }
 }
 
-/// A quiet NaN that no computation makes: buffers of a poisoned device are handed out full of it.
-pub const POISON: u32 = 0x7fc0_beef;
+/// A quiet NaN that no computation makes, and two of them as halves: buffers of a poisoned device are handed out full of it.
+pub const POISON: u32 = 0x7fc0_7eef;
 /// Guard bytes behind each tensor of a poisoned device.
 pub const GUARD_BYTES: u64 = 256;
 pub(super) const POISON_BYTES: u64 = 1 << 20;

@@ -1,6 +1,7 @@
 //! A kernel: its file, its variants, and what reflection says of its bindings.
 
 use super::flatten::{Flat, flatten};
+use super::half::store_as_halves;
 use crate::{Error, ErrorKind, Result};
 
 /// The type of a field of a kernel's parameters.
@@ -58,11 +59,13 @@ impl Kernel {
     }
 }
 
-/// What distinguishes two pipelines of one kernel: values of `override`s and of tile constants.
+/// What distinguishes two pipelines of one kernel: values of `override`s and of tile constants, and which of its buffers hold
+/// halves.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Variant {
     overrides: Vec<(&'static str, u32)>,
     tiles: Vec<(&'static str, u32)>,
+    halves: u32,
 }
 
 impl Variant {
@@ -85,6 +88,12 @@ impl Variant {
         self
     }
 
+    /// Stores the buffers of these bindings as halves: bit `i` for binding `i`.
+    pub fn halves(mut self, bindings: u32) -> Self {
+        self.halves = bindings;
+        self
+    }
+
     /// Values of the `override`s in force, sorted by name.
     pub fn overrides(&self) -> &[(&'static str, u32)] {
         &self.overrides
@@ -101,6 +110,10 @@ impl std::fmt::Display for Variant {
         let mut first = true;
         for (name, value) in self.overrides.iter().chain(&self.tiles) {
             write!(f, "{}{name}={value}", if first { "" } else { " " })?;
+            first = false;
+        }
+        for binding in (0..u32::BITS).filter(|i| self.halves >> i & 1 == 1) {
+            write!(f, "{}f16@{binding}", if first { "" } else { " " })?;
             first = false;
         }
         Ok(())
@@ -129,19 +142,23 @@ pub struct Reflection {
     pub params_size: u32,
     /// Whether it uses subgroup operations or built-ins.
     pub subgroups: bool,
+    /// Whether it stores halves.
+    pub halves: bool,
 }
 
-/// Parses flattened WGSL and reads off its interface.
+/// Parses flattened WGSL, stores buffers as halves where the variant says so, and reads off its interface.
 ///
 /// # Errors
 /// A syntax error, or an interface outside this engine's rules (uniform at binding 0, buffers from 1 without gaps, group 0,
 /// entry point `main`), with kernel, variant, file and line.
 pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Module, Reflection)> {
-    let module = naga::front::wgsl::parse_str(&flat.text).map_err(|e| {
+    let mut module = naga::front::wgsl::parse_str(&flat.text).map_err(|e| {
         let line = e.location(&flat.text).map_or(1, |l| l.line_number as usize);
         shader_error(path, variant, flat, line, e.message())
     })?;
     let wrong = |what: &str| Error::new(ErrorKind::Device, format!("shaders/{path}.wgsl"), what);
+    store_as_halves(&mut module, variant.halves)
+        .map_err(|name| wrong("a buffer of halves").expected("one of floats").got(name))?;
     if module.entry_points.len() != 1 || module.entry_points[0].name != "main" {
         return Err(wrong("entry points").expected("exactly one, named main"));
     }
@@ -192,7 +209,8 @@ pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Modu
     }
     let buffers = buffers.into_iter().map(|(_, n, a)| (n, a)).collect();
     let subgroups = flat.text.contains("subgroup");
-    Ok((module, Reflection { buffers, params, params_size, subgroups }))
+    let halves = variant.halves != 0;
+    Ok((module, Reflection { buffers, params, params_size, subgroups, halves }))
 }
 
 fn is_image(ty: &naga::TypeInner) -> bool {

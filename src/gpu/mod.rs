@@ -8,6 +8,7 @@ mod cache;
 mod choices;
 mod device;
 mod flatten;
+mod half;
 mod kernel;
 mod pace;
 mod pass;
@@ -25,13 +26,13 @@ pub use wgpu::{
 
 pub use adapter::AdapterSummary;
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse};
-pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON};
+pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON, Precision};
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
 pub use pass::{KeptPass, Pass};
 pub use profile::Timing;
 pub use readback::Readback;
-pub use record::{Bind, Grid, Recorder};
+pub use record::{Bind, Grid, Part, Recorder};
 pub use translate::{Footprint, Specialised, Target, Translation, translate};
 
 /// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.

@@ -1,9 +1,10 @@
 //! Bringing results to the host: the only call that waits for a pass to end.
 
-use super::buffer::{Buffer, within_memory};
+use super::buffer::within_memory;
 use super::device::Gpu;
+use super::record::Part;
 use crate::{Error, ErrorKind, Result};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 /// Copies on their way to the host, or why there are none.
 pub struct Readback(Result<Copies>);
@@ -17,8 +18,8 @@ struct Copies {
 }
 
 impl Readback {
-    /// Queues the copy of `(buffer, bytes)` parts behind everything submitted so far; does not wait.
-    pub fn start(gpu: &Gpu, parts: &[(&Arc<Buffer>, u64)]) -> Self {
+    /// Queues the copy of `parts` behind everything submitted so far; does not wait.
+    pub fn start(gpu: &Gpu, parts: &[Part<'_>]) -> Self {
         Readback(Copies::start(gpu, parts))
     }
 
@@ -32,13 +33,13 @@ impl Readback {
 }
 
 impl Copies {
-    fn start(gpu: &Gpu, parts: &[(&Arc<Buffer>, u64)]) -> Result<Self> {
+    fn start(gpu: &Gpu, parts: &[Part<'_>]) -> Result<Self> {
         let mut offsets = Vec::new();
         let mut total = 0;
-        for (buffer, bytes) in parts {
-            buffer.there()?;
-            offsets.push((total, *bytes));
-            total += bytes.next_multiple_of(8);
+        for part in parts {
+            part.buffer.there()?;
+            offsets.push((total, part.bytes));
+            total += part.bytes.next_multiple_of(8);
         }
         let desc = wgpu::BufferDescriptor {
             label: Some("readback"),
@@ -48,13 +49,13 @@ impl Copies {
         };
         let staging = within_memory(gpu.device(), total, || gpu.device().create_buffer(&desc))?;
         let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        for ((buffer, bytes), (offset, _)) in parts.iter().zip(&offsets) {
+        for (part, (offset, _)) in parts.iter().zip(&offsets) {
             encoder.copy_buffer_to_buffer(
-                buffer.raw(),
-                0,
+                part.buffer.raw(),
+                part.offset,
                 &staging,
                 *offset,
-                bytes.next_multiple_of(4),
+                part.bytes.next_multiple_of(4),
             );
         }
         let submission = gpu.queue().submit([encoder.finish()]);

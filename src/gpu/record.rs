@@ -13,18 +13,50 @@ use super::pipeline::Pipeline;
 use crate::Result;
 use std::sync::Arc;
 
+/// A part of a buffer.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// The buffer.
+    pub buffer: &'a Arc<Buffer>,
+    /// Where the part begins, a multiple of [`Part::ALIGN`] bytes.
+    pub offset: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Whether what kernels take for floats are halves there.
+    pub half: bool,
+}
+
+impl<'a> Part<'a> {
+    /// The first `bytes` of a buffer.
+    pub fn first(buffer: &'a Arc<Buffer>, bytes: u64) -> Self {
+        Part { buffer, offset: 0, bytes, half: false }
+    }
+
+    /// Bytes that every device can begin a part at a multiple of.
+    pub const ALIGN: u64 = 256;
+}
+
 /// A buffer as a kernel sees it.
 #[derive(Clone, Copy)]
 pub enum Bind<'a> {
-    /// The first `bytes` of a buffer that the kernel reads.
-    Read(&'a Arc<Buffer>, u64),
-    /// The first `bytes` of a buffer that the kernel writes, or reads and writes.
-    Write(&'a Arc<Buffer>, u64),
-    /// The first `bytes` of a buffer that the kernel reads through an image, as fours of floats in rows of
-    /// [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it is copied before the dispatch.
-    Image(&'a Arc<Buffer>, u64),
+    /// What the kernel reads.
+    Read(Part<'a>),
+    /// What the kernel writes, or reads and writes.
+    Write(Part<'a>),
+    /// What the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it is copied
+    /// before the dispatch.
+    Image(Part<'a>),
     /// An optional input that is absent; the kernel must not read it.
     Absent,
+}
+
+impl<'a> Bind<'a> {
+    fn part(&self) -> Option<Part<'a>> {
+        match self {
+            Bind::Read(part) | Bind::Write(part) | Bind::Image(part) => Some(*part),
+            Bind::Absent => None,
+        }
+    }
 }
 
 /// Workgroups of a dispatch.
@@ -155,12 +187,15 @@ impl Recorder {
         if self.gpu.options().planning {
             return Ok(());
         }
-        let pipeline = self.gpu.pipeline(kernel, variant)?;
+        let half = |bind: &Bind<'_>| bind.part().is_some_and(|p| p.half);
+        let halves = binds.iter().zip(1..).map(|(bind, i)| u32::from(half(bind)) << i).sum();
+        let pipeline = match halves {
+            0 => self.gpu.pipeline(kernel, variant)?,
+            _ => self.gpu.pipeline(kernel, &variant.clone().halves(halves))?,
+        };
         check_binds(kernel, &pipeline, binds, size_of::<P>());
-        for bind in binds {
-            if let Bind::Read(buffer, _) | Bind::Write(buffer, _) | Bind::Image(buffer, _) = bind {
-                self.hold(buffer)?;
-            }
+        for part in binds.iter().filter_map(Bind::part) {
+            self.hold(part.buffer)?;
         }
         let slot = self.params(bytemuck::bytes_of(params))?;
         let mut entries = Vec::with_capacity(binds.len() + 1);
@@ -176,12 +211,13 @@ impl Recorder {
         let mut images = images.iter();
         for (i, bind) in binds.iter().enumerate() {
             let resource = match bind {
-                Bind::Read(b, n) | Bind::Write(b, n) => first(b, *n),
-                Bind::Absent => first(self.gpu.null(), 256),
-                Bind::Image(b, n) => {
+                Bind::Read(part) | Bind::Write(part) => resource(*part),
+                Bind::Absent => self.gpu.null().raw().as_entire_binding(),
+                Bind::Image(part) => {
                     let (to, view) = images.next().expect("an image of each").image()?;
-                    let bytes = (n + self.guard()).min(b.bytes());
-                    fills.push(Fill { from: b.raw().clone(), to: to.clone(), bytes });
+                    let (from, offset) = (part.buffer.raw().clone(), part.offset);
+                    let bytes = (part.bytes + self.guard()).min(part.buffer.bytes() - offset);
+                    fills.push(Fill { from, offset, to: to.clone(), bytes });
                     wgpu::BindingResource::TextureView(view)
                 }
             };
@@ -207,8 +243,8 @@ impl Recorder {
     /// Images for what is read through one. They serve a single dispatch: commands run in order, so the next may have them.
     fn images(&self, binds: &[Bind<'_>]) -> Vec<Arc<Buffer>> {
         let image = |bind: &Bind<'_>| match bind {
-            Bind::Image(_, n) => {
-                Some(self.shelf.take(self.gpu.device(), Kind::Image, n + self.guard()))
+            Bind::Image(part) => {
+                Some(self.shelf.take(self.gpu.device(), Kind::Image, part.bytes + self.guard()))
             }
             _ => None,
         };
@@ -253,11 +289,12 @@ impl Recorder {
     }
 }
 
-fn first(buffer: &Buffer, bytes: u64) -> wgpu::BindingResource<'_> {
+fn resource(part: Part<'_>) -> wgpu::BindingResource<'_> {
+    let bytes = part.bytes.next_multiple_of(16).min(part.buffer.bytes() - part.offset);
     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-        buffer: buffer.raw(),
-        offset: 0,
-        size: std::num::NonZeroU64::new(bytes.next_multiple_of(16).min(buffer.bytes())),
+        buffer: part.buffer.raw(),
+        offset: part.offset,
+        size: std::num::NonZeroU64::new(bytes),
     })
 }
 

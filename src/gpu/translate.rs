@@ -14,7 +14,7 @@ pub enum Target {
     Wgsl,
     /// Metal's, version 2.4.
     Msl,
-    /// Direct3D's: shader model 5.1, or 6.0 for kernels with subgroup operations or 64-bit integers.
+    /// Direct3D's: shader model 5.1, 6.0 for kernels with subgroup operations or 64-bit integers, 6.2 for those with halves.
     Hlsl,
     /// Vulkan's, version 1.3.
     SpirV,
@@ -117,7 +117,8 @@ impl Specialised {
     pub fn new(kernel: &Kernel, variant: &Variant) -> Result<Self> {
         let flat = kernel.flatten(variant)?;
         let (module, reflection) = reflect(kernel.path, variant, &flat)?;
-        let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_INT64;
+        let capabilities =
+            Capabilities::SUBGROUP | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator.validate(&module).map_err(|e| {
             let line = e.location(&flat.text).map_or(1, |l| l.line_number as usize);
@@ -193,7 +194,9 @@ impl Specialised {
     }
 
     fn hlsl(&self) -> Result<String> {
-        let shader_model = if self.reflection.subgroups || self.flat.text.contains("u64") {
+        let shader_model = if self.reflection.halves {
+            hlsl::ShaderModel::V6_2
+        } else if self.reflection.subgroups || self.flat.text.contains("u64") {
             hlsl::ShaderModel::V6_0
         } else {
             hlsl::ShaderModel::V5_1

@@ -7,7 +7,7 @@ use crate::ops::{
     Act, Attention, Heads, Mask, activate, add, attention, concat_last, embedding, max_pool, repeat,
 };
 use crate::shape::Window;
-use crate::tensor::{Axes, Cx, Dtype, Tensor};
+use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
 
 const WIDTH: usize = 1024;
@@ -240,9 +240,7 @@ impl Network {
         }
         let words = embedding(cx, tokens, &self.table, (HALF as f32).sqrt())?;
         cx.tap("embedding_word", "", &words, Axes::Same);
-        let first = self.positions.buffer().clone();
-        let positions = Tensor::from_buffer(first, [1, l, HALF].into(), Dtype::F32)?;
-        let positions = repeat(cx, &positions, n)?;
+        let positions = repeat(cx, &self.positions.head([1, l, HALF])?, n)?;
         for name in ["pe.dropout", "pe"] {
             cx.tap(name, "", &positions, Axes::Same);
         }

@@ -59,14 +59,13 @@ impl MultiHead {
         let project = |x: &Tensor, from: usize, to: usize| {
             linear_columns(cx, x, &self.in_weight, from * e..to * e, &in_bias)
         };
-        let same = |a: &Tensor, b: &Tensor| std::sync::Arc::ptr_eq(a.buffer(), b.buffer());
-        let mixed = if same(query, key) && same(key, value) {
+        let mixed = if query.is(key) && key.is(value) {
             let qkv = project(query, 0, 3)?;
             let part = |i: usize| Heads::part(&qkv, i * e);
             attention(cx, part(0), part(1), part(2), self.shape, mask, false)?.0
         } else {
             let q = project(query, 0, 1)?;
-            if same(key, value) {
+            if key.is(value) {
                 let kv = project(key, 1, 3)?;
                 let (k, v) = (Heads::part(&kv, 0), Heads::part(&kv, e));
                 attention(cx, Heads::whole(&q), k, v, self.shape, mask, false)?.0

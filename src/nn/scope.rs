@@ -201,12 +201,12 @@ impl Scope<'_> {
     /// A convolution's weight `[out, in, 3, 3]` as [`winograd`](crate::ops::winograd()) takes it, which cannot be trained.
     pub fn winograd_weight(&self, name: &str, inputs: usize, outputs: usize) -> Tensor {
         let u = winograd_weight(&self.values(name, &[outputs, inputs, 3, 3]), inputs, outputs);
-        Tensor::upload(self.gpu(), [4, 4, inputs, outputs], &u)
+        Tensor::upload_weight(self.gpu(), [4, 4, inputs, outputs], &u)
     }
 
     fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {
         let values = layout.to_device(&self.values(name, &layout.official));
-        let tensor = Tensor::upload(self.gpu(), layout.device_shape().as_slice(), &values);
+        let tensor = Tensor::upload_weight(self.gpu(), layout.device_shape().as_slice(), &values);
         let Some(frozen) = self.weights.frozen else { return tensor };
         let name = self.join(name);
         let learns = learns && !frozen(&name);

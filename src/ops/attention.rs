@@ -116,7 +116,7 @@ pub fn attention(
         .iter()
         .all(|x| x % 4 == 0);
     let y = cx.out([n, lq, shape.width]);
-    let soft = (weights || !fused).then(|| cx.out([n, shape.heads, lq, lk]));
+    let soft = (weights || !fused).then(|| cx.out_f32([n, shape.heads, lq, lk]));
     if y.is_empty() {
         return Ok((y, soft.filter(|_| weights)));
     }

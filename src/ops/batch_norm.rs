@@ -69,13 +69,13 @@ pub fn batch_norm_train(
     let chunks = rows.div_ceil(chunk);
     let (r, c, chunk) = (rows as u32, channels as u32, chunk as u32);
 
-    let parts = [cx.out([chunks, channels]), cx.out([chunks, channels])];
+    let parts = [(); 2].map(|()| cx.out_f32([chunks, channels]));
     let p = Partial { rows: r, channels: c, chunk };
     let grid = Grid::xyz(channels.div_ceil(LANES), chunks, 1);
     let binds = [x.read(), parts[0].write(), parts[1].write()];
     cx.run(&PARTIAL, &columns::tile(cx.gpu()), grid, &p, &binds)?;
 
-    let [mean, rstd, new_mean, new_var] = [(); 4].map(|()| cx.out([channels]));
+    let [mean, rstd, new_mean, new_var] = [(); 4].map(|()| cx.out_f32([channels]));
     let p = Finish { rows: r, channels: c, chunk, momentum, eps };
     let binds = [
         parts[0].read(),
@@ -113,7 +113,7 @@ pub fn batch_norm_eval(
     for (name, operand) in [("gamma", gamma), ("beta", beta), ("mean", mean), ("var", var)] {
         cx.expect(OP, name, operand, [channels])?;
     }
-    let rstd = cx.out([channels]);
+    let rstd = cx.out_f32([channels]);
     let p = Rstd { n: channels as u32, eps };
     let binds = [var.read(), rstd.write()];
     cx.run(&RSTD, &element::scalar(), element::grid(channels), &p, &binds)?;

@@ -77,7 +77,7 @@ impl Saved {
     fn backward(&self, cx: &Cx, dy: &Tensor, need: [bool; 3]) -> Result<[Option<Tensor>; 3]> {
         let Saved { x, gamma, .. } = self;
         let rows = self.p.rows as usize;
-        let (ds, mean, rstd) = (cx.out(x.shape()), cx.out([rows]), cx.out([rows]));
+        let (ds, mean, rstd) = (cx.out(x.shape()), cx.out_f32([rows]), cx.out_f32([rows]));
         let residual = self.residual.as_ref();
         let inputs = [x.read(), Tensor::read_or_absent(residual), gamma.read(), dy.read()];
         let binds = [&inputs[..], &[ds.write(), mean.write(), rstd.write()]].concat();

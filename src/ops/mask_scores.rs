@@ -50,7 +50,7 @@ fn apply(
     p: &Params,
     gradient: bool,
 ) -> Result<Tensor> {
-    let y = cx.out(x.shape());
+    let y = cx.out_f32(x.shape());
     let binds = [x.read(), Tensor::read_or_absent(lengths), y.write()];
     cx.run(&FWD, &variant(gradient), element::grid(x.len()), p, &binds)?;
     Ok(y)

@@ -21,7 +21,8 @@ pub fn masked_max(cx: &Cx, maps: &Tensor, lengths: &Tensor) -> Result<(Tensor, T
             .expected("at least 1")
             .got(maps.shape()));
     }
-    let (y, winner) = (cx.out([n, pixels]), cx.out_u32([n, pixels]));
+    // What is compared further.
+    let (y, winner) = (cx.out_f32([n, pixels]), cx.out_u32([n, pixels]));
     if y.is_empty() {
         return Ok((y, winner));
     }

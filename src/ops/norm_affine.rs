@@ -39,7 +39,7 @@ impl Normalised<'_> {
         let (rows, channels) = self.x.shape().rows_by_last();
         let chunk = chunk(rows);
         let chunks = rows.div_ceil(chunk);
-        let [shift, scale] = [(); 2].map(|()| cx.out([chunks, channels]));
+        let [shift, scale] = [(); 2].map(|()| cx.out_f32([chunks, channels]));
         let p = Params { rows: rows as u32, channels: channels as u32, chunk: chunk as u32 };
         let variant = with(columns::tile(cx.gpu()), self.by_row, self.residual.is_some());
         let grid = Grid::xyz(channels.div_ceil(LANES), chunks, 1);

@@ -166,6 +166,7 @@ fn cases() -> Vec<Case> {
         };
         Case::new(label, inputs, run, move |h| oracle(h, limit, &how))
             .without_gradient()
+            .in_words()
             .bench(flops)
     };
     vec![

@@ -91,7 +91,7 @@ fn sum_middle(cx: &Cx, x: &Tensor, mut length: usize, inner: usize) -> Result<Te
     while length > 1 {
         let outer = x.len() / (length * inner);
         let chunks = length.div_ceil(CHUNK);
-        let y = cx.out([outer, chunks, inner]);
+        let y = cx.out_f32([outer, chunks, inner]);
         let width = element::width(&[inner]);
         let n = y.len() / width;
         let p = Params {

@@ -55,6 +55,8 @@ pub struct Case {
     pub flops: f64,
     /// Whether it is a shape of the models, to be timed by benches.
     pub bench: bool,
+    /// Whether its tensors may be stored as halves.
+    pub halves: bool,
 }
 
 impl Case {
@@ -75,6 +77,7 @@ impl Case {
             oracle: Box::new(oracle),
             flops: 0.0,
             bench: false,
+            halves: true,
         }
     }
 
@@ -87,6 +90,12 @@ impl Case {
     /// The operation has no derivative, or none that anybody asks for.
     pub fn without_gradient(self) -> Self {
         self.gradient_of(&[])
+    }
+
+    /// Its tensors hold what halves do not: moments of gradients, values beyond their range.
+    pub fn in_words(mut self) -> Self {
+        self.halves = false;
+        self
     }
 
     /// Marks a shape of the models: benches time it and count `flops`.
@@ -104,8 +113,8 @@ impl Case {
 
     /// Work of this case, with the outputs' bytes from `outputs`.
     pub fn cost(&self, outputs: &[Tensor]) -> Cost {
-        let inputs: usize = self.inputs.iter().map(|h| h.data.len()).sum();
-        let outputs: usize = outputs.iter().map(Tensor::len).sum();
-        Cost { flops: self.flops, bytes: 4.0 * (inputs + outputs) as f64 }
+        let inputs: u64 = self.inputs.iter().map(|h| h.data.len() as u64 * h.dtype.bytes()).sum();
+        let outputs: u64 = outputs.iter().map(Tensor::bytes).sum();
+        Cost { flops: self.flops, bytes: (inputs + outputs) as f64 }
     }
 }

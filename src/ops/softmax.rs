@@ -21,7 +21,7 @@ pub fn softmax(cx: &Cx, x: &Tensor, axis: usize) -> Result<Tensor> {
             .expected(format!("below {}, the axes of {}", dims.len(), x.shape()))
             .got(axis));
     }
-    let y = cx.out(x.shape());
+    let y = cx.out_f32(x.shape());
     if x.is_empty() {
         return Ok(y);
     }

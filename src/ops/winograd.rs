@@ -8,7 +8,7 @@ use super::gemm::Gemm;
 use super::{Case, KernelUse, Row, conv2d, element};
 use crate::gpu::{Bind, Variant};
 use crate::shape::Window;
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(INPUT = "conv/winograd_input", Tiles);
@@ -93,11 +93,15 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
         down: down as u32,
         across: across as u32,
     };
-    let words = words(cx.gpu().wide_words());
+    let floats = [Some(x), Some(&v), ep.residual, Some(y)];
+    let floats = floats.into_iter().flatten().all(|t| t.dtype() == Dtype::F32);
+    let words = words(floats && cx.gpu().wide_words());
     cx.run(&INPUT, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
 
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16);
-    let m = gemm.run(cx, &v, u, &Epilogue::default(), [16, tiles, outputs].into())?;
+    // Still to be summed.
+    let products = [16, tiles, outputs].into();
+    let m = cx.in_full(|cx| gemm.run(cx, &v, u, &Epilogue::default(), products))?;
 
     let fours = tiles * outputs / 4;
     let p = Pixels {

@@ -15,6 +15,8 @@ pub struct Cx {
     taps: Option<RefCell<Vec<Tap>>>,
     pub(super) tape: RefCell<Option<Tape>>,
     mode: Cell<Mode>,
+    /// How the floats of new tensors are stored.
+    stored: Cell<Dtype>,
     pub(super) label: RefCell<Label>,
 }
 
@@ -49,6 +51,7 @@ impl Cx {
             taps: None,
             tape: RefCell::default(),
             mode: Cell::default(),
+            stored: Cell::new(gpu.options().precision.into()),
             label: RefCell::default(),
         }
     }
@@ -79,6 +82,14 @@ impl Cx {
         let mode = self.mode.replace(Mode::default());
         let result = f(self);
         self.mode.set(mode);
+        result
+    }
+
+    /// Runs `f` with every new tensor in 32 bits, whatever the device's precision.
+    pub fn in_full<T>(&self, f: impl FnOnce(&Self) -> T) -> T {
+        let stored = self.stored.replace(Dtype::F32);
+        let result = f(self);
+        self.stored.set(stored);
         result
     }
 
@@ -138,8 +149,13 @@ impl Cx {
         self.label.replace(label);
     }
 
-    /// A tensor of floats with unspecified content.
+    /// A tensor of floats with unspecified content, stored as the device's precision says.
     pub fn out(&self, shape: impl Into<Shape>) -> Tensor {
+        self.alloc(shape.into(), self.stored.get())
+    }
+
+    /// A tensor of 32-bit floats with unspecified content: what is summed or compared further.
+    pub fn out_f32(&self, shape: impl Into<Shape>) -> Tensor {
         self.alloc(shape.into(), Dtype::F32)
     }
 
@@ -149,8 +165,8 @@ impl Cx {
     }
 
     fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
-        let buffer = self.recorder.borrow_mut().alloc(shape.len() as u64 * 4);
-        Tensor { buffer, shape, dtype, var: Var::Constant }
+        let buffer = self.recorder.borrow_mut().alloc(shape.len() as u64 * dtype.bytes());
+        Tensor { buffer, offset: 0, shape, dtype, var: Var::Constant }
     }
 
     /// Records one dispatch. `binds` in the order of the kernel's bindings from 1.
@@ -171,15 +187,19 @@ impl Cx {
     /// Copies all elements of `from` into `to` from its element `at`.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when they do not fit, [`ErrorKind::Memory`] where there was none for one of them.
+    /// [`ErrorKind::Shape`] when they do not fit or are halves, [`ErrorKind::Memory`] where there was none for one of them.
     pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
-        if at + from.len() > to.len() {
+        // Copies move words, so no half may lie beside one of another tensor.
+        let words = from.dtype().bytes() == 4;
+        if at + from.len() > to.len() || from.dtype() != to.dtype() || !words {
             return Err(Error::new(ErrorKind::Shape, "copy", "room in the target")
-                .expected(format!("{} elements from {at}", from.len()))
-                .got(format!("{to:?}")));
+                .expected(format!("{} elements of 32 bits from {at}", from.len()))
+                .got(format!("{from:?} into {to:?}")));
         }
+        let (source, target) = (from.part(), to.part());
+        let offset = target.offset + at as u64 * 4;
         let mut recorder = self.recorder.borrow_mut();
-        recorder.copy(from.buffer(), 0, to.buffer(), at as u64 * 4, from.bytes())
+        recorder.copy(source.buffer, source.offset, target.buffer, offset, source.bytes)
     }
 
     /// Checks the shape of an operand.

@@ -3,6 +3,7 @@
 use super::{Dtype, Tensor};
 use crate::gpu::Gpu;
 use crate::shape::Shape;
+use half::f16;
 
 /// A contiguous array on the host. Values are f64, so that every f32 and u32 is exact.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +58,7 @@ impl Host {
     pub fn upload(&self, gpu: &Gpu) -> Tensor {
         match self.dtype {
             Dtype::F32 => Tensor::upload(gpu, self.shape, &self.to_f32()),
+            Dtype::F16 => Tensor::upload_halves(gpu, self.shape, &self.to_f32()),
             Dtype::U32 => Tensor::upload_u32(gpu, self.shape, &self.to_u32()),
         }
     }
@@ -92,7 +94,9 @@ impl Host {
     /// Values from the bytes that were read back.
     pub fn from_bytes(shape: Shape, dtype: Dtype, bytes: &[u8]) -> Self {
         let words = bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]);
+        let halves = bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
         let data = match dtype {
+            Dtype::F16 => halves.map(|b| f16::from_le_bytes(b).to_f64()).collect(),
             Dtype::F32 => words.map(|b| f64::from(f32::from_le_bytes(b))).collect(),
             Dtype::U32 => words.map(|b| f64::from(u32::from_le_bytes(b))).collect(),
         };

@@ -14,24 +14,48 @@ pub use label::Scoped;
 pub use tape::{Add, Grads, Var};
 pub use trace::{Axes, Tap};
 
-use crate::gpu::{Bind, Buffer, Gpu};
+use crate::gpu::{Bind, Buffer, Gpu, Part, Precision};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
+use half::f16;
 use std::sync::Arc;
 
-/// Element type of a tensor on the device; four bytes each.
+/// Element type of a tensor on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// 32-bit float.
     F32,
+    /// 16-bit float, which every kernel takes where it takes 32-bit floats, and computes with in 32 bits.
+    F16,
     /// 32-bit unsigned: indices, lengths, classes.
     U32,
+}
+
+impl Dtype {
+    /// Bytes of an element.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Dtype::F32 | Dtype::U32 => 4,
+            Dtype::F16 => 2,
+        }
+    }
+}
+
+impl From<Precision> for Dtype {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Dtype::F32,
+            Precision::F16 => Dtype::F16,
+        }
+    }
 }
 
 /// A contiguous tensor on the device. Cloning shares the buffer; the last owner returns it to the pool.
 #[derive(Clone)]
 pub struct Tensor {
     buffer: Arc<Buffer>,
+    /// Where it begins in the buffer, in bytes.
+    offset: u64,
     shape: Shape,
     dtype: Dtype,
     var: Var,
@@ -43,13 +67,13 @@ impl Tensor {
     /// # Errors
     /// [`ErrorKind::Shape`] when the buffer is too small.
     pub fn from_buffer(buffer: Arc<Buffer>, shape: Shape, dtype: Dtype) -> Result<Self> {
-        let bytes = shape.len() as u64 * 4;
+        let bytes = shape.len() as u64 * dtype.bytes();
         if buffer.bytes() < bytes {
             return Err(Error::new(ErrorKind::Shape, "tensor", "buffer too small for the shape")
                 .expected(format!("{bytes} bytes for {shape}"))
                 .got(format!("{} bytes", buffer.bytes())));
         }
-        Ok(Tensor { buffer, shape, dtype, var: Var::Constant })
+        Ok(Tensor { buffer, offset: 0, shape, dtype, var: Var::Constant })
     }
 
     /// Copies values to the device before later submissions.
@@ -60,7 +84,31 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, shape, dtype: Dtype::F32, var: Var::Constant }
+        Tensor { buffer, offset: 0, shape, dtype: Dtype::F32, var: Var::Constant }
+    }
+
+    /// Rounds values to halves and copies them to the device before later submissions.
+    ///
+    /// # Panics
+    /// As [`Tensor::upload`].
+    pub fn upload_halves(gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
+        let halves: Vec<u8> = data.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+        let buffer = gpu.upload(&halves);
+        Tensor { buffer, offset: 0, shape, dtype: Dtype::F16, var: Var::Constant }
+    }
+
+    /// A weight, stored as the device's precision says: halves only for what has two and more axes.
+    ///
+    /// # Panics
+    /// As [`Tensor::upload`].
+    pub fn upload_weight(gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Self {
+        let shape = shape.into();
+        match gpu.options().precision {
+            Precision::F16 if shape.rank() > 1 => Tensor::upload_halves(gpu, shape, data),
+            _ => Tensor::upload(gpu, shape, data),
+        }
     }
 
     /// Copies indices to the device before later submissions.
@@ -71,10 +119,10 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, shape, dtype: Dtype::U32, var: Var::Constant }
+        Tensor { buffer, offset: 0, shape, dtype: Dtype::U32, var: Var::Constant }
     }
 
-    /// Copies other values into an uploaded tensor, before later submissions and behind earlier ones.
+    /// Copies other values into an uploaded tensor of floats, before later submissions and behind earlier ones.
     ///
     /// # Errors
     /// [`ErrorKind::Memory`] where the driver has none for them on their way.
@@ -83,7 +131,7 @@ impl Tensor {
     /// As [`Tensor::upload`].
     pub fn write_values(&self, gpu: &Gpu, data: &[f32]) -> Result<()> {
         assert_eq!(self.len(), data.len(), "values for a tensor of shape {}", self.shape);
-        gpu.write(&self.buffer, bytemuck::cast_slice(data))
+        gpu.write(&self.buffer, self.offset, bytemuck::cast_slice(data))
     }
 
     /// Its shape.
@@ -118,7 +166,12 @@ impl Tensor {
 
     /// Bytes of its elements.
     pub fn bytes(&self) -> u64 {
-        self.len() as u64 * 4
+        self.len() as u64 * self.dtype.bytes()
+    }
+
+    /// Whether it is the same memory as another.
+    pub fn is(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
     }
 
     /// The same elements under another shape; gradients find their way through it.
@@ -135,19 +188,39 @@ impl Tensor {
         Ok(Tensor { shape, ..self.clone() })
     }
 
+    /// Its first elements under another shape, as a constant.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] when it has fewer elements.
+    pub fn head(&self, shape: impl Into<Shape>) -> Result<Self> {
+        let shape = shape.into();
+        if shape.len() > self.len() {
+            return Err(Error::new(ErrorKind::Shape, "head", "number of elements")
+                .expected(format!("at most {} of {}", self.len(), self.shape))
+                .got(format!("{} of {shape}", shape.len())));
+        }
+        Ok(Tensor { shape, ..self.detached() })
+    }
+
+    /// The bytes of its elements.
+    pub fn part(&self) -> Part<'_> {
+        let half = self.dtype == Dtype::F16;
+        Part { buffer: &self.buffer, offset: self.offset, bytes: self.bytes(), half }
+    }
+
     /// As an input of a kernel.
     pub fn read(&self) -> Bind<'_> {
-        Bind::Read(&self.buffer, self.bytes())
+        Bind::Read(self.part())
     }
 
     /// As an input of a kernel that reads it through an image.
     pub fn image(&self) -> Bind<'_> {
-        Bind::Image(&self.buffer, self.bytes())
+        Bind::Image(self.part())
     }
 
     /// As an output of a kernel.
     pub fn write(&self) -> Bind<'_> {
-        Bind::Write(&self.buffer, self.bytes())
+        Bind::Write(self.part())
     }
 
     /// An optional input of a kernel.
@@ -168,7 +241,7 @@ impl Tensor {
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost.
     pub fn read_all(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Vec<Host>> {
-        let parts: Vec<_> = tensors.iter().map(|t| (&t.buffer, t.bytes())).collect();
+        let parts: Vec<_> = tensors.iter().map(|t| t.part()).collect();
         let bytes = gpu.read(&parts)?;
         Ok(tensors.iter().zip(bytes).map(|(t, b)| Host::from_bytes(t.shape, t.dtype, &b)).collect())
     }

@@ -290,7 +290,7 @@ pub fn to_state_dict(activations: &[Activation]) -> Result<StateDict> {
     for a in activations {
         let dims = a.value.dims().to_vec();
         let tensor = match a.value.dtype {
-            DeviceType::F32 => HostTensor::from_f32(dims, &a.value.to_f32())?,
+            DeviceType::F32 | DeviceType::F16 => HostTensor::from_f32(dims, &a.value.to_f32())?,
             DeviceType::U32 => {
                 let bytes = a.value.data.iter().flat_map(|v| (*v as i32).to_le_bytes()).collect();
                 HostTensor::new(Dtype::I32, dims, bytes)?

@@ -269,7 +269,7 @@ impl Network {
         let text_lengths = count(&language.logits)?;
         let [_, _, h, w] = vision.attention.shape().nhwc("attention maps")?;
         let each = vision.attention.reshape([n * steps, h, w, 1])?;
-        let maps = resize(cx, &each, LOW, Filter::Bicubic, true)?;
+        let maps = cx.in_full(|cx| resize(cx, &each, LOW, Filter::Bicubic, true))?;
         let maps = maps.reshape([n, steps, LOW.0, LOW.1])?;
         for (name, value) in [
             ("attn_map", &maps),
@@ -310,7 +310,7 @@ impl Network {
             cx.tap(&self.names.up, "", &y, Axes::Image);
             activate(cx, &y, Act::Tanh)?
         } else {
-            self.tail.forward(cx, &u, Act::Tanh)?
+            cx.in_full(|cx| self.tail.forward(cx, &u, Act::Tanh))?
         };
         cx.value("", "sr", &y, Axes::Image);
         Ok(y)

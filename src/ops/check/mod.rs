@@ -5,9 +5,10 @@
 mod gradient;
 
 use super::{Case, Row};
-use crate::gpu::{Gpu, GpuOptions, POISON, Variant};
-use crate::tensor::{Cx, Host, Tensor};
+use crate::gpu::{Gpu, GpuOptions, POISON, Part, Precision, Variant};
+use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
+use half::f16;
 
 /// One adapter opened twice: with every check, and as plain as production can be.
 pub struct Checker {
@@ -15,6 +16,8 @@ pub struct Checker {
     pub checked: Gpu,
     /// No checks and no subgroup operations.
     pub plain: Gpu,
+    /// As `checked`, with tensors stored as halves; none where the adapter cannot.
+    pub halves: Option<Gpu>,
 }
 
 impl Checker {
@@ -24,14 +27,17 @@ impl Checker {
     /// As [`Gpu::new`].
     pub fn open(adapter: Option<String>) -> Result<Self> {
         let options = GpuOptions { adapter, ..Default::default() };
+        let checked = GpuOptions { checked: true, poison: true, ..options.clone() };
+        let halves = GpuOptions { precision: Precision::F16, ..checked.clone() };
         Ok(Checker {
-            checked: Gpu::new(GpuOptions { checked: true, poison: true, ..options.clone() })?,
+            checked: Gpu::new(checked)?,
             plain: Gpu::new(GpuOptions { no_subgroups: true, ..options })?,
+            halves: Gpu::new(halves).ok(),
         })
     }
 
     /// Runs `case` against its oracle: with checks, where guard words must stay whole and a second run must give the same
-    /// bits, and again without checks and subgroup operations. Gradients are compared with finite differences of the oracle.
+    /// bits, and again without checks and subgroup operations, and in halves. Gradients are compared with finite differences of the oracle.
     ///
     /// # Errors
     /// [`ErrorKind::Result`] saying which output differs where and by how much; errors of the operation itself.
@@ -48,14 +54,19 @@ impl Checker {
             let (plain, _) = run(&self.plain, case)?;
             compare(row.tolerance, &plain, &want)
                 .map_err(|e| e.within("without checks and subgroup operations"))?;
+            if let Some(gpu) = self.halves.as_ref().filter(|_| case.halves) {
+                in_halves(gpu, row, case).map_err(|e| e.within("in halves"))?;
+            }
             gradient::check(self, row, case, &want)
         };
         check().map_err(|e| located(row, case, e))
     }
 
-    /// The pipelines made so far: kernel path and variant.
+    /// The pipelines made so far: kernel path and variant, without what is stored as halves.
     pub fn pipelines(&self) -> impl Iterator<Item = (&'static str, Variant)> {
-        self.checked.pipelines().into_iter().chain(self.plain.pipelines())
+        let all = [Some(&self.checked), Some(&self.plain), self.halves.as_ref()];
+        let all = all.into_iter().flatten().flat_map(Gpu::pipelines);
+        all.map(|(path, variant)| (path, variant.halves(0)))
     }
 }
 
@@ -75,11 +86,42 @@ fn located(row: &Row, case: &Case, error: Error) -> Error {
 
 fn run(gpu: &Gpu, case: &Case) -> Result<(Vec<Host>, Vec<Tensor>)> {
     let inputs: Vec<Tensor> = case.inputs.iter().map(|h| h.upload(gpu)).collect();
+    outcome(gpu, case, &inputs)
+}
+
+fn outcome(gpu: &Gpu, case: &Case, inputs: &[Tensor]) -> Result<(Vec<Host>, Vec<Tensor>)> {
     let cx = Cx::new(gpu);
-    let outputs = (case.run)(&cx, &inputs)?;
+    let outputs = (case.run)(&cx, inputs)?;
     cx.submit()?;
     let hosts = Tensor::read_all(gpu, &outputs.iter().collect::<Vec<_>>())?;
     Ok((hosts, outputs))
+}
+
+/// What storing values as halves adds to an error, relative to the largest magnitude: a half is off by 2⁻¹¹ at most, and an
+/// operation stores its result and up to two tensors on the way.
+const HALF: f64 = 3.0 / 2048.0;
+
+/// Runs `case` with its inputs rounded to halves, against the oracle of the rounded ones.
+fn in_halves(gpu: &Gpu, row: &Row, case: &Case) -> Result<()> {
+    let round = |v: &f64| f64::from(f16::from_f64(*v));
+    let rounded = case.inputs.iter().map(|h| match h.dtype {
+        Dtype::F32 => Host { data: h.data.iter().map(round).collect(), ..h.clone() },
+        _ => h.clone(),
+    });
+    let rounded: Vec<Host> = rounded.collect();
+    let halves = rounded.iter().map(|h| match h.dtype {
+        Dtype::F32 => Host { dtype: Dtype::F16, ..h.clone() }.upload(gpu),
+        _ => h.upload(gpu),
+    });
+    let (got, outputs) = outcome(gpu, case, &halves.collect::<Vec<_>>())?;
+    let floats = got.into_iter().map(|h| match h.dtype {
+        Dtype::F16 => Host { dtype: Dtype::F32, ..h },
+        _ => h,
+    });
+    let exact = row.tolerance == 0.0 && outputs.iter().all(|t| t.dtype() != Dtype::F16);
+    let tolerance = if exact { 0.0 } else { row.tolerance + HALF };
+    compare(tolerance, &floats.collect::<Vec<_>>(), &(case.oracle)(&rounded))?;
+    guards_whole(gpu, &outputs)
 }
 
 /// Compares outputs with an oracle's: every error within `tolerance` of the largest magnitude of its output.
@@ -118,8 +160,9 @@ pub fn compare(tolerance: f64, got: &[Host], want: &[Host]) -> Result<()> {
 
 fn guards_whole(gpu: &Gpu, outputs: &[Tensor]) -> Result<()> {
     for (o, t) in outputs.iter().enumerate() {
-        let bytes = &gpu.read(&[(t.buffer(), t.buffer().bytes())])?[0];
-        let words: &[u32] = bytemuck::cast_slice(&bytes[t.bytes() as usize..]);
+        let whole = Part { bytes: t.buffer().bytes(), ..t.part() };
+        let bytes = &gpu.read(&[whole])?[0];
+        let words: &[u32] = bytemuck::cast_slice(&bytes[t.bytes().next_multiple_of(4) as usize..]);
         if words.is_empty() || words.iter().any(|w| *w != POISON) {
             let what = format!("output {o}: a guard word behind the tensor was overwritten");
             return Err(Error::new(ErrorKind::Result, "", what));

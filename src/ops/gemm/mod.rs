@@ -9,12 +9,13 @@ mod tile;
 mod tune;
 
 use super::epilogue::Epilogue;
-use crate::gpu::{Bind, Grid, Variant};
+use crate::gpu::{Bind, Gpu, Grid, Variant};
 use crate::shape::{Shape, Window};
-use crate::tensor::{Cx, Tensor};
+use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{Result, kernel, params};
 use plan::{IMAGE_WORK, Plan};
 pub(super) use tile::KERNELS;
+use tile::Means;
 
 kernel!(TILED = "matmul/gemm_tiled", Params);
 kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
@@ -154,12 +155,21 @@ impl Gemm {
         if y.is_empty() {
             return Ok(y);
         }
-        let fit = [a, b].iter().all(|t| t.buffer().fits_image());
-        let images = cx.gpu().image_reads() && fit && self.work() >= IMAGE_WORK;
+        let means = self.means(cx.gpu(), [Some(a), Some(b), ep.residual, Some(&y)]);
         if cx.gpu().measures_choices() {
-            tune::measure(cx.gpu(), &self, images, [a.len(), b.len(), y.len()])?;
+            tune::measure(cx.gpu(), &self, means, [a.len(), b.len(), y.len()])?;
         }
-        self.run_as(cx, Plan::choose(cx.gpu(), &self, images), a, b, ep, y)
+        self.run_as(cx, Plan::choose(cx.gpu(), &self, means), a, b, ep, y)
+    }
+
+    /// What A, B, residual and result may be moved as.
+    fn means(&self, gpu: &Gpu, operands: [Option<&Tensor>; 4]) -> Means {
+        let floats = operands.iter().flatten().all(|t| t.dtype() == Dtype::F32);
+        let fit = operands[..2].iter().flatten().all(|t| t.buffer().fits_image());
+        Means {
+            words: floats && gpu.wide_words(),
+            images: floats && fit && gpu.image_reads() && self.work() >= IMAGE_WORK,
+        }
     }
 
     fn run_as(
@@ -181,7 +191,7 @@ impl Gemm {
             run(1, ep, &operands(a, b, ep, &y))?;
             return Ok(y);
         }
-        let parts = cx.out([plan.splits, y.len()]);
+        let parts = cx.out_f32([plan.splits, y.len()]);
         let nothing = Epilogue::default();
         run(plan.splits, &nothing, &operands(a, b, &nothing, &parts))?;
         let rows = self.height();
@@ -212,7 +222,7 @@ mod tests {
     use super::plan::{by_rule, candidates};
     use super::tile::{LANES, Tile};
     use super::*;
-    use crate::gpu::{Gpu, GpuOptions};
+    use crate::gpu::GpuOptions;
     use crate::ops::Act;
     use crate::tensor::Seeded;
 
@@ -221,6 +231,10 @@ mod tests {
         let options =
             GpuOptions { no_subgroups, adapter, checked: true, poison: true, ..Default::default() };
         Gpu::new(options).unwrap()
+    }
+
+    fn means(gpu: &Gpu) -> Means {
+        Means { words: gpu.wide_words(), images: true }
     }
 
     /// Products of every kind, with the elements of A and B.
@@ -274,7 +288,7 @@ mod tests {
         let gpu = open(false);
         for (g, sizes) in products() {
             let [plain, images] = [false, true].map(|images| {
-                let plan = Plan::choose(&gpu, &g, images);
+                let plan = Plan::choose(&gpu, &g, Means { images, ..means(&gpu) });
                 let lanes = gpu.subgroup().filter(|l| LANES.contains(l));
                 assert_eq!(plan.tile.images(), images && lanes.is_some(), "{g:?}");
                 computed(&gpu, &g, plan, sizes)
@@ -287,8 +301,8 @@ mod tests {
     fn every_candidate_computes_the_same_and_has_a_name_of_its_own() {
         for gpu in [open(false), open(true)] {
             for (g, sizes) in products() {
-                let tiles = candidates(&gpu, &g, true);
-                assert!(tiles.contains(&by_rule(&gpu, &g, true)), "{g:?}");
+                let tiles = candidates(&gpu, &g, means(&gpu));
+                assert!(tiles.contains(&by_rule(&gpu, &g, means(&gpu))), "{g:?}");
                 let mut names: Vec<String> = tiles.iter().map(Tile::to_string).collect();
                 names.sort();
                 names.dedup();
@@ -310,12 +324,13 @@ mod tests {
     fn what_was_measured_is_taken_and_what_is_unknown_is_not() {
         let gpu = open(true);
         let g = Gemm::matrix(70, 36, 84);
-        let (rule, tiles) = (by_rule(&gpu, &g, true), candidates(&gpu, &g, true));
+        let means = means(&gpu);
+        let (rule, tiles) = (by_rule(&gpu, &g, means), candidates(&gpu, &g, means));
         let other = tiles.into_iter().find(|t| *t != rule).unwrap();
         gpu.choose(g.class(), other.to_string());
-        assert_eq!(Plan::choose(&gpu, &g, true).tile, other);
+        assert_eq!(Plan::choose(&gpu, &g, means).tile, other);
         gpu.choose(g.class(), "a tile of another version".into());
-        assert_eq!(Plan::choose(&gpu, &g, true).tile, rule);
+        assert_eq!(Plan::choose(&gpu, &g, means).tile, rule);
     }
 
     #[test]
@@ -330,7 +345,7 @@ mod tests {
         })
         .unwrap();
         let choices = gpu.choices();
-        let names: Vec<String> = candidates(&gpu, &g, true).iter().map(Tile::to_string).collect();
+        let names: Vec<String> = candidates(&gpu, &g, means(&gpu)).iter().map(Tile::to_string).collect();
         assert_eq!(choices.keys().collect::<Vec<_>>(), ["matrix 128 36 84 1"]);
         assert!(names.contains(&choices["matrix 128 36 84 1"]), "{choices:?}");
     }

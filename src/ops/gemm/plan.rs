@@ -2,7 +2,7 @@
 
 use super::Gemm;
 use super::tile::{
-    LANES, Moves, OUTER, OUTER_VECS, REGISTER_TILE, SUBGROUPS, TAPS, Tile, WORKGROUPS,
+    LANES, Means, Moves, OUTER, OUTER_VECS, REGISTER_TILE, SUBGROUPS, TAPS, Tile, WORKGROUPS,
 };
 use crate::gpu::Gpu;
 
@@ -14,6 +14,9 @@ const LARGE_DEPTH: u32 = 512;
 /// Multiply-adds from which reading A and B through images pays for filling them.
 pub(super) const IMAGE_WORK: usize = 9_000_000;
 
+/// Fours of floats out of buffers, on every device.
+const PLAIN: Means = Means { words: false, images: false };
+
 /// How a product is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -22,13 +25,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The tile that was measured to be the fastest for products of this class, else that of the rule. `images`: whether A and
-    /// B may be read through images.
-    pub(super) fn choose(gpu: &Gpu, g: &Gemm, images: bool) -> Plan {
+    /// The tile that was measured to be the fastest for products of this class, else that of the rule.
+    pub(super) fn choose(gpu: &Gpu, g: &Gemm, means: Means) -> Plan {
         let found = gpu.chosen(|| g.class()).and_then(|name| {
-            candidates(gpu, g, images).into_iter().find(|tile| tile.to_string() == name)
+            candidates(gpu, g, means).into_iter().find(|tile| tile.to_string() == name)
         });
-        Plan::with(gpu, g, found.unwrap_or_else(|| by_rule(gpu, g, images)))
+        Plan::with(gpu, g, found.unwrap_or_else(|| by_rule(gpu, g, means)))
     }
 
     /// A tile, with enough workgroups for every core: two on a CPU, hundreds on a GPU.
@@ -42,8 +44,8 @@ impl Plan {
 }
 
 /// Everything that can compute a product on a device.
-pub(super) fn candidates(gpu: &Gpu, g: &Gemm, images: bool) -> Vec<Tile> {
-    let moves = |vecs| moves(gpu, g, images, vecs);
+pub(super) fn candidates(gpu: &Gpu, g: &Gemm, means: Means) -> Vec<Tile> {
+    let moves = |vecs| moves(g, means, vecs);
     match lanes(gpu) {
         Some(lanes) if g.transposed => {
             OUTER_VECS.map(|vecs| Tile::OuterSubgroup { vecs, lanes, moves: moves(vecs) }).into()
@@ -52,15 +54,15 @@ pub(super) fn candidates(gpu: &Gpu, g: &Gemm, images: bool) -> Vec<Tile> {
             let served = |i: usize| i == 2 || moves(1).all_fours();
             let tiles = SUBGROUPS.into_iter().enumerate().filter(|(i, _)| served(*i));
             let tile = |(groups, vecs)| Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) };
-            tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, images)).collect()
+            tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, means)).collect()
         }
         None if g.transposed => vec![OUTER],
-        None => WORKGROUPS.into_iter().chain([registers(gpu, g)]).collect(),
+        None => WORKGROUPS.into_iter().chain([registers(g)]).collect(),
     }
 }
 
 /// The table: adapter and shape to kernel and tile.
-pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, images: bool) -> Tile {
+pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
     let p = &g.p;
     let few = |lanes: u32| {
         let wide = lanes * 8;
@@ -69,21 +71,21 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, images: bool) -> Tile {
     match lanes(gpu) {
         Some(lanes) if g.transposed => {
             let vecs = OUTER_VECS[few(lanes)];
-            Tile::OuterSubgroup { vecs, lanes, moves: moves(gpu, g, images, vecs) }
+            Tile::OuterSubgroup { vecs, lanes, moves: moves(g, means, vecs) }
         }
         Some(lanes) => {
-            if let Some(tile) = narrow(gpu, g, images) {
+            if let Some(tile) = narrow(gpu, g, means) {
                 return tile;
             }
             let large = g.work() >= LARGE_WORK && g.depth() >= LARGE_DEPTH;
-            let all_fours = moves(gpu, g, images, 1).all_fours();
+            let all_fours = moves(g, means, 1).all_fours();
             let (groups, vecs) = SUBGROUPS[if large && all_fours { few(lanes) } else { 2 }];
-            Tile::Subgroup { groups, vecs, lanes, moves: moves(gpu, g, images, vecs) }
+            Tile::Subgroup { groups, vecs, lanes, moves: moves(g, means, vecs) }
         }
         None if g.transposed => OUTER,
         None if p.cols <= 4 => WORKGROUPS[2],
         // Memory that a workgroup shares is as far from a CPU as any other.
-        None if gpu.summary().software => registers(gpu, g),
+        None if gpu.summary().software => registers(g),
         None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
     }
 }
@@ -94,19 +96,19 @@ fn lanes(gpu: &Gpu) -> Option<u32> {
 }
 
 /// The tile of invocations that share nothing.
-fn registers(gpu: &Gpu, g: &Gemm) -> Tile {
+fn registers(g: &Gemm) -> Tile {
     let (rows, vecs) = REGISTER_TILE;
-    Tile::Registers { rows, vecs, moves: moves(gpu, g, false, vecs).plain() }
+    Tile::Registers { rows, vecs, moves: moves(g, PLAIN, vecs) }
 }
 
 /// The tile for few columns, where it serves.
-fn narrow(gpu: &Gpu, g: &Gemm, images: bool) -> Option<Tile> {
-    let moves = moves(gpu, g, images, 1);
+fn narrow(gpu: &Gpu, g: &Gemm, means: Means) -> Option<Tile> {
+    let moves = moves(g, means, 1);
     let taps = g.p.segment.is_multiple_of(TAPS * g.p.step);
     let serves = g.sliding && g.p.cols <= 4 && moves.a_fours && taps;
     lanes(gpu).filter(|_| serves).map(|lanes| Tile::Narrow { lanes, moves })
 }
 
-fn moves(gpu: &Gpu, g: &Gemm, images: bool, vecs: u32) -> Moves {
-    Moves::of(gpu, &g.p, vecs).through_images(images)
+fn moves(g: &Gemm, means: Means, vecs: u32) -> Moves {
+    Moves::of(&g.p, vecs, means)
 }

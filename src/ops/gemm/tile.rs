@@ -3,7 +3,7 @@
 use super::super::epilogue::Epilogue;
 use super::super::row::KernelUse;
 use super::{NARROW, OUTER_SUBGROUP, OUTER_TILED, Params, REGISTERS, SPLIT_SUM, SUBGROUP, TILED};
-use crate::gpu::{Gpu, IMAGE_WIDTH, Kernel, Variant};
+use crate::gpu::{IMAGE_WIDTH, Kernel, Variant};
 
 /// A kernel with its tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub(super) struct Moves {
     images: bool,
 }
 
+/// What fours of A and B may be moved as besides fours of floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Means {
+    /// Two 64-bit words.
+    pub(super) words: bool,
+    /// Fetched through images.
+    pub(super) images: bool,
+}
+
 impl Moves {
     const ALL: [Moves; 8] = [
         Moves { a_fours: true, b_fours: true, words: true, images: true },
@@ -46,14 +55,16 @@ impl Moves {
     ];
 
     /// The best moves for lanes of `vecs` fours of columns.
-    pub(super) fn of(gpu: &Gpu, p: &Params, vecs: u32) -> Moves {
+    pub(super) fn of(p: &Params, vecs: u32, means: Means) -> Moves {
         let multiples = |n: u32, all: &[u32]| all.iter().all(|v| v % n == 0);
         let b = [p.cols, p.b_first, p.b_stride];
+        let a_fours = multiples(4, &[p.segment, p.run, p.step, p.pad_x]);
+        let b_fours = multiples(4, &b);
         Moves {
-            a_fours: multiples(4, &[p.segment, p.run, p.step, p.pad_x]),
-            b_fours: multiples(4, &b),
-            words: multiples(4 * vecs, &b) && gpu.wide_words(),
-            images: false,
+            a_fours,
+            b_fours,
+            words: multiples(4 * vecs, &b) && means.words,
+            images: a_fours && b_fours && means.images,
         }
     }
 
@@ -64,11 +75,6 @@ impl Moves {
     /// The same out of buffers, as floats.
     pub(super) fn plain(self) -> Self {
         Moves { words: false, images: false, ..self }
-    }
-
-    /// The same, through images where both are moved in fours.
-    pub(super) fn through_images(self, images: bool) -> Self {
-        Moves { images: images && self.all_fours(), ..self }
     }
 
     fn on(self, variant: Variant, vecs: u32) -> Variant {

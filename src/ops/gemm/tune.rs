@@ -1,6 +1,7 @@
 //! Which tile is the fastest for a class of products, by trying.
 
 use super::plan::{Plan, by_rule, candidates};
+use super::tile::Means;
 use super::{Epilogue, Gemm};
 use crate::Result;
 use crate::gpu::Gpu;
@@ -31,8 +32,8 @@ impl Gemm {
 
 /// Measures all candidates for a product of this class, unless that was done, and notes the fastest. `sizes` are the
 /// elements of A, B and the result.
-pub(super) fn measure(gpu: &Gpu, g: &Gemm, images: bool, sizes: [usize; 3]) -> Result<()> {
-    let tiles = candidates(gpu, g, images);
+pub(super) fn measure(gpu: &Gpu, g: &Gemm, means: Means, sizes: [usize; 3]) -> Result<()> {
+    let tiles = candidates(gpu, g, means);
     if tiles.len() < 2 || gpu.chosen(|| g.class()).is_some() {
         return Ok(());
     }
@@ -59,7 +60,7 @@ pub(super) fn measure(gpu: &Gpu, g: &Gemm, images: bool, sizes: [usize; 3]) -> R
         }
         rounds += 1;
     }
-    let rule = by_rule(gpu, g, images);
+    let rule = by_rule(gpu, g, means);
     let of_rule = tiles.iter().position(|t| *t == rule).expect("the rule takes a candidate");
     let fastest = (0..tiles.len()).min_by(|a, b| best[*a].total_cmp(&best[*b]));
     let fastest = fastest.expect("more than one");
