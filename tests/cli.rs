@@ -314,6 +314,40 @@ fn the_recogniser_reads_alone() {
 }
 
 #[test]
+fn halves_read_the_same() {
+    let at = folder(&[word("coffee.png")]);
+    let image = |precision: &str| {
+        let args = ["infer", "-i", "coffee.png", "-o", "-", "-f", "png", "-q", "--precision"];
+        run(at.path(), &[&args[..], &[precision]].concat())
+    };
+    let words = |precision: &str| {
+        let args = ["infer", "-i", "coffee.png", "--text", "-q", "--precision", precision];
+        let ran = run(at.path(), &args);
+        let text = ran.text();
+        (ran, text.split('\t').nth(1).map(String::from))
+    };
+    let (halves, word) = words("f16");
+    if halves.code == Some(4) && halves.err.contains("shader-f16") {
+        eprintln!("SKIPPED: halves: {}", halves.err);
+        return;
+    }
+    halves.ends(0, &[]);
+    assert_eq!(word.as_deref(), Some("coffee"));
+    assert_eq!(words("f32").1, word);
+    let [whole, half] = ["f32", "f16"].map(|precision| {
+        let ran = image(precision).ends(0, &[]);
+        image::load_from_memory(&ran.out).expect("a picture").to_rgb8()
+    });
+    let pairs = || whole.as_raw().iter().zip(half.as_raw());
+    let most = pairs().map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most <= Some(2), "{most:?} of 255");
+    assert!(pairs().any(|(a, b)| a != b), "not a bit differs");
+    let args =
+        ["trace", "-m", SHIPPED, "-i", "x", "-o", "y", "--grad", "train", "--precision", "f16"];
+    run(at.path(), &args).ends(2, &["expected f32, got f16"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_before_the_work() {
     let at = folder(&[word("in/a.png"), ("empty/x.txt", vec![]), ("x.json", vec![])]);
     let refused = |args: &str, says: &[&str]| {

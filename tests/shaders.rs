@@ -1,7 +1,8 @@
 //! Every kernel in every variant in use, without an adapter: valid, translatable for Vulkan, Metal and DX12, within WebGPU's
 //! default limits, laid out as its Rust side believes, and explained in its header.
 
-use lemma_gpu::gpu::{Specialised, Target, shared_sources};
+use lemma_gpu::Error;
+use lemma_gpu::gpu::{Specialised, Target, Variant, shared_sources};
 use lemma_gpu::ops::catalogue::{Entry, HEADER, entries, header};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -43,6 +44,20 @@ fn every_variant_translates_for_every_target() {
             .filter_map(|target| one.translate(target).err())
             .map(|e| e.to_string())
             .collect()
+    });
+}
+
+/// The same with every buffer of floats stored as halves.
+#[test]
+fn every_kernel_translates_in_halves() {
+    for_every_kernel(|entry| {
+        let translated = |variant: &Variant| -> Result<(), Error> {
+            let floats = Specialised::new(entry.kernel, variant)?.reflection().floats;
+            let one = Specialised::new(entry.kernel, &variant.clone().halves(floats))?;
+            Target::ALL.into_iter().try_for_each(|target| one.translate(target).map(drop))
+        };
+        let first = entry.variants.first().into_iter();
+        first.filter_map(|v| translated(v).err()).map(|e| e.to_string()).collect()
     });
 }
 

@@ -2,7 +2,7 @@
 
 use super::files::is_dash;
 use super::results::{make_parent, refuse_existing};
-use super::{Global, Outcome, print};
+use super::{Global, Outcome, StorageArgs, print};
 use crate::bench::{
     Clock, Graph, Peak, Report, Size, each_work, forward_name, measure_model, model_name,
     profile_forward, profile_step, step_name,
@@ -39,6 +39,8 @@ pub struct BenchArgs {
     /// Write over results that are there
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -60,7 +62,7 @@ pub fn run(global: &Global, args: &BenchArgs) -> Result<Outcome> {
     }
     let to_stdout = args.json.as_ref().is_some_and(|p| is_dash(p));
     let say = |text: &str| if to_stdout { Ok(Outcome::Done) } else { print(text) };
-    let engine = global.engine_with(GpuOptions { profile: true, ..Default::default() })?;
+    let engine = global.engine_with(GpuOptions { profile: true, ..args.storage.options() })?;
     let mut report = Report::new(engine.gpu());
     if args.profile && report.kernel_clock == Clock::Host {
         return Err(Error::new(ErrorKind::Argument, "--profile", "timestamps of the adapter")

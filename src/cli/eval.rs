@@ -4,7 +4,7 @@ use super::files::is_dash;
 use super::progress::{Mode, Progress};
 use super::results::{count, make_folder, make_parent, refuse_existing};
 use super::stop::Stop;
-use super::{Global, Outcome, print};
+use super::{Global, Outcome, StorageArgs, print};
 use crate::data::picture::{Format, encode, write_file};
 use crate::engine::{Lemma, Recogniser, Source};
 use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
@@ -41,6 +41,8 @@ pub struct EvalArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value = "auto")]
     progress: Mode,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +67,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     for path in results.into_iter().flatten().filter(|p| !is_dash(p)) {
         refuse_existing(path, args.overwrite)?;
     }
-    let engine = global.engine()?;
+    let engine = global.engine_with(args.storage.options())?;
     let named = |path: &Option<PathBuf>, shipped: &str| {
         path.as_ref().map_or(shipped.to_string(), |p| p.display().to_string())
     };

@@ -8,7 +8,7 @@ use super::results::{
     FitRecord, ReadingRecord, Record, Results, Saying, count, make_folder, make_parent,
 };
 use super::stop::Stop;
-use super::{Global, Outcome};
+use super::{Global, Outcome, StorageArgs};
 use crate::data::picture::{
     self, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode, encode, selection,
 };
@@ -79,6 +79,8 @@ pub struct RunArgs {
     /// How progress is shown
     #[arg(long, value_enum, default_value = "auto")]
     pub progress: Mode,
+    #[command(flatten)]
+    pub(super) storage: StorageArgs,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +165,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         }
         return Ok(Outcome::Done);
     }
-    let engine = global.engine()?;
+    let engine = global.engine_with(args.run.storage.options())?;
     let (lemma, model) = load(&engine, args)?;
     let folders =
         [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.folder)];

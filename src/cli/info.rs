@@ -1,6 +1,6 @@
 //! `lemma-gpu info`: adapters, weights files, memory.
 
-use super::{Global, Outcome, bytes, print};
+use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
 use crate::data::checkpoint::{Report, StateDict, inspect};
 use crate::engine::{Lemma, MemoryPlan, ModelKind, Source, plan_memory};
@@ -31,6 +31,8 @@ pub struct InfoArgs {
     /// Describe every tensor of the file
     #[arg(long, requires = "file")]
     tensors: bool,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 /// Prints what was asked for.
@@ -132,7 +134,7 @@ fn weights(state: &StateDict, report: &Report, all: bool) -> Result<String> {
 }
 
 fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
-    let options = GpuOptions { planning: true, ..GpuOptions::default() };
+    let options = GpuOptions { planning: true, ..args.storage.options() };
     let engine = global.engine_with(options)?;
     let source = match &args.file {
         Some(path) => Source::File(path.clone()),

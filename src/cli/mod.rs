@@ -21,7 +21,7 @@ mod train;
 mod tune;
 
 use crate::engine::Engine;
-use crate::gpu::GpuOptions;
+use crate::gpu::{GpuOptions, Precision};
 use crate::{Error, ErrorKind, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -60,6 +60,30 @@ pub struct Global {
     /// Choose tiles of matrix kernels by rule, not by what `tune` measured on this adapter
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     no_tune: bool,
+}
+
+/// How the networks of a run are stored.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct StorageArgs {
+    /// How weights and activations are stored; f16 takes half the memory, and an adapter with shader-f16
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Stored,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Stored {
+    F32,
+    F16,
+}
+
+impl StorageArgs {
+    fn options(self) -> GpuOptions {
+        let precision = match self.precision {
+            Stored::F32 => Precision::F32,
+            Stored::F16 => Precision::F16,
+        };
+        GpuOptions { precision, ..Default::default() }
+    }
 }
 
 #[derive(Debug, Subcommand)]

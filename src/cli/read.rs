@@ -77,7 +77,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         },
     )?;
     names::say_notes(global, &found, &tasks);
-    let engine = global.engine()?;
+    let engine = global.engine_with(args.run.storage.options())?;
     let source = args.model.as_ref().map_or(Source::Shipped, |path| Source::File(path.clone()));
     let work = ReadingWork {
         recogniser: Recogniser::load(&engine, source)?,

@@ -1,7 +1,7 @@
 //! `lemma-gpu trace`: a graph on raw tensors, its activations by name, and how they compare with a reference.
 
 use super::tables::confusion_table;
-use super::{Global, Outcome, print};
+use super::{Global, Outcome, StorageArgs, Stored, print};
 use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
@@ -49,6 +49,8 @@ pub struct TraceArgs {
     /// or distances as text; default: one in the input, else the built-in one
     #[arg(long, value_name = "FILE", requires = "grad")]
     confusion: Option<PathBuf>,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -69,12 +71,17 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
         return Err(Error::new(ErrorKind::Argument, path.display(), "the file is there already")
             .hint("another name, or --overwrite"));
     }
+    if let (Some(_), Stored::F16) = (args.grad, args.storage.precision) {
+        return Err(Error::new(ErrorKind::Argument, "--grad", "precision of gradients")
+            .expected("f32")
+            .got("f16, which is for inference"));
+    }
     let inputs = StateDict::read(&args.input)?;
     let weights = Weights::open("--model", &args.model)?;
     let recognizer = args.recognizer.as_ref().map(|r| Weights::open("--recognizer", r)).transpose();
     let recognizer = recognizer?;
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
-    let engine = global.engine()?;
+    let engine = global.engine_with(args.storage.options())?;
     let activations = match args.grad {
         None => run_graph(engine.gpu(), &weights.subject(), &inputs),
         Some(manner) => {

@@ -49,6 +49,26 @@ pub(super) fn store_as_halves(module: &mut Module, bindings: u32) -> Result<(), 
     Ok(())
 }
 
+/// The bindings of a kernel that hold floats: bit `i` for binding `i`.
+pub(super) fn of_floats(module: &Module) -> u32 {
+    let storage = |v: &&GlobalVariable| matches!(v.space, AddressSpace::Storage { .. });
+    let vars = module.global_variables.iter().map(|(_, v)| v).filter(storage);
+    let floats = vars.filter(|v| floats(module, v.ty).is_some());
+    floats.filter_map(|v| v.binding.as_ref()).map(|b| 1 << b.binding).sum()
+}
+
+/// Of an array of floats or of vectors of floats: the vectors' size.
+fn floats(module: &Module, array: Handle<Type>) -> Option<Option<VectorSize>> {
+    let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = module.types[array].inner else {
+        return None;
+    };
+    match module.types[base].inner {
+        TypeInner::Scalar(Scalar::F32) => Some(None),
+        TypeInner::Vector { size, scalar: Scalar::F32 } => Some(Some(size)),
+        _ => None,
+    }
+}
+
 /// The functions that load from a buffer of halves.
 struct Loads {
     element: Handle<Function>,
@@ -63,15 +83,8 @@ impl Loads {
         var: Handle<GlobalVariable>,
     ) -> Result<Self, String> {
         let name = module.global_variables[var].name.clone().unwrap_or_default();
-        let TypeInner::Array { base, size: ArraySize::Dynamic, .. } =
-            module.types[module.global_variables[var].ty].inner
-        else {
+        let Some(vector) = floats(module, module.global_variables[var].ty) else {
             return Err(name);
-        };
-        let vector = match module.types[base].inner {
-            TypeInner::Scalar(Scalar::F32) => None,
-            TypeInner::Vector { size, scalar: Scalar::F32 } => Some(size),
-            _ => return Err(name),
         };
         let mut add = |inner| module.types.insert(Type { name: None, inner }, Span::UNDEFINED);
         let inner = |scalar| match vector {
@@ -196,7 +209,8 @@ impl Rewriter<'_> {
             f.expressions[*handle] = Expression::CallResult(self.loader(place));
         }
         let body = std::mem::take(&mut f.body);
-        f.body = Body { rewriter: self, places, loads, expressions: &mut f.expressions }.block(body);
+        f.body =
+            Body { rewriter: self, places, loads, expressions: &mut f.expressions }.block(body);
         f
     }
 
@@ -266,7 +280,10 @@ impl Body<'_> {
             let indices = place.element.into_iter().chain(place.component);
             let arguments = indices.map(|i| self.index(i, out)).collect();
             let function = self.rewriter.loader(&place);
-            out.push(Statement::Call { function, arguments, result: Some(handle) }, Span::UNDEFINED);
+            out.push(
+                Statement::Call { function, arguments, result: Some(handle) },
+                Span::UNDEFINED,
+            );
         }
         emit(run, out);
     }

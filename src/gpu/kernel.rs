@@ -1,7 +1,7 @@
 //! A kernel: its file, its variants, and what reflection says of its bindings.
 
 use super::flatten::{Flat, flatten};
-use super::half::store_as_halves;
+use super::half::{of_floats, store_as_halves};
 use crate::{Error, ErrorKind, Result};
 
 /// The type of a field of a kernel's parameters.
@@ -144,6 +144,8 @@ pub struct Reflection {
     pub subgroups: bool,
     /// Whether it stores halves.
     pub halves: bool,
+    /// Bindings that hold floats, which may be stored as halves: bit `i` for binding `i`.
+    pub floats: u32,
 }
 
 /// Parses flattened WGSL, stores buffers as halves where the variant says so, and reads off its interface.
@@ -157,6 +159,7 @@ pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Modu
         shader_error(path, variant, flat, line, e.message())
     })?;
     let wrong = |what: &str| Error::new(ErrorKind::Device, format!("shaders/{path}.wgsl"), what);
+    let floats = of_floats(&module);
     store_as_halves(&mut module, variant.halves)
         .map_err(|name| wrong("a buffer of halves").expected("one of floats").got(name))?;
     if module.entry_points.len() != 1 || module.entry_points[0].name != "main" {
@@ -210,7 +213,7 @@ pub fn reflect(path: &str, variant: &Variant, flat: &Flat) -> Result<(naga::Modu
     let buffers = buffers.into_iter().map(|(_, n, a)| (n, a)).collect();
     let subgroups = flat.text.contains("subgroup");
     let halves = variant.halves != 0;
-    Ok((module, Reflection { buffers, params, params_size, subgroups, halves }))
+    Ok((module, Reflection { buffers, params, params_size, subgroups, halves, floats }))
 }
 
 fn is_image(ty: &naga::TypeInner) -> bool {

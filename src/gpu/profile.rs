@@ -67,7 +67,8 @@ impl Clock {
 
     pub(super) fn seconds(&self, gpu: &Gpu) -> Result<Vec<f64>> {
         let bytes =
-            Readback::start(gpu, &[Part::first(&self.resolved, self.dispatches as u64 * 16)]).wait()?;
+            Readback::start(gpu, &[Part::first(&self.resolved, self.dispatches as u64 * 16)])
+                .wait()?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes[0]);
         let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
         Ok(ticks.chunks_exact(2).map(|p| p[1].saturating_sub(p[0]) as f64 * period).collect())

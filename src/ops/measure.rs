@@ -84,12 +84,12 @@ pub fn once(gpu: &Gpu, record: impl FnOnce(&Cx) -> Result<Vec<Tensor>>) -> Resul
 /// # Errors
 /// Those of the operation.
 pub fn measure(gpu: &Gpu, case: &Case, rounds: usize) -> Result<Measured> {
-    let inputs: Vec<Tensor> = case.inputs.iter().map(|h| h.upload(gpu)).collect();
+    let inputs = case.upload(gpu);
     let mut runs = Vec::new();
     let mut cost = Cost::default();
     for round in 0..=rounds.max(1) {
         let run = once(gpu, |cx| (case.run)(cx, &inputs))?;
-        cost = case.cost(&run.outputs);
+        cost = case.cost(&inputs, &run.outputs);
         if round > 0 {
             runs.push((run.seconds, run.dispatches));
         }

@@ -44,7 +44,7 @@ pub fn fma_peak(gpu: &Gpu) -> Result<f64> {
         let mut rounds = LEAST_ROUNDS;
         loop {
             let seconds = fastest(gpu, |cx| {
-                let y = cx.out([1]);
+                let y = cx.out_f32([1]);
                 let p = Fma { rounds, x: 0.999, y: 0.5 };
                 cx.run(&FMA, &chains(vectors), Grid::linear(GROUPS), &p, &[y.write()])?;
                 Ok(y)
@@ -66,7 +66,7 @@ pub fn fma_peak(gpu: &Gpu) -> Result<f64> {
 pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64> {
     const VECTORS: usize = 1 << 20;
     let seconds = fastest(gpu, |cx| {
-        let (x, y) = (cx.out([VECTORS, 4]), cx.out([VECTORS, 4]));
+        let [x, y] = [(); 2].map(|()| cx.out_f32([VECTORS, 4]));
         let p = Copy4 { vectors: VECTORS as u32 };
         let grid = Grid::linear(VECTORS.div_ceil(4 * 256));
         cx.run(&COPY, &Variant::new(), grid, &p, &[x.read(), y.write()])?;

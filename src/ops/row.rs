@@ -1,7 +1,7 @@
 //! What the table says of an operation: its kernels with their variants, and cases with an oracle.
 
 use crate::Result;
-use crate::gpu::{Kernel, Variant};
+use crate::gpu::{Gpu, Kernel, Precision, Variant};
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 
 /// One operation.
@@ -111,10 +111,19 @@ impl Case {
         self
     }
 
-    /// Work of this case, with the outputs' bytes from `outputs`.
-    pub fn cost(&self, outputs: &[Tensor]) -> Cost {
-        let inputs: u64 = self.inputs.iter().map(|h| h.data.len() as u64 * h.dtype.bytes()).sum();
-        let outputs: u64 = outputs.iter().map(Tensor::bytes).sum();
-        Cost { flops: self.flops, bytes: (inputs + outputs) as f64 }
+    /// Its inputs on a device, stored as the device's precision says where halves may be.
+    pub fn upload(&self, gpu: &Gpu) -> Vec<Tensor> {
+        let halves = gpu.options().precision == Precision::F16 && self.halves;
+        let stored = |h: &Host| match h.dtype {
+            Dtype::F32 if halves => h.clone().into_f16().upload(gpu),
+            _ => h.upload(gpu),
+        };
+        self.inputs.iter().map(stored).collect()
+    }
+
+    /// Work of this case with these inputs and outputs.
+    pub fn cost(&self, inputs: &[Tensor], outputs: &[Tensor]) -> Cost {
+        let bytes: u64 = inputs.iter().chain(outputs).map(Tensor::bytes).sum();
+        Cost { flops: self.flops, bytes: bytes as f64 }
     }
 }

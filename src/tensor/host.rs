@@ -39,6 +39,13 @@ impl Host {
         self
     }
 
+    /// The same values rounded to halves.
+    pub fn into_f16(mut self) -> Self {
+        self.dtype = Dtype::F16;
+        self.data.iter_mut().for_each(|v| *v = f16::from_f64(*v).to_f64());
+        self
+    }
+
     /// Sizes of its axes.
     pub fn dims(&self) -> &[usize] {
         self.shape.dims()

@@ -8,7 +8,6 @@ use super::{Case, Row};
 use crate::gpu::{Gpu, GpuOptions, POISON, Part, Precision, Variant};
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
-use half::f16;
 
 /// One adapter opened twice: with every check, and as plain as production can be.
 pub struct Checker {
@@ -85,13 +84,9 @@ fn located(row: &Row, case: &Case, error: Error) -> Error {
 }
 
 fn run(gpu: &Gpu, case: &Case) -> Result<(Vec<Host>, Vec<Tensor>)> {
-    let inputs: Vec<Tensor> = case.inputs.iter().map(|h| h.upload(gpu)).collect();
-    outcome(gpu, case, &inputs)
-}
-
-fn outcome(gpu: &Gpu, case: &Case, inputs: &[Tensor]) -> Result<(Vec<Host>, Vec<Tensor>)> {
+    let inputs = case.upload(gpu);
     let cx = Cx::new(gpu);
-    let outputs = (case.run)(&cx, inputs)?;
+    let outputs = (case.run)(&cx, &inputs)?;
     cx.submit()?;
     let hosts = Tensor::read_all(gpu, &outputs.iter().collect::<Vec<_>>())?;
     Ok((hosts, outputs))
@@ -103,17 +98,12 @@ const HALF: f64 = 3.0 / 2048.0;
 
 /// Runs `case` with its inputs rounded to halves, against the oracle of the rounded ones.
 fn in_halves(gpu: &Gpu, row: &Row, case: &Case) -> Result<()> {
-    let round = |v: &f64| f64::from(f16::from_f64(*v));
     let rounded = case.inputs.iter().map(|h| match h.dtype {
-        Dtype::F32 => Host { data: h.data.iter().map(round).collect(), ..h.clone() },
+        Dtype::F32 => Host { dtype: Dtype::F32, ..h.clone().into_f16() },
         _ => h.clone(),
     });
     let rounded: Vec<Host> = rounded.collect();
-    let halves = rounded.iter().map(|h| match h.dtype {
-        Dtype::F32 => Host { dtype: Dtype::F16, ..h.clone() }.upload(gpu),
-        _ => h.upload(gpu),
-    });
-    let (got, outputs) = outcome(gpu, case, &halves.collect::<Vec<_>>())?;
+    let (got, outputs) = run(gpu, case)?;
     let floats = got.into_iter().map(|h| match h.dtype {
         Dtype::F16 => Host { dtype: Dtype::F32, ..h },
         _ => h,

@@ -345,7 +345,8 @@ mod tests {
         })
         .unwrap();
         let choices = gpu.choices();
-        let names: Vec<String> = candidates(&gpu, &g, means(&gpu)).iter().map(Tile::to_string).collect();
+        let names: Vec<String> =
+            candidates(&gpu, &g, means(&gpu)).iter().map(Tile::to_string).collect();
         assert_eq!(choices.keys().collect::<Vec<_>>(), ["matrix 128 36 84 1"]);
         assert!(names.contains(&choices["matrix 128 36 84 1"]), "{choices:?}");
     }
