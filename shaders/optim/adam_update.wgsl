@@ -1,5 +1,5 @@
-//! formula: g = grad·factor; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − lr·decay·p − lr·(m/c₁)/(√(v/c₂) + ε)
-//! bindings: grad [E], clock [8] of clock_update -> param, m, v [E], in place; untouched where the clock says the step was left out
+//! formula: g = grad·clip, r = lr·factor; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − r·decay·p − r·(m/c₁)/(√(v/c₂) + ε)
+//! bindings: grad [E], clock [8] of clock_update, factor [1] -> param, m, v [E], in place; untouched where the clock says the step was left out
 //! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for any size
 //! cost: reads four and writes three tensors once; 16 flops a float
 
@@ -10,9 +10,10 @@ struct Params { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<Element>;
 @group(0) @binding(2) var<storage, read> clock: array<f32>;
-@group(0) @binding(3) var<storage, read_write> param: array<Element>;
-@group(0) @binding(4) var<storage, read_write> m: array<Element>;
-@group(0) @binding(5) var<storage, read_write> v: array<Element>;
+@group(0) @binding(3) var<storage, read> factor: array<f32>;
+@group(0) @binding(4) var<storage, read_write> param: array<Element>;
+@group(0) @binding(5) var<storage, read_write> m: array<Element>;
+@group(0) @binding(6) var<storage, read_write> v: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -27,6 +28,7 @@ fn main(
     let second = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
     m[i] = first;
     v[i] = second;
-    let kept = param[i] - p.lr * p.decay * param[i];
-    param[i] = kept - p.lr * (first / clock[2]) / (sqrt(second / clock[3]) + p.eps);
+    let rate = p.lr * factor[0];
+    let kept = param[i] - rate * p.decay * param[i];
+    param[i] = kept - rate * (first / clock[2]) / (sqrt(second / clock[3]) + p.eps);
 }

@@ -160,7 +160,7 @@ impl Kept {
         let start = Instant::now();
         self.pass.submit()?;
         let submitted = start.elapsed().as_secs_f64();
-        self.gpu.read(&[self.output.head([1])?.part()])?;
+        self.gpu.read(&[self.output.view(0, [1])?.part()])?;
         Ok(submitted)
     }
 }

@@ -250,12 +250,14 @@ impl Gpu {
     /// Where there is no memory for it, whatever is to use it fails.
     pub fn upload(&self, bytes: &[u8]) -> Arc<Buffer> {
         let buffer = self.0.pool.take(&self.0.device, Kind::Buffer, bytes.len() as u64);
-        if self.0.options.planning || buffer.there().is_err() {
-            return buffer;
-        }
-        match buffer.write(&self.0.device, &self.0.queue, 0, bytes) {
-            Ok(()) => buffer,
-            Err(e) => Buffer::refused(Kind::Buffer, buffer.bytes(), e),
+        self.upload_to(&buffer, 0, bytes)
+    }
+
+    /// `buffer`, which outlives passes, with `bytes` copied in from `offset` on as by [`Gpu::upload`].
+    pub fn upload_to(&self, buffer: &Arc<Buffer>, offset: u64, bytes: &[u8]) -> Arc<Buffer> {
+        match self.write(buffer, offset, bytes) {
+            Err(e) if buffer.there().is_ok() => Buffer::refused(Kind::Buffer, buffer.bytes(), e),
+            _ => buffer.clone(),
         }
     }
 
@@ -266,6 +268,9 @@ impl Gpu {
     /// [`ErrorKind::Memory`] where the driver has none for them on their way.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
         buffer.there()?;
+        if self.0.options.planning {
+            return Ok(());
+        }
         buffer.write(&self.0.device, &self.0.queue, offset, bytes)
     }
 

@@ -240,7 +240,7 @@ impl Network {
         }
         let words = embedding(cx, tokens, &self.table, (HALF as f32).sqrt())?;
         cx.tap("embedding_word", "", &words, Axes::Same);
-        let positions = repeat(cx, &self.positions.head([1, l, HALF])?, n)?;
+        let positions = repeat(cx, &self.positions.view(0, [1, l, HALF])?, n)?;
         for name in ["pe.dropout", "pe"] {
             cx.tap(name, "", &positions, Axes::Same);
         }

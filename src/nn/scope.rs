@@ -4,7 +4,7 @@ use super::parameters::{Layout, Parameter, Parameters};
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
 use crate::ops::winograd_weight;
-use crate::tensor::Tensor;
+use crate::tensor::{Arena, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -43,6 +43,8 @@ pub struct Weights<'a> {
     /// For training: which parameters are frozen.
     frozen: Option<&'a dyn Fn(&str) -> bool>,
     registered: RefCell<Vec<Parameter>>,
+    /// Where what is trained lies.
+    arena: RefCell<Arena>,
 }
 
 impl<'a> Weights<'a> {
@@ -57,6 +59,7 @@ impl<'a> Weights<'a> {
             misshapen: RefCell::default(),
             frozen: None,
             registered: RefCell::default(),
+            arena: RefCell::default(),
         }
     }
 
@@ -206,12 +209,19 @@ impl Scope<'_> {
 
     fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {
         let values = layout.to_device(&self.values(name, &layout.official));
-        let tensor = Tensor::upload_weight(self.gpu(), layout.device_shape().as_slice(), &values);
-        let Some(frozen) = self.weights.frozen else { return tensor };
+        let shape = layout.device_shape();
+        let plain = || Tensor::upload_weight(self.gpu(), shape.as_slice(), &values);
+        let Some(frozen) = self.weights.frozen else { return plain() };
         let name = self.join(name);
         let learns = learns && !frozen(&name);
         let mut list = self.weights.registered.borrow_mut();
-        let tensor = if learns { tensor.leaf(list.len() as u32) } else { tensor };
+        let tensor = match learns {
+            true => {
+                let mut arena = self.weights.arena.borrow_mut();
+                arena.upload(self.gpu(), shape.as_slice(), &values).leaf(list.len() as u32)
+            }
+            false => plain(),
+        };
         list.push(Parameter { name, layout, learns, tensor: tensor.clone() });
         tensor
     }

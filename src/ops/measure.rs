@@ -73,7 +73,7 @@ pub fn once(gpu: &Gpu, record: impl FnOnce(&Cx) -> Result<Vec<Tensor>>) -> Resul
     let start = Instant::now();
     cx.submit()?;
     if let Some(t) = outputs.first() {
-        gpu.read(&[t.head([1])?.part()])?;
+        gpu.read(&[t.view(0, [1])?.part()])?;
     }
     Ok(Once { seconds: start.elapsed().as_secs_f64(), dispatches: Vec::new(), outputs })
 }

@@ -79,7 +79,7 @@ pub(crate) use tps::inverse;
 pub use winograd::{suits_winograd, winograd, winograd_weight};
 
 use crate::Result;
-use crate::tensor::{Cx, Grads, Tensor};
+use crate::tensor::{Cx, Grads, Sink, Tensor};
 
 /// Every operation that has kernels of its own.
 pub const TABLE: &[&Row] = &[
@@ -127,4 +127,14 @@ pub fn backward(cx: &Cx, loss: &Tensor, scale: f32) -> Result<Grads> {
     cx.expect("backward", "loss", &loss.reshape([loss.len()])?, [1])?;
     let seed = Tensor::upload(cx.gpu(), [1], &[scale]);
     cx.backward_by(add, &[(loss, &seed)])
+}
+
+/// The same, handing the gradient of each leaf to `sink`.
+///
+/// # Errors
+/// As [`backward`], and those of `sink`.
+pub fn backward_to(cx: &Cx, loss: &Tensor, scale: f32, sink: &mut Sink<'_>) -> Result<()> {
+    cx.expect("backward", "loss", &loss.reshape([loss.len()])?, [1])?;
+    let seed = Tensor::upload(cx.gpu(), [1], &[scale]);
+    cx.backward_to(add, &[(loss, &seed)], sink)
 }

@@ -75,8 +75,8 @@ pub fn norm_and_clock(
     cx.run(&CLOCK_UPDATE, &variant, Grid::linear(1), &p, &binds)
 }
 
-/// One step of Adam on `param` with moments `m` and `v`, all of one shape and in place, by a `clock` that
-/// [`norm_and_clock`] has moved for this step.
+/// One step of Adam on `param` with both its moments, all of one shape and in place: by a clock that [`norm_and_clock`] has
+/// moved for this step, and a factor `[1]` of the learning rate, the schedule's.
 ///
 /// # Errors
 /// Operands whose shapes do not fit.
@@ -84,15 +84,15 @@ pub fn adam(
     cx: &Cx,
     param: &Tensor,
     grad: &Tensor,
-    m: &Tensor,
-    v: &Tensor,
-    clock: &Tensor,
+    [m, v]: [&Tensor; 2],
+    [clock, factor]: [&Tensor; 2],
     how: &Adam,
 ) -> Result<()> {
     for (name, operand) in [("grad", grad), ("m", m), ("v", v)] {
         cx.expect("adam", name, operand, param.shape())?;
     }
     cx.expect("adam", "clock", clock, [CLOCK_SIZE])?;
+    cx.expect("adam", "factor", factor, [1])?;
     if param.is_empty() {
         return Ok(());
     }
@@ -100,7 +100,8 @@ pub fn adam(
     let n = param.len() / width;
     let Adam { lr, beta1, beta2, eps, decay } = *how;
     let p = Update { n: n as u32, lr, beta1, beta2, eps, decay };
-    let binds = [grad.read(), clock.read(), param.write(), m.write(), v.write()];
+    let inputs = [grad.read(), clock.read(), factor.read()];
+    let binds = [&inputs[..], &[param.write(), m.write(), v.write()]].concat();
     cx.run(&ADAM_UPDATE, &element::variant(width), element::grid(n), &p, &binds)
 }
 
@@ -129,6 +130,8 @@ pub const ROW: Row = Row {
 
 /// Betas of the cases; not those of anybody's training.
 const BETAS: [f32; 2] = [0.5, 0.96875];
+/// What a schedule makes of the cases' rate.
+const FACTOR: f32 = 0.75;
 
 fn cases() -> Vec<Case> {
     // Inputs: the clock, then parameter, first and second moment and gradient of each tensor.
@@ -154,9 +157,10 @@ fn cases() -> Vec<Case> {
             };
             let own = t.iter().map(copy).collect::<Result<Vec<Tensor>>>()?;
             let grads: Vec<&Tensor> = own[1..].chunks_exact(4).map(|p| &p[3]).collect();
+            let factor = Tensor::upload(cx.gpu(), [1], &[FACTOR]);
             norm_and_clock(cx, &grads, &own[0], limit, how.beta1, how.beta2)?;
             for part in own[1..].chunks_exact(4) {
-                adam(cx, &part[0], &part[3], &part[1], &part[2], &own[0], &how)?;
+                adam(cx, &part[0], &part[3], [&part[1], &part[2]], [&own[0], &factor], &how)?;
             }
             // A norm that is not finite equals nothing: left out, as in the oracle.
             let from = usize::from(spoil != 0.0);
@@ -184,7 +188,7 @@ fn cases() -> Vec<Case> {
 /// Reference in f64 of a step on the inputs of a case: the clock (without a norm that is not finite), then parameter and
 /// moments of each tensor.
 fn oracle(h: &[Host], limit: f32, how: &Adam) -> Vec<Host> {
-    let [b1, b2, lr] = [how.beta1, how.beta2, how.lr].map(f64::from);
+    let [b1, b2, lr] = [how.beta1, how.beta2, how.lr * FACTOR].map(f64::from);
     let tensors = || h[1..].chunks_exact(4);
     let norm = tensors().flat_map(|p| &p[3].data).map(|g| g * g).sum::<f64>().sqrt();
     let old = &h[0].data;

@@ -2,16 +2,18 @@
 //!
 //! Knows buffers, shapes, transfers and the tape that leads back through a pass; knows no operation.
 
+mod arena;
 mod cx;
 mod host;
 mod label;
 mod tape;
 mod trace;
 
+pub use arena::Arena;
 pub use cx::{Cx, Dropout, Mode};
 pub use host::{Host, Seeded};
 pub use label::Scoped;
-pub use tape::{Add, Grads, Var};
+pub use tape::{Add, Grads, Sink, Var};
 pub use trace::{Axes, Tap};
 
 use crate::gpu::{Bind, Buffer, Gpu, Part, Precision};
@@ -188,18 +190,23 @@ impl Tensor {
         Ok(Tensor { shape, ..self.clone() })
     }
 
-    /// Its first elements under another shape, as a constant.
+    /// Its elements from `first` on under another shape, as a constant.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when it has fewer elements.
-    pub fn head(&self, shape: impl Into<Shape>) -> Result<Self> {
+    /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`Part::ALIGN`] bytes.
+    pub fn view(&self, first: usize, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
-        if shape.len() > self.len() {
-            return Err(Error::new(ErrorKind::Shape, "head", "number of elements")
-                .expected(format!("at most {} of {}", self.len(), self.shape))
-                .got(format!("{} of {shape}", shape.len())));
+        let offset = self.offset + first as u64 * self.dtype.bytes();
+        if first + shape.len() > self.len() || !offset.is_multiple_of(Part::ALIGN) {
+            return Err(Error::new(ErrorKind::Shape, "view", "elements")
+                .expected(format!(
+                    "some of {}, from a multiple of {} bytes on",
+                    self.shape,
+                    Part::ALIGN
+                ))
+                .got(format!("{shape} from {first} on")));
         }
-        Ok(Tensor { shape, ..self.detached() })
+        Ok(Tensor { shape, offset, ..self.detached() })
     }
 
     /// The bytes of its elements.

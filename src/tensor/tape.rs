@@ -4,7 +4,7 @@
 //! without a tape, and for inputs that nothing asks a gradient of, the closure is dropped on the spot and its buffers go home.
 //!
 //! Who owns what: the first gradient that arrives at a value is moved, later ones are added to it; a value's gradient is gone
-//! as soon as its node has used it, and a leaf's stays until [`Grads::take`].
+//! as soon as its node has used it, and a leaf's stays until [`Grads::take`], or goes where [`Cx::backward_to`] is told.
 
 use super::label::Place;
 use super::{Cx, Tensor};
@@ -62,6 +62,9 @@ impl Grads {
         Ok(())
     }
 }
+
+/// Takes the gradient of a leaf.
+pub type Sink<'a> = dyn FnMut(&Cx, u32, Tensor) -> Result<()> + 'a;
 
 /// The sum of two tensors of one shape.
 pub type Add = fn(&Cx, &Tensor, &Tensor) -> Result<Tensor>;
@@ -158,6 +161,29 @@ impl Cx {
     /// [`ErrorKind::Shape`] for a gradient that does not fit its value, which would be a mistake of the operation that is
     /// named; errors of the kernels.
     pub fn backward_by(&self, add: Add, seeds: &[(&Tensor, &Tensor)]) -> Result<Grads> {
+        self.walk_back(add, seeds, None)
+    }
+
+    /// The same, handing each leaf's gradient to `sink` with the leaf's number as soon as nothing more is added to it, so that
+    /// no two of them need be there at once.
+    ///
+    /// # Errors
+    /// As [`Cx::backward_by`], and those of `sink`.
+    pub fn backward_to(
+        &self,
+        add: Add,
+        seeds: &[(&Tensor, &Tensor)],
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        self.walk_back(add, seeds, Some(sink)).map(drop)
+    }
+
+    fn walk_back(
+        &self,
+        add: Add,
+        seeds: &[(&Tensor, &Tensor)],
+        mut sink: Option<&mut Sink<'_>>,
+    ) -> Result<Grads> {
         self.gpu().turn();
         let tape = self.tape.borrow_mut().take().unwrap_or_default();
         let mut grads = Grads::default();
@@ -167,6 +193,10 @@ impl Cx {
             if value.var != Var::Constant {
                 grads.arrive(self, add, value.var, (*grad).clone())?;
             }
+        }
+        let mut uses: HashMap<Var, usize> = HashMap::new();
+        for (var, _) in tape.nodes.iter().flat_map(|n| &n.inputs) {
+            *uses.entry(*var).or_default() += 1;
         }
         for node in tape.nodes.into_iter().rev() {
             let _scope = self.back_at(node.place);
@@ -181,14 +211,19 @@ impl Cx {
                     watched.insert(var, g.clone());
                 }
             }
-            if arrived.iter().all(Option::is_none) {
-                continue;
-            }
-            let found = (node.backward)(self, arrived).map_err(|e| e.within(node.op))?;
+            let found = match arrived.iter().all(Option::is_none) {
+                true => node.inputs.iter().map(|_| None).collect(),
+                false => (node.backward)(self, arrived).map_err(|e| e.within(node.op))?,
+            };
             for ((var, len), grad) in node.inputs.into_iter().zip(found) {
                 if let (Some(grad), true) = (grad, var != Var::Constant) {
                     fits(node.op, len, &grad)?;
                     grads.arrive(self, add, var, grad.detached())?;
+                }
+                let left = uses.entry(var).or_default();
+                *left -= 1;
+                if let (Var::Leaf(number), 0, Some(sink)) = (var, *left, &mut sink) {
+                    grads.0.remove(&var).map_or(Ok(()), |grad| sink(self, number, grad))?;
                 }
             }
         }

@@ -1,11 +1,16 @@
 //! Adam over every parameter of a network, on the device.
+//!
+//! Parameters lie side by side in a few buffers ([`Arena`](crate::tensor::Arena)); gradients and moments lie alike in buffers of
+//! their own. So the norm and the update each take one dispatch for every run of neighbours with the same settings.
 
 use crate::data::checkpoint::{HostTensor, StateDict};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Part};
 use crate::nn::{OPTIMIZER, Parameter, Parameters};
-use crate::ops::{Adam, CLOCK_SIZE, adam, norm_and_clock};
-use crate::tensor::{Cx, Tensor};
+use crate::ops::{Adam, CLOCK_SIZE, adam, add, norm_and_clock};
+use crate::tensor::{Cx, Dtype, Tensor, Var};
 use crate::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What the device says of the steps so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,48 +25,163 @@ pub struct Progress {
     pub skipped_in_a_row: usize,
 }
 
-/// Moments of every learning parameter, and the clock of the bias corrections.
+/// Gradients and moments of every learning parameter, and the clock of the bias corrections.
 pub struct Optimizer {
-    moments: Vec<[Tensor; 2]>,
+    homes: Vec<Home>,
+    /// In the order of [`Parameters::learning`].
+    slots: Vec<Slot>,
+    by_leaf: HashMap<u32, usize>,
+    factor: Tensor,
     clock: Tensor,
 }
+
+/// A buffer of parameters and what belongs to them, each as one row.
+struct Home {
+    parameters: Tensor,
+    gradients: Tensor,
+    moments: [Tensor; 2],
+}
+
+/// Where a parameter lies: home, first element and length.
+#[derive(Clone, Copy)]
+struct Slot {
+    home: usize,
+    first: usize,
+    len: usize,
+}
+
+/// Which parameters have a gradient in a step, in the order of [`Parameters::learning`].
+pub(super) type Collected = Vec<bool>;
+
+/// Elements that slots begin at a multiple of; those between two slots are zero.
+const ALIGN: usize = Part::ALIGN as usize / 4;
 
 const MOMENTS: [&str; 2] = ["optimizer.m", "optimizer.v"];
 const CLOCK_NAME: &str = "optimizer.clock";
 
 impl Optimizer {
     /// Before the first step.
-    pub fn new(gpu: &Gpu, parameters: &Parameters) -> Self {
-        let zeros = |p: &Parameter| {
-            let zeros = vec![0.0; p.tensor.len()];
-            [(); 2].map(|()| Tensor::upload(gpu, p.tensor.shape(), &zeros))
-        };
-        Optimizer {
-            moments: parameters.learning().map(zeros).collect(),
-            clock: Tensor::upload(gpu, [CLOCK_SIZE], &[0.0; CLOCK_SIZE]),
-        }
+    ///
+    /// # Errors
+    /// Parameters that do not lie in their buffers as they should, which would be a mistake of their loading.
+    pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
+        let clock = Tensor::upload(gpu, [CLOCK_SIZE], &[0.0; CLOCK_SIZE]);
+        Self::with(gpu, parameters, clock, |_, p| Ok(vec![0.0; p.tensor.len()]))
     }
 
-    /// Records one step: `gradients` in the order of [`Parameters::learning`], `None` where the loss does not depend on a
-    /// parameter; `settings` by name. A step whose gradients are not all finite changes nothing but the count of such steps.
+    /// With moments from `moment`, by the name of the moment.
+    fn with(
+        gpu: &Gpu,
+        parameters: &Parameters,
+        clock: Tensor,
+        mut moment: impl FnMut(&str, &Parameter) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let mut buffers: Vec<&Arc<_>> = Vec::new();
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut by_leaf = HashMap::new();
+        for p in parameters.learning() {
+            let part = p.tensor.part();
+            if buffers.last().is_none_or(|b| !Arc::ptr_eq(b, part.buffer)) {
+                buffers.push(part.buffer);
+            }
+            if let Var::Leaf(number) = p.tensor.var() {
+                by_leaf.insert(number, slots.len());
+            }
+            let first = part.offset as usize / 4;
+            slots.push(Slot { home: buffers.len() - 1, first, len: p.tensor.len() });
+        }
+        let mut homes = Vec::new();
+        for (i, buffer) in buffers.into_iter().enumerate() {
+            let own = || slots.iter().zip(parameters.learning()).filter(|(s, _)| s.home == i);
+            let end = own().map(|(s, _)| s.first + s.len).max().unwrap_or(0);
+            let len = end.next_multiple_of(ALIGN);
+            let mut moments = Vec::new();
+            for name in MOMENTS {
+                let mut values = vec![0.0; len];
+                for (slot, p) in own() {
+                    values[slot.first..][..slot.len].copy_from_slice(&moment(name, p)?);
+                }
+                moments.push(Tensor::upload(gpu, [len], &values));
+            }
+            let moments = moments.try_into().expect("two moments");
+            let gradients = Tensor::upload(gpu, [len], &vec![0.0; len]);
+            let parameters = Tensor::from_buffer(buffer.clone(), [len].into(), Dtype::F32)?;
+            homes.push(Home { parameters, gradients, moments });
+        }
+        let factor = Tensor::upload(gpu, [1], &[1.0]);
+        Ok(Optimizer { homes, slots, by_leaf, factor, clock })
+    }
+
+    /// No gradient yet.
+    pub(super) fn nothing_collected(&self) -> Collected {
+        vec![false; self.slots.len()]
+    }
+
+    /// Records that the gradient of leaf `number` is taken into the step, or added to what was taken before.
     ///
     /// # Errors
     /// Errors of the kernels.
-    pub fn step(
+    pub(super) fn collect(
+        &self,
+        cx: &Cx,
+        number: u32,
+        gradient: &Tensor,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let Some(&place) = self.by_leaf.get(&number) else { return Ok(()) };
+        let Slot { home, first, len } = self.slots[place];
+        let sum = self.homes[home].gradients.view(first, [len])?;
+        let gradient = gradient.reshape([len])?;
+        match std::mem::replace(&mut collected[place], true) {
+            true => cx.copy_into(&add(cx, &sum, &gradient)?, &sum, 0),
+            false => cx.copy_into(&gradient, &sum, 0),
+        }
+    }
+
+    /// Multiplies the rates of later steps by `factor`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Memory`] where the driver has none.
+    pub fn set_factor(&self, gpu: &Gpu, factor: f32) -> Result<()> {
+        self.factor.write_values(gpu, &[factor])
+    }
+
+    /// Records one step over the gradients that were `collected`, with `settings` by name. A step whose gradients are not all
+    /// finite changes nothing but the count of such steps.
+    ///
+    /// # Errors
+    /// Errors of the kernels.
+    pub(super) fn step(
         &self,
         cx: &Cx,
         parameters: &Parameters,
-        gradients: &[Option<Tensor>],
+        collected: &Collected,
         clip: f32,
         settings: impl Fn(&str) -> Adam,
     ) -> Result<()> {
-        let all: Vec<&Tensor> = gradients.iter().flatten().collect();
+        let present = parameters.learning().zip(&self.slots).zip(collected).filter(|(_, c)| **c);
+        let mut runs: Vec<(Slot, Adam)> = Vec::new();
+        for ((p, slot), _) in present {
+            let how = settings(&p.name);
+            match runs.last_mut() {
+                Some((run, same)) if *same == how && run.reaches(slot) => {
+                    run.len = slot.first + slot.len - run.first;
+                }
+                _ => runs.push((*slot, how)),
+            }
+        }
+        let of =
+            |run: &Slot, whole: &Tensor| whole.view(run.first, [run.len.next_multiple_of(ALIGN)]);
+        let gradients = runs.iter().map(|(run, _)| of(run, &self.homes[run.home].gradients));
+        let gradients = gradients.collect::<Result<Vec<_>>>()?;
+        let all: Vec<&Tensor> = gradients.iter().collect();
         let betas = settings("");
         norm_and_clock(cx, &all, &self.clock, clip, betas.beta1, betas.beta2)?;
-        for ((p, [m, v]), grad) in parameters.learning().zip(&self.moments).zip(gradients) {
-            if let Some(grad) = grad {
-                adam(cx, &p.tensor, grad, m, v, &self.clock, &settings(&p.name))?;
-            }
+        for ((run, how), gradient) in runs.iter().zip(&gradients) {
+            let home = &self.homes[run.home];
+            let [m, v] = [of(run, &home.moments[0])?, of(run, &home.moments[1])?];
+            let parameters = of(run, &home.parameters)?;
+            adam(cx, &parameters, gradient, [&m, &v], [&self.clock, &self.factor], how)?;
         }
         Ok(())
     }
@@ -87,10 +207,12 @@ impl Optimizer {
     /// A lost device.
     pub fn save(&self, gpu: &Gpu, parameters: &Parameters, state: &mut StateDict) -> Result<()> {
         for (i, prefix) in MOMENTS.iter().enumerate() {
-            let tensors: Vec<&Tensor> = self.moments.iter().map(|m| &m[i]).collect();
-            for (p, host) in parameters.learning().zip(Tensor::read_all(gpu, &tensors)?) {
-                let values = p.to_official(&host.to_f32());
-                let tensor = HostTensor::from_f32(p.official_shape(), &values)?;
+            let tensors: Vec<&Tensor> = self.homes.iter().map(|h| &h.moments[i]).collect();
+            let hosts = Tensor::read_all(gpu, &tensors)?;
+            for (p, slot) in parameters.learning().zip(&self.slots) {
+                let values = &hosts[slot.home].data[slot.first..][..slot.len];
+                let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+                let tensor = HostTensor::from_f32(p.official_shape(), &p.to_official(&values))?;
                 state.tensors.insert(format!("{prefix}.{}", p.name), tensor);
             }
         }
@@ -112,20 +234,22 @@ impl Optimizer {
                     .got(other.map_or("nothing".into(), |t| format!("{:?}", t.shape())))),
             }
         };
-        let mut moments = Vec::new();
-        for p in parameters.learning() {
-            let mut one = |prefix: &str| -> Result<Tensor> {
-                let values = take(format!("{prefix}.{}", p.name), p.official_shape())?;
-                Ok(Tensor::upload(gpu, p.tensor.shape(), &p.to_device(&values)))
-            };
-            moments.push([one(MOMENTS[0])?, one(MOMENTS[1])?]);
-        }
         let clock = Tensor::upload(gpu, [CLOCK_SIZE], &take(CLOCK_NAME.into(), &[CLOCK_SIZE])?);
-        Ok(Optimizer { moments, clock })
+        Self::with(gpu, parameters, clock, |prefix, p| {
+            Ok(p.to_device(&take(format!("{prefix}.{}", p.name), p.official_shape())?))
+        })
     }
 
     /// Whether a tensor of a checkpoint is the optimiser's.
     pub fn owns(name: &str) -> bool {
         name.starts_with(OPTIMIZER)
+    }
+}
+
+impl Slot {
+    /// Whether `next` is the neighbour behind.
+    fn reaches(&self, next: &Slot) -> bool {
+        let end = (self.first + self.len).next_multiple_of(ALIGN);
+        self.home == next.home && end == next.first
     }
 }

@@ -14,7 +14,8 @@ use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
 use crate::nn::{Parameters, Source};
 use crate::ops::{
-    Adam, Filter, add, argmax, backward, expand, mean_absolute, mix, mul, resize, scale, slice_last,
+    Adam, Filter, add, argmax, backward_to, expand, mean_absolute, mix, mul, resize, scale,
+    slice_last,
 };
 use crate::tensor::{Cx, Dropout, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -101,7 +102,7 @@ impl Trainee {
         };
         let optimizer = match (&mut start.weights, start.resume) {
             (Some(state), true) => Optimizer::load(gpu, &parameters, state)?,
-            _ => Optimizer::new(gpu, &parameters),
+            _ => Optimizer::new(gpu, &parameters)?,
         };
         Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer })
     }
@@ -191,7 +192,7 @@ impl Trainee {
         moved: &mut Vec<(Tensor, Tensor)>,
     ) -> Result<Losses> {
         let n = batch.len();
-        let mut sums: Vec<Option<Tensor>> = self.parameters.learning().map(|_| None).collect();
+        let mut collected = self.optimizer.nothing_collected();
         let sharp = self.sharp(step, n);
         let mut losses = Losses::new();
         let mut last = None;
@@ -217,15 +218,9 @@ impl Trainee {
             drop(phase);
             let phase = cx.phase("backward");
             let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
-            let mut grads = backward(&cx, &parts[0].1, by * share)?;
-            for (sum, p) in sums.iter_mut().zip(self.parameters.learning()) {
-                if let Some(grad) = grads.take(&p.tensor) {
-                    *sum = Some(match sum.take() {
-                        Some(old) => add(&cx, &old, &grad)?,
-                        None => grad,
-                    });
-                }
-            }
+            backward_to(&cx, &parts[0].1, by * share, &mut |cx, leaf, gradient| {
+                self.optimizer.collect(cx, leaf, &gradient, &mut collected)
+            })?;
             for (k, (name, value)) in parts.into_iter().enumerate() {
                 let value = if share < 1.0 { scale(&cx, &value, share)? } else { value.detached() };
                 match losses.get_mut(k) {
@@ -243,8 +238,9 @@ impl Trainee {
         let cx = last.unwrap_or_else(|| Cx::new(&self.gpu));
         let c = &self.config;
         let phase = cx.phase("optimiser");
-        self.optimizer.step(&cx, &self.parameters, &sums, c.clip, |name| Adam {
-            lr: factor * c.rate(name),
+        self.optimizer.set_factor(&self.gpu, factor)?;
+        self.optimizer.step(&cx, &self.parameters, &collected, c.clip, |name| Adam {
+            lr: c.rate(name),
             beta1: c.betas[0],
             beta2: c.betas[1],
             eps: c.eps,

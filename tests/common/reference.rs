@@ -2,7 +2,7 @@
 
 use crate::common;
 use lemma_gpu::data::checkpoint::StateDict;
-use lemma_gpu::gpu::{Gpu, GpuOptions, Precision};
+use lemma_gpu::gpu::{Gpu, GpuOptions};
 
 /// The device, announced.
 pub fn open() -> Gpu {
@@ -10,17 +10,6 @@ pub fn open() -> Gpu {
     let gpu = Gpu::new(options).expect("an adapter for the tests");
     common::announce(&gpu);
     gpu
-}
-
-/// The same with weights and activations stored as halves; none, and a line that says so, where the adapter cannot.
-pub fn open_in_halves() -> Option<Gpu> {
-    let precision = Precision::F16;
-    let options = GpuOptions { adapter: common::adapter(), precision, ..Default::default() };
-    let gpu = Gpu::new(options);
-    if let Err(e) = &gpu {
-        eprintln!("SKIPPED: halves: {e}");
-    }
-    gpu.ok()
 }
 
 /// The tensors of `tests/golden/{name}.safetensors`.
