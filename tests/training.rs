@@ -329,6 +329,33 @@ fn runs_repeat_to_the_bit() {
     assert!(first.0[9] < first.0[0], "nothing was learnt: {:?}", first.0);
 }
 
+/// A step that was kept and is taken again ends in the bits of one that is recorded for it: with other words, other values to
+/// drop, another rate, between steps of other shapes.
+#[test]
+fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
+    let gpu = open();
+    let batches = [words(DRAWN, 2), words("weights/held-out", 2), words(DRAWN, 3)];
+    let lemma = [SMALL_LEMMA, &["text_focus=abinet", "dropout=0.1", "lemma.stn=true"]].concat();
+    let reader = [TINY, &["warmup=0", "dropout=0.1", "degraded=0.5"]].concat();
+    for (stage, sets) in [(Stage::Abinet, reader), (Stage::Lemma, lemma)] {
+        let run = |anew: bool| {
+            let trainee = trainee(&gpu, stage, &sets);
+            let step = |step: usize| {
+                if anew {
+                    trainee.release();
+                }
+                let factor = 1.0 / (1 + step) as f32;
+                let losses = trainee.step(&batches[step % 3], 4, step, factor).expect("a step");
+                part(&gpu, &losses, "loss")
+            };
+            ((0..7).map(step).collect::<Vec<f64>>(), weights(&gpu, &trainee))
+        };
+        let (kept, anew) = (run(false), run(true));
+        assert_eq!(kept.0, anew.0, "{stage:?}");
+        assert!(kept.1 == anew.1, "{stage:?}: weights");
+    }
+}
+
 /// After the second step nothing is allocated any more.
 fn expect_steady_memory(stage: Stage, sets: &[&str], images: usize, steps: usize) {
     let gpu = open();

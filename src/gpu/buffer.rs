@@ -61,6 +61,10 @@ impl Counters {
     }
 }
 
+/// Memory that the passes recorded in it share: they run one behind the other, and what one leaves in its buffers, but for
+/// tensors that are still held, the next may write over. So many passes can be kept in the memory of the largest.
+pub struct Workspace(pub(super) Arc<Shelf>);
+
 /// What the driver gave; nothing on a device that only plans, and the reason where there was no memory.
 enum Raw {
     Planned,
@@ -84,7 +88,7 @@ pub const IMAGE_WIDTH: u32 = 1024;
 pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
 const IMAGE_ROWS: u64 = 8191;
 
-/// Where free buffers wait: the device's pool, or the shelf of a pass in the making.
+/// Where free buffers wait: the device's pool, a workspace, or the shelf of a pass in the making.
 pub(super) struct Shelf {
     free: Mutex<HashMap<Class, Vec<Raw>>>,
     planning: bool,
@@ -108,7 +112,7 @@ impl Shelf {
         })
     }
 
-    /// The shelf of a pass in the making, in front of `self`, the pool.
+    /// The shelf of a workspace or of a pass in the making, in front of `self`.
     pub(super) fn open(self: &Arc<Self>) -> Arc<Self> {
         Arc::new(Shelf {
             free: Mutex::default(),
@@ -118,6 +122,16 @@ impl Shelf {
             closed: AtomicBool::new(false),
             counters: self.counters.clone(),
         })
+    }
+
+    /// Whether other passes may have its buffers while its own pass is kept.
+    pub(super) fn is_of_workspace(&self) -> bool {
+        self.pool.as_ref().is_some_and(|p| p.pool.is_some())
+    }
+
+    /// The device's pool.
+    fn root(&self) -> &Shelf {
+        self.pool.as_deref().map_or(self, Shelf::root)
     }
 
     /// Empties the shelf into the pool; what comes home later goes there directly.
@@ -155,7 +169,7 @@ impl Shelf {
             return Ok(Raw::Planned);
         }
         self.ask(device, kind, class).or_else(|_| {
-            self.pool.as_deref().unwrap_or(self).trim();
+            self.root().trim();
             // What the device still works with is the driver's again when that is done; a lost device is told by what follows.
             let _ = device.poll(wgpu::PollType::wait_indefinitely());
             self.ask(device, kind, class)

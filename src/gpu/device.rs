@@ -1,7 +1,7 @@
 //! Opening an adapter, and what lives as long as the device.
 
 use super::adapter::{self, AdapterSummary};
-use super::buffer::{Buffer, Kind, MemoryUse, Shelf, within_memory};
+use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace, within_memory};
 use super::cache::DriverCache;
 use super::choices::Choices;
 use super::kernel::{Kernel, Variant};
@@ -243,7 +243,17 @@ impl Gpu {
 
     /// Starts recording a pass.
     pub fn record(&self) -> Recorder {
-        Recorder::new(self.clone())
+        Recorder::new(self.clone(), self.0.pool.open())
+    }
+
+    /// Starts recording a pass in the memory of a workspace.
+    pub fn record_in(&self, workspace: &Workspace) -> Recorder {
+        Recorder::new(self.clone(), workspace.0.open())
+    }
+
+    /// Memory for passes that are kept; what it has goes back to the device when it and they are dropped.
+    pub fn workspace(&self) -> Workspace {
+        Workspace(self.0.pool.open())
     }
 
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
@@ -285,10 +295,6 @@ impl Gpu {
     /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the results.
     pub fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
         readback::Readback::start(self, parts).wait()
-    }
-
-    pub(super) fn shelf(&self) -> Arc<Shelf> {
-        self.0.pool.open()
     }
 
     /// Where [`GpuOptions::poison`] is on: the buffer full of poison that new buffers are filled from.

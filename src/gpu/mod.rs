@@ -25,7 +25,7 @@ pub use wgpu::{
 };
 
 pub use adapter::AdapterSummary;
-pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse};
+pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, Workspace};
 pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON, Precision};
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};

@@ -73,6 +73,9 @@ impl Pass {
     /// A kernel that the device's compiler refuses.
     pub fn keep(self) -> Result<KeptPass> {
         self.begin()?;
+        if self.shelf.is_of_workspace() {
+            self.shelf.close();
+        }
         Ok(KeptPass(self))
     }
 
@@ -214,7 +217,7 @@ impl Pass {
 }
 
 /// A pass that can be submitted again: with whatever its inputs hold then ([`Gpu::write`]), it computes its outputs anew. Its
-/// buffers stay taken until it is dropped.
+/// buffers stay taken until it is dropped; those of a workspace serve its other passes too.
 pub struct KeptPass(Pass);
 
 impl KeptPass {

@@ -108,8 +108,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(gpu: Gpu) -> Self {
-        let shelf = gpu.shelf();
+    pub(super) fn new(gpu: Gpu, shelf: Arc<Shelf>) -> Self {
         let (commands, arenas, foreign) = (Vec::new(), Vec::new(), Vec::new());
         Recorder { gpu, shelf, commands, arenas, foreign, scope: "".into() }
     }

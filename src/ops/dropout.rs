@@ -8,7 +8,7 @@ use crate::tensor::{Cx, Dropout, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(FWD = "elementwise/dropout_fwd", Params);
-params! { struct Params { n: u32, seed: u32, step: u32, site: u32, threshold: u32, scale: f32 } }
+params! { struct Params { n: u32, seed: u32, site: u32, threshold: u32, scale: f32 } }
 
 /// Drops values of `x` as the pass's mode says: `x` itself where nothing is dropped. `torch.nn.Dropout`, with other random
 /// numbers.
@@ -17,28 +17,30 @@ params! { struct Params { n: u32, seed: u32, step: u32, site: u32, threshold: u3
 /// A probability outside [0, 1).
 pub fn dropout(cx: &Cx, x: &Tensor) -> Result<Tensor> {
     match cx.next_dropout() {
-        Some(at) => dropout_at(cx, x, at),
+        Some(at) => dropout_at(cx, x, &at),
         None => Ok(x.clone()),
     }
 }
 
 /// [`dropout`] with its random numbers named. At most 2³² values.
-fn dropout_at(cx: &Cx, x: &Tensor, at: Dropout) -> Result<Tensor> {
+fn dropout_at(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
+    cx.expect("dropout", "step", &at.step, [1])?;
     if !(0.0..1.0).contains(&at.probability) {
         return Err(Error::new(ErrorKind::Argument, "dropout", "probability")
             .expected("at least 0 and below 1")
             .got(at.probability));
     }
-    let y = masked(cx, x, at)?;
-    Ok(cx.record("dropout", [x], y, move |cx, dy, _| Ok([Some(masked(cx, &dy, at)?)])))
+    let (y, at) = (masked(cx, x, at)?, at.clone());
+    Ok(cx.record("dropout", [x], y, move |cx, dy, _| Ok([Some(masked(cx, &dy, &at)?)])))
 }
 
-fn masked(cx: &Cx, x: &Tensor, at: Dropout) -> Result<Tensor> {
+fn masked(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
     let y = cx.out(x.shape());
-    let Dropout { probability, seed, step, site } = at;
+    let Dropout { probability, seed, site, .. } = *at;
     let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - probability));
-    let p = Params { n: x.len() as u32, seed, step, site, threshold, scale };
-    cx.run(&FWD, &element::scalar(), element::grid(x.len()), &p, &[x.read(), y.write()])?;
+    let p = Params { n: x.len() as u32, seed, site, threshold, scale };
+    let binds = [x.read(), at.step.read(), y.write()];
+    cx.run(&FWD, &element::scalar(), element::grid(x.len()), &p, &binds)?;
     Ok(y)
 }
 
@@ -61,8 +63,12 @@ fn cases() -> Vec<Case> {
         let label = format!("{shape:?} with {probability} at site {site}: {why}");
         let x = Seeded::new(&label).signed(shape);
         let flops = x.data.len() as f64;
-        let at = Dropout { probability, seed: 0xfeed_beef, step: 70_001, site };
-        let run = move |cx: &Cx, t: &[Tensor]| Ok(vec![dropout_at(cx, &t[0], at)?]);
+        let at = Key { probability, seed: 0xfeed_beef, step: 70_001, site };
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let step = Tensor::upload_u32(cx.gpu(), [1], &[at.step]);
+            let at = Dropout { probability, seed: at.seed, step, site };
+            Ok(vec![dropout_at(cx, &t[0], &at)?])
+        };
         Case::new(label, vec![x], run, move |h| vec![oracle(&h[0], at)]).bench(flops)
     };
     vec![
@@ -74,15 +80,24 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// What a mask is a function of, besides the element.
+#[derive(Debug, Clone, Copy)]
+struct Key {
+    probability: f32,
+    seed: u32,
+    step: u32,
+    site: u32,
+}
+
 /// Reference in f64, with the mask in integers.
-pub fn oracle(x: &Host, at: Dropout) -> Host {
+fn oracle(x: &Host, at: Key) -> Host {
     let (limit, keep) = (threshold(at.probability), 1.0 - f64::from(at.probability));
     let masked = |(i, v): (usize, &f64)| if word(at, i as u32) < limit { 0.0 } else { v / keep };
     Host { data: x.data.iter().enumerate().map(masked).collect(), ..x.clone() }
 }
 
 /// The random word of element `i`, as `shaders/shared/random.wgsl` makes it.
-fn word(at: Dropout, i: u32) -> u32 {
+fn word(at: Key, i: u32) -> u32 {
     [at.step, at.site, i].into_iter().fold(pcg(at.seed), |state, part| pcg(state ^ part))
 }
 
@@ -100,16 +115,16 @@ mod tests {
     #[test]
     fn masks_are_fair_and_sites_and_steps_independent() {
         const N: u32 = 100_000;
-        let at = Dropout { probability: 0.25, seed: 7, step: 3, site: 5 };
-        let dropped = |at: Dropout, i| word(at, i) < threshold(at.probability);
+        let at = Key { probability: 0.25, seed: 7, step: 3, site: 5 };
+        let dropped = |at: Key, i| word(at, i) < threshold(at.probability);
         let count =
             |f: &dyn Fn(u32) -> bool| (0..N).filter(|i| f(*i)).count() as f64 / f64::from(N);
         assert!((count(&|i| dropped(at, i)) - 0.25).abs() < 0.005);
         let others = [
-            Dropout { seed: 8, ..at },
-            Dropout { step: 4, ..at },
-            Dropout { site: 6, ..at },
-            Dropout { step: 5, site: 3, ..at },
+            Key { seed: 8, ..at },
+            Key { step: 4, ..at },
+            Key { site: 6, ..at },
+            Key { step: 5, site: 3, ..at },
         ];
         for other in others {
             let both = count(&|i| dropped(at, i) && dropped(other, i));

@@ -3,7 +3,9 @@
 use super::label::Label;
 use super::tape::Tape;
 use super::{Axes, Dtype, Tap, Tensor, Var};
-use crate::gpu::{Bind, Gpu, Grid, KeptPass, Kernel, Params, Pass, Recorder, Timing, Variant};
+use crate::gpu::{
+    Bind, Gpu, Grid, KeptPass, Kernel, Params, Pass, Recorder, Timing, Variant, Workspace,
+};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
@@ -14,14 +16,14 @@ pub struct Cx {
     recorder: RefCell<Recorder>,
     taps: Option<RefCell<Vec<Tap>>>,
     pub(super) tape: RefCell<Option<Tape>>,
-    mode: Cell<Mode>,
+    mode: RefCell<Mode>,
     /// How the floats of new tensors are stored.
     stored: Cell<Dtype>,
     pub(super) label: RefCell<Label>,
 }
 
 /// How layers behave that differ between training and evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Mode {
     /// Layers with parameters to train normalise by the statistics of the batch, and move their running ones.
     pub batch_statistics: bool,
@@ -30,14 +32,14 @@ pub struct Mode {
 }
 
 /// Which values are dropped: a function of these numbers and of a count of the calls within the pass, and of nothing else.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Dropout {
     /// Probability of each value.
     pub probability: f32,
     /// Seed of the run.
     pub seed: u32,
-    /// Step of the run.
-    pub step: u32,
+    /// Step of the run, u32 `[1]`.
+    pub step: Tensor,
     /// Calls so far in this pass.
     pub site: u32,
 }
@@ -50,10 +52,15 @@ impl Cx {
             recorder: RefCell::new(gpu.record()),
             taps: None,
             tape: RefCell::default(),
-            mode: Cell::default(),
+            mode: RefCell::default(),
             stored: Cell::new(gpu.options().precision.into()),
             label: RefCell::default(),
         }
+    }
+
+    /// The same in the memory of a workspace.
+    pub fn new_in(gpu: &Gpu, workspace: &Workspace) -> Self {
+        Cx { recorder: RefCell::new(gpu.record_in(workspace)), ..Cx::new(gpu) }
     }
 
     /// A pass that keeps every activation that layers name with [`Cx::tap`]. Layers then run one module at a time, without
@@ -69,19 +76,19 @@ impl Cx {
 
     /// The same pass in another mode.
     pub fn with_mode(self, mode: Mode) -> Self {
-        Cx { mode: Cell::new(mode), ..self }
+        Cx { mode: RefCell::new(mode), ..self }
     }
 
     /// How layers behave now.
     pub fn mode(&self) -> Mode {
-        self.mode.get()
+        self.mode.borrow().clone()
     }
 
     /// Runs `f` as in evaluation: running statistics, nothing dropped.
     pub fn evaluating<T>(&self, f: impl FnOnce(&Self) -> T) -> T {
         let mode = self.mode.replace(Mode::default());
         let result = f(self);
-        self.mode.set(mode);
+        self.mode.replace(mode);
         result
     }
 
@@ -95,11 +102,11 @@ impl Cx {
 
     /// The next call of dropout, if values are dropped at all.
     pub fn next_dropout(&self) -> Option<Dropout> {
-        let mode = self.mode.get();
-        let dropout = mode.dropout?;
-        let next = Dropout { site: dropout.site + 1, ..dropout };
-        self.mode.set(Mode { dropout: Some(next), ..mode });
-        Some(dropout)
+        let mut mode = self.mode.borrow_mut();
+        let dropout = mode.dropout.as_mut()?;
+        let this = dropout.clone();
+        dropout.site += 1;
+        Some(this)
     }
 
     /// The device.

@@ -136,6 +136,18 @@ impl Tensor {
         gpu.write(&self.buffer, self.offset, bytemuck::cast_slice(data))
     }
 
+    /// Copies other values into an uploaded tensor of unsigned integers, as [`Tensor::write_values`] does.
+    ///
+    /// # Errors
+    /// As [`Tensor::write_values`].
+    ///
+    /// # Panics
+    /// As [`Tensor::upload`].
+    pub fn write_u32(&self, gpu: &Gpu, data: &[u32]) -> Result<()> {
+        assert_eq!(self.len(), data.len(), "values for a tensor of shape {}", self.shape);
+        gpu.write(&self.buffer, self.offset, bytemuck::cast_slice(data))
+    }
+
     /// Its shape.
     pub fn shape(&self) -> Shape {
         self.shape

@@ -62,6 +62,7 @@ pub fn plan_memory(trainee: &Trainee, images: usize) -> Result<MemoryPlan> {
         characters: vec![(0..WORD.len()).map(character).collect(); all],
         places: Vec::new(),
     };
+    trainee.release();
     gpu.trim();
     gpu.reset_memory_peaks();
     let before = gpu.memory().live;

@@ -81,6 +81,8 @@ pub mod checkpoint;
 mod config;
 mod events;
 mod init;
+mod inputs;
+mod kept;
 mod memory;
 mod optimizer;
 mod run;

@@ -126,6 +126,8 @@ pub fn run(
             }
         }
         if c.eval_every > 0 && position.step.is_multiple_of(c.eval_every) {
+            // An evaluation takes its memory where the steps had theirs.
+            trainee.release();
             let found = match watcher.evaluate(position.step, trainee) {
                 Err(e) if e.kind() == ErrorKind::Memory => break Err(e),
                 other => other?,

@@ -2,13 +2,14 @@
 
 use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
-use super::optimizer::Optimizer;
+use super::inputs::{Feed, Inputs, Plan, longest};
+use super::kept::KeptSteps;
+use super::optimizer::{Collected, Optimizer};
 use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
-use crate::data::words::{Batch, Encoded, STEPS};
+use crate::data::words::Batch;
 use crate::engine::shipped_reader;
 use crate::gpu::{Gpu, Timing};
-use crate::models::abinet::SHORTEST;
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
@@ -19,6 +20,7 @@ use crate::ops::{
 };
 use crate::tensor::{Cx, Dropout, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
+use std::sync::Mutex;
 
 enum Network {
     Abinet(Box<abinet::Network>),
@@ -33,6 +35,7 @@ pub struct Trainee {
     network: Network,
     parameters: Parameters,
     optimizer: Optimizer,
+    kept: Mutex<KeptSteps>,
 }
 
 /// What a new [`Trainee`] starts from.
@@ -104,7 +107,8 @@ impl Trainee {
             (Some(state), true) => Optimizer::load(gpu, &parameters, state)?,
             _ => Optimizer::new(gpu, &parameters)?,
         };
-        Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer })
+        let kept = Mutex::default();
+        Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer, kept })
     }
 
     /// The device it is on.
@@ -143,7 +147,36 @@ impl Trainee {
     /// Errors of the device. Where there is no memory, [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was
     /// before the step, which may be taken again with a smaller `micro`.
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
-        self.step_by(batch, micro, step, factor, &mut |cx| cx.submit().map(drop))
+        if batch.len() > micro {
+            self.release();
+            return self.step_by(batch, micro, step, factor, &mut |cx| cx.submit().map(drop));
+        }
+        let (n, plan) = (batch.len(), self.plan(batch, step));
+        self.optimizer.set_factor(&self.gpu, factor)?;
+        let known = batch.characters.iter().any(|c| !c.is_empty());
+        let mut kept = self.kept.lock().expect("kept steps");
+        let result = kept.run(
+            &self.gpu,
+            [n, longest(batch), known.into()],
+            |feed| Inputs::new(feed, &plan, 0..n),
+            |cx, inputs| {
+                let mut collected = self.optimizer.nothing_collected();
+                let cx = cx.with_tape().with_mode(self.mode(inputs, 0));
+                let losses = self.part(&cx, inputs, 1.0, &mut collected)?;
+                self.optimise(&cx, &collected)?;
+                let losses = losses.into_iter().map(|(name, t)| (name, t.detached()));
+                Ok((cx, losses.collect()))
+            },
+        );
+        if result.is_err() {
+            *kept = KeptSteps::default();
+        }
+        result
+    }
+
+    /// Gives back the memory that steps of one part are kept in, until the next one.
+    pub fn release(&self) {
+        *self.kept.lock().expect("kept steps") = KeptSteps::default();
     }
 
     /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labelled `forward`, `backward` or
@@ -191,36 +224,20 @@ impl Trainee {
         submit: &mut dyn FnMut(Cx) -> Result<()>,
         moved: &mut Vec<(Tensor, Tensor)>,
     ) -> Result<Losses> {
-        let n = batch.len();
+        let (n, plan) = (batch.len(), self.plan(batch, step));
         let mut collected = self.optimizer.nothing_collected();
-        let sharp = self.sharp(step, n);
         let mut losses = Losses::new();
         let mut last = None;
         for (i, first) in (0..n).step_by(micro.max(1)).enumerate() {
             let part = first..(first + micro).min(n);
             let share = part.len() as f32 / n as f32;
-            let site = (i as u32) << 16;
-            let dropout = (self.config.dropout > 0.0).then_some(Dropout {
-                probability: self.config.dropout,
-                seed: self.config.seed as u32,
-                step: step as u32,
-                site,
-            });
-            let mode = Mode { batch_statistics: true, dropout };
-            let cx = Cx::new(&self.gpu).with_tape().with_mode(mode);
+            let inputs = Inputs::new(&mut Feed::new(&self.gpu), &plan, part)?;
+            let cx = Cx::new(&self.gpu).with_tape().with_mode(self.mode(&inputs, i));
             let before = match first == 0 && micro < n {
                 true => self.statistics(&cx)?,
                 false => Vec::new(),
             };
-            let inputs = Inputs::new(&self.gpu, batch, &sharp, part);
-            let phase = cx.phase("forward");
-            let parts = self.losses(&cx, &inputs)?;
-            drop(phase);
-            let phase = cx.phase("backward");
-            let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
-            backward_to(&cx, &parts[0].1, by * share, &mut |cx, leaf, gradient| {
-                self.optimizer.collect(cx, leaf, &gradient, &mut collected)
-            })?;
+            let parts = self.part(&cx, &inputs, share, &mut collected)?;
             for (k, (name, value)) in parts.into_iter().enumerate() {
                 let value = if share < 1.0 { scale(&cx, &value, share)? } else { value.detached() };
                 match losses.get_mut(k) {
@@ -228,7 +245,6 @@ impl Trainee {
                     None => losses.push((name, value)),
                 }
             }
-            drop(phase);
             match first + micro >= n {
                 true => last = Some(cx),
                 false => submit(cx)?,
@@ -236,19 +252,56 @@ impl Trainee {
             moved.extend(before);
         }
         let cx = last.unwrap_or_else(|| Cx::new(&self.gpu));
-        let c = &self.config;
-        let phase = cx.phase("optimiser");
         self.optimizer.set_factor(&self.gpu, factor)?;
-        self.optimizer.step(&cx, &self.parameters, &collected, c.clip, |name| Adam {
+        self.optimise(&cx, &collected)?;
+        submit(cx)?;
+        Ok(losses)
+    }
+
+    fn plan<'a>(&self, batch: &'a Batch, step: usize) -> Plan<'a> {
+        Plan { batch, step, sharp: self.sharp(step, batch.len()) }
+    }
+
+    /// The mode of part `i` of a step.
+    fn mode(&self, inputs: &Inputs, i: usize) -> Mode {
+        let dropout = (self.config.dropout > 0.0).then(|| Dropout {
+            probability: self.config.dropout,
+            seed: self.config.seed as u32,
+            step: inputs.step.clone(),
+            site: (i as u32) << 16,
+        });
+        Mode { batch_statistics: true, dropout }
+    }
+
+    /// Losses of a part that is this `share` of its batch; its gradients are `collected`.
+    fn part(
+        &self,
+        cx: &Cx,
+        inputs: &Inputs,
+        share: f32,
+        collected: &mut Collected,
+    ) -> Result<Losses> {
+        let phase = cx.phase("forward");
+        let parts = self.losses(cx, inputs)?;
+        drop(phase);
+        let _phase = cx.phase("backward");
+        let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
+        backward_to(cx, &parts[0].1, by * share, &mut |cx, leaf, gradient| {
+            self.optimizer.collect(cx, leaf, &gradient, collected)
+        })?;
+        Ok(parts)
+    }
+
+    fn optimise(&self, cx: &Cx, collected: &Collected) -> Result<()> {
+        let c = &self.config;
+        let _phase = cx.phase("optimiser");
+        self.optimizer.step(cx, &self.parameters, collected, c.clip, |name| Adam {
             lr: c.rate(name),
             beta1: c.betas[0],
             beta2: c.betas[1],
             eps: c.eps,
             decay: c.weight_decay,
-        })?;
-        drop(phase);
-        submit(cx)?;
-        Ok(losses)
+        })
     }
 
     /// The running statistics, which every part moves, each with a copy.
@@ -345,7 +398,8 @@ impl Trainee {
     /// Errors of the device.
     pub fn read(&self, batch: &Batch) -> Result<Option<Tensor>> {
         let Network::Abinet(network) = &self.network else { return Ok(None) };
-        let x = Inputs::new(&self.gpu, batch, &vec![true; batch.len()], 0..batch.len());
+        let plan = Plan { batch, step: 0, sharp: vec![true; batch.len()] };
+        let x = Inputs::new(&mut Feed::new(&self.gpu), &plan, 0..batch.len())?;
         let cx = Cx::new(&self.gpu);
         let logits = match self.config.stage {
             Stage::Language => network.correct(&cx, &x.clean, &x.lengths)?.logits,
@@ -387,104 +441,4 @@ fn focus(gpu: &Gpu, config: &TrainConfig, start: &mut Start) -> Result<Focus> {
             Ok(Focus::Abinet(Box::new(abinet::Network::load(gpu, &state)?)))
         }
     }
-}
-
-/// A part of a batch on the device.
-struct Inputs {
-    lr: Tensor,
-    hr: Tensor,
-    focus_words: lemma::Words,
-    reader_words: abinet::Words,
-    /// Class scores of the words themselves, and their lengths with the end.
-    clean: Tensor,
-    lengths: Tensor,
-    /// 1 for images that the recogniser sees in full resolution `[n, 1, 1, 1]`.
-    sharp: Tensor,
-    /// Where the characters stand, as attention `[n·26, 256]`, and 1 for the rows where that is known `[n·26, 1]`.
-    places: Option<(Tensor, Tensor)>,
-}
-
-/// Scores whose soft-max is one class to the last bit.
-const CERTAIN: f32 = 200.0;
-const CLASSES: usize = 37;
-/// Rows and columns of the recogniser's attention.
-const CELLS: (usize, usize) = (8, 32);
-
-impl Inputs {
-    fn new(gpu: &Gpu, batch: &Batch, sharp: &[bool], part: std::ops::Range<usize>) -> Self {
-        let n = part.len();
-        let labels = &batch.labels[part.clone()];
-        // Shares are of the whole batch's steps, times its images over the part's, since a part's loss is then weighted by
-        // its images.
-        let weight = batch.len() as f32 / n as f32;
-        let share = |steps: usize, length: &dyn Fn(&Encoded) -> usize| {
-            let total: usize = batch.labels.iter().map(length).sum();
-            let lengths: Vec<usize> = labels.iter().map(length).collect();
-            abinet::shares(gpu, &lengths, steps, weight / total as f32)
-        };
-        let ids: Vec<u32> = labels.iter().flat_map(|l| l.ids.map(u32::from)).collect();
-        let upload_ids = || Tensor::upload_u32(gpu, [n, STEPS], &ids);
-        // Of the whole batch: padded steps count in the mean of the attention.
-        let longest = batch.labels.iter().map(|l| l.length).max().unwrap_or(1);
-        let padded = |values: &dyn Fn(&Encoded) -> &[u8]| {
-            let mut all = vec![0; n * longest];
-            for (row, label) in all.chunks_exact_mut(longest).zip(labels) {
-                row.iter_mut().zip(values(label)).for_each(|(to, v)| *to = u32::from(*v));
-            }
-            Tensor::upload_u32(gpu, [n, longest], &all)
-        };
-        // The reader's words end at 25 characters and an end.
-        let capped = |label: &Encoded| label.length.min(STEPS);
-        let clean: Vec<f32> = ids
-            .iter()
-            .flat_map(|id| (0..CLASSES as u32).map(move |c| if c == *id { CERTAIN } else { 0.0 }))
-            .collect();
-        let lengths: Vec<u32> =
-            labels.iter().map(|l| capped(l).max(SHORTEST as usize) as u32).collect();
-        let sharp: Vec<f32> = sharp[part.clone()].iter().map(|s| f32::from(*s)).collect();
-        Inputs {
-            lr: Tensor::upload(gpu, [n, 16, 64, 4], &batch.lr[part.start * 4096..part.end * 4096]),
-            hr: Tensor::upload(
-                gpu,
-                [n, 32, 128, 4],
-                &batch.hr[part.start * 16384..part.end * 16384],
-            ),
-            focus_words: lemma::Words {
-                ids: upload_ids(),
-                tokens: padded(&|l| &l.tokens),
-                targets: padded(&|l| &l.targets),
-                share: share(longest, &|l| l.length),
-            },
-            reader_words: abinet::Words { ids: upload_ids(), share: share(STEPS, &capped) },
-            clean: Tensor::upload(gpu, [n, STEPS, CLASSES], &clean),
-            lengths: Tensor::upload_u32(gpu, [n], &lengths),
-            sharp: Tensor::upload(gpu, [n, 1, 1, 1], &sharp),
-            places: places(gpu, &batch.characters[part]),
-        }
-    }
-}
-
-/// Attention maps that rest evenly on each character's columns, where the places of characters are known.
-fn places(gpu: &Gpu, characters: &[Vec<(f32, f32)>]) -> Option<(Tensor, Tensor)> {
-    if characters.iter().all(Vec::is_empty) {
-        return None;
-    }
-    let n = characters.len();
-    let cells = CELLS.0 * CELLS.1;
-    let (mut maps, mut known) = (vec![0.0; n * STEPS * cells], vec![0.0; n * STEPS]);
-    for (i, word) in characters.iter().enumerate() {
-        for (t, (from, to)) in word.iter().take(STEPS).enumerate() {
-            let column = |x: f32| (x.clamp(0.0, 1.0) * CELLS.1 as f32) as usize;
-            let first = column(*from).min(CELLS.1 - 1);
-            let last = column(*to).clamp(first + 1, CELLS.1);
-            known[i * STEPS + t] = 1.0;
-            let each = 1.0 / (CELLS.0 * (last - first)) as f32;
-            let map = &mut maps[(i * STEPS + t) * cells..][..cells];
-            map.chunks_exact_mut(CELLS.1).for_each(|row| row[first..last].fill(each));
-        }
-    }
-    Some((
-        Tensor::upload(gpu, [n * STEPS, cells], &maps),
-        Tensor::upload(gpu, [n * STEPS, 1], &known),
-    ))
 }

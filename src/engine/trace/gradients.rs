@@ -231,7 +231,8 @@ fn words(gpu: &Gpu, inputs: &StateDict) -> Result<lemma::Words> {
 fn share(gpu: &Gpu, lengths: &[u32], steps: usize) -> Tensor {
     let lengths: Vec<usize> = lengths.iter().map(|n| *n as usize).collect();
     let total: usize = lengths.iter().sum();
-    abinet::shares(gpu, &lengths, steps, 1.0 / total as f32)
+    let shares = abinet::shares(&lengths, steps, 1.0 / total as f32);
+    Tensor::upload(gpu, [shares.len()], &shares)
 }
 
 /// Names under which gradients of values stand in reference files.

@@ -2,7 +2,6 @@
 
 use super::Reading;
 use crate::Result;
-use crate::gpu::Gpu;
 use crate::ops::{add, cross_entropy, scale};
 use crate::tensor::{Cx, Tensor};
 
@@ -15,10 +14,9 @@ pub struct Words {
 }
 
 /// Shares `[N·steps]` of the steps of words in a sum over them: `each` for the first `length` steps of a word, 0 behind.
-pub fn shares(gpu: &Gpu, lengths: &[usize], steps: usize, each: f32) -> Tensor {
+pub fn shares(lengths: &[usize], steps: usize, each: f32) -> Vec<f32> {
     let row = |length: usize| (0..steps).map(move |t| if t < length { each } else { 0.0 });
-    let shares: Vec<f32> = lengths.iter().flat_map(|length| row(*length)).collect();
-    Tensor::upload(gpu, [shares.len()], &shares)
+    lengths.iter().flat_map(|length| row(*length)).collect()
 }
 
 /// The loss and its parts, one number each.

@@ -153,7 +153,7 @@ fn every_step(cx: &Cx, words: &Words) -> abinet::Words {
     let n = words.ids.len();
     abinet::Words {
         ids: words.ids.clone(),
-        share: abinet::shares(cx.gpu(), &[n], n, 1.0 / n as f32),
+        share: Tensor::upload(cx.gpu(), [n], &abinet::shares(&[n], n, 1.0 / n as f32)),
     }
 }
 
