@@ -8,7 +8,7 @@ use crate::bench::{
     profile_forward, profile_step, step_name,
 };
 use crate::data::picture::write_file;
-use crate::gpu::{Gpu, GpuOptions};
+use crate::gpu::{Gpu, GpuOptions, Precision};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -157,6 +157,10 @@ impl BenchArgs {
                 say(&format!("\n{}", profile.text()))?;
                 report.profiles.push(profile);
             }
+        }
+        if gpu.options().precision != Precision::F32 {
+            say("\nno step of training: it is taken in f32")?;
+            return Ok(());
         }
         for size in Size::measured(self.official) {
             if self.wants(&step_name(*size, n)) {

@@ -40,7 +40,6 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "strided",
         "taps",
         "tile_place",
-        "tiled",
     ]
 }
 

@@ -9,7 +9,7 @@ use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
-use crate::gpu::{Gpu, Timing};
+use crate::gpu::{Gpu, Precision, Timing};
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
@@ -62,8 +62,13 @@ impl Trainee {
     /// Builds the network of `config`.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration.
+    /// Weights that do not fit the configuration, and a device that stores halves.
     pub fn new(gpu: &Gpu, config: TrainConfig, mut start: Start) -> Result<Self> {
+        if gpu.options().precision != Precision::F32 {
+            return Err(Error::new(ErrorKind::Argument, "training", "precision of the device")
+                .expected("f32")
+                .got("f16, which is for inference"));
+        }
         let initial = Initial::new(config.seed);
         let enlarging = Enlarging::new(config.seed, &config.lemma);
         let nothing: &dyn Source = match config.stage == Stage::Lemma && config.start_bicubic {

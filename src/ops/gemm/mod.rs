@@ -251,6 +251,8 @@ mod tests {
             (Gemm::matrix(40, 12, 20).batch(3), [3 * 40 * 12, 3 * 12 * 20]),
             conv(64),
             conv(4),
+            (Gemm::matrix(33, 37, 21), [33 * 37, 37 * 21]),
+            (Gemm::matrix(9, 37, 5).transposed(), [9 * 37, 9 * 5]),
             (Gemm::matrix(70, 36, 84).transposed(), [70 * 36, 70 * 84]),
             (Gemm::matrix(40, 12, 20).batch(3).transposed(), [3 * 40 * 12, 3 * 40 * 20]),
             (conv(64).0.transposed(), [n * h * w * c, n * h * w * 64]),
@@ -286,7 +288,7 @@ mod tests {
     #[test]
     fn images_change_no_bit() {
         let gpu = open(false);
-        for (g, sizes) in products() {
+        for (g, sizes) in products().into_iter().filter(|(g, _)| g.p.segment % 4 == 0) {
             let [plain, images] = [false, true].map(|images| {
                 let plan = Plan::choose(&gpu, &g, Means { images, ..means(&gpu) });
                 let lanes = gpu.subgroup().filter(|l| LANES.contains(l));

@@ -56,8 +56,8 @@ pub(super) fn candidates(gpu: &Gpu, g: &Gemm, means: Means) -> Vec<Tile> {
             let tile = |(groups, vecs)| Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) };
             tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, means)).collect()
         }
-        None if g.transposed => vec![OUTER],
-        None => WORKGROUPS.into_iter().chain([registers(g)]).collect(),
+        None if g.transposed => vec![outer(g)],
+        None => (0..WORKGROUPS.len()).map(|i| workgroup(g, i)).chain([registers(g)]).collect(),
     }
 }
 
@@ -82,17 +82,28 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
             let (groups, vecs) = SUBGROUPS[if large && all_fours { few(lanes) } else { 2 }];
             Tile::Subgroup { groups, vecs, lanes, moves: moves(g, means, vecs) }
         }
-        None if g.transposed => OUTER,
-        None if p.cols <= 4 => WORKGROUPS[2],
+        None if g.transposed => outer(g),
+        None if p.cols <= 4 => workgroup(g, 2),
         // Memory that a workgroup shares is as far from a CPU as any other.
         None if gpu.summary().software => registers(g),
-        None => WORKGROUPS[usize::from(p.rows < 64 || p.cols < 48)],
+        None => workgroup(g, usize::from(p.rows < 64 || p.cols < 48)),
     }
 }
 
 /// Lanes of the subgroups, where tiles of subgroups serve.
 fn lanes(gpu: &Gpu) -> Option<u32> {
     gpu.subgroup().filter(|lanes| LANES.contains(lanes))
+}
+
+/// A tile of workgroups by its place among [`WORKGROUPS`].
+fn workgroup(g: &Gemm, place: usize) -> Tile {
+    Tile::Workgroup { size: WORKGROUPS[place], moves: moves(g, PLAIN, 1) }
+}
+
+/// The tile of workgroups for Aᵀ.
+fn outer(g: &Gemm) -> Tile {
+    let (side, fours) = OUTER;
+    Tile::OuterWorkgroup { side, fours, moves: moves(g, PLAIN, 1) }
 }
 
 /// The tile of invocations that share nothing.

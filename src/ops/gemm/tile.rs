@@ -8,8 +8,8 @@ use crate::gpu::{IMAGE_WIDTH, Kernel, Variant};
 /// A kernel with its tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tile {
-    /// Tiles in workgroup memory: `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
-    Workgroup { rows: u32, tx: u32, ty: u32, depth: u32 },
+    /// Tiles in workgroup memory.
+    Workgroup { size: Workgroup, moves: Moves },
     /// Eight by eight invocations that share nothing, each for `rows` by `4·vecs` outputs; moves as below.
     Registers { rows: u32, vecs: u32, moves: Moves },
     /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, or B and y, are moved in fours where all offsets allow it,
@@ -18,9 +18,18 @@ pub(super) enum Tile {
     /// A subgroup for sixteen neighbouring windows of an image and at most four columns.
     Narrow { lanes: u32, moves: Moves },
     /// For Aᵀ: tiles in workgroup memory, `side·fours·4` square.
-    OuterWorkgroup { side: u32, fours: u32 },
+    OuterWorkgroup { side: u32, fours: u32, moves: Moves },
     /// For Aᵀ: a subgroup for `lanes·4` by `lanes·4·vecs` outputs.
     OuterSubgroup { vecs: u32, lanes: u32, moves: Moves },
+}
+
+/// `tx·ty` invocations for `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Workgroup {
+    rows: u32,
+    tx: u32,
+    ty: u32,
+    depth: u32,
 }
 
 /// Whether A, and whether B and y, are moved in fours, which takes offsets that are multiples of four; whether these fours
@@ -89,14 +98,15 @@ impl Moves {
     }
 }
 
-/// Tiles of workgroups: for large products, for those with few rows or columns, for at most four columns; and two between
-/// that only a measurement chooses.
-pub(super) const WORKGROUPS: [Tile; 5] = [
-    Tile::Workgroup { rows: 2, tx: 16, ty: 8, depth: 16 },
-    Tile::Workgroup { rows: 1, tx: 8, ty: 8, depth: 16 },
-    Tile::Workgroup { rows: 1, tx: 1, ty: 64, depth: 4 },
-    Tile::Workgroup { rows: 1, tx: 16, ty: 16, depth: 16 },
-    Tile::Workgroup { rows: 2, tx: 8, ty: 8, depth: 16 },
+/// Tiles of workgroups: for large products, for those with few rows or columns, for at most four columns; and others that
+/// only a measurement, or the table of a vendor, chooses.
+pub(super) const WORKGROUPS: [Workgroup; 6] = [
+    Workgroup { rows: 2, tx: 16, ty: 8, depth: 8 },
+    Workgroup { rows: 1, tx: 8, ty: 8, depth: 16 },
+    Workgroup { rows: 1, tx: 1, ty: 64, depth: 4 },
+    Workgroup { rows: 1, tx: 16, ty: 16, depth: 8 },
+    Workgroup { rows: 2, tx: 8, ty: 8, depth: 8 },
+    Workgroup { rows: 4, tx: 16, ty: 8, depth: 8 },
 ];
 
 /// Rows and columns (in fours) of an invocation of [`Tile::Registers`].
@@ -109,8 +119,9 @@ pub(super) const SUBGROUPS: [(u32, u32); 3] = [(4, 2), (6, 1), (2, 1)];
 /// Subgroups that [`Tile::Subgroup`] serves; with more lanes, tiles in workgroup memory win.
 pub(super) const LANES: [u32; 2] = [4, 8];
 
-/// The tile of workgroups for Aᵀ, and fours of columns for each lane of a subgroup's: of many columns, and of few.
-pub(super) const OUTER: Tile = Tile::OuterWorkgroup { side: 8, fours: 2 };
+/// Side and fours of the tile of workgroups for Aᵀ, and fours of columns for each lane of a subgroup's: of many columns, and
+/// of few.
+pub(super) const OUTER: (u32, u32) = (8, 2);
 pub(super) const OUTER_VECS: [u32; 2] = [2, 1];
 
 /// Windows and taps in a row that [`Tile::Narrow`] serves.
@@ -132,13 +143,11 @@ impl Tile {
     pub(super) fn variant(self) -> Variant {
         let v = Variant::new();
         match self {
-            Tile::Workgroup { rows, tx, ty, depth } => v
-                .tile("ROWS", rows)
-                .tile("TX", tx)
-                .tile("TY", ty)
-                .tile("DEPTH", depth)
-                .tile("LOADS_A", rows * depth / tx)
-                .tile("LOADS_B", depth.div_ceil(ty)),
+            Tile::Workgroup { size: Workgroup { rows, tx, ty, depth }, moves } => {
+                let v = v.tile("ROWS", rows).tile("TX", tx).tile("TY", ty).tile("DEPTH", depth);
+                let v = v.tile("BLOCKS_A", (rows * depth / 4).div_ceil(tx));
+                moves.on(v.tile("LOADS_B", depth.div_ceil(ty)), 1)
+            }
             Tile::Registers { rows, vecs, moves } => moves.on(v.tile("ROWS", rows), vecs),
             Tile::Subgroup { groups, vecs, lanes, moves } => {
                 moves.on(v.tile("GROUPS", groups).tile("LANES", lanes), vecs)
@@ -147,7 +156,9 @@ impl Tile {
                 let v = v.tile("ROWS", WINDOWS).tile("TAPS", TAPS);
                 moves.on(v.tile("REACH", WINDOWS + TAPS - 1).tile("LANES", lanes), 1)
             }
-            Tile::OuterWorkgroup { side, fours } => v.tile("SIDE", side).tile("FOURS", fours),
+            Tile::OuterWorkgroup { side, fours, moves } => {
+                moves.on(v.tile("SIDE", side).tile("FOURS", fours), 1)
+            }
             Tile::OuterSubgroup { vecs, lanes, moves } => moves.on(v.tile("LANES", lanes), vecs),
         }
     }
@@ -155,8 +166,9 @@ impl Tile {
     /// Whether A and B are fetched through images.
     pub(super) fn images(self) -> bool {
         match self {
-            Tile::Workgroup { .. } | Tile::OuterWorkgroup { .. } => false,
-            Tile::Registers { moves, .. }
+            Tile::Workgroup { moves, .. }
+            | Tile::OuterWorkgroup { moves, .. }
+            | Tile::Registers { moves, .. }
             | Tile::Subgroup { moves, .. }
             | Tile::Narrow { moves, .. }
             | Tile::OuterSubgroup { moves, .. } => moves.images,
@@ -166,11 +178,11 @@ impl Tile {
     /// Rows and columns of its outputs.
     fn size(self) -> (u32, u32) {
         match self {
-            Tile::Workgroup { rows, tx, ty, .. } => (rows * ty * 4, tx * 4),
+            Tile::Workgroup { size: Workgroup { rows, tx, ty, .. }, .. } => (rows * ty * 4, tx * 4),
             Tile::Registers { rows, vecs, .. } => (8 * rows, 32 * vecs),
             Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
             Tile::Narrow { .. } => (WINDOWS, 4),
-            Tile::OuterWorkgroup { side, fours } => (side * fours * 4, side * fours * 4),
+            Tile::OuterWorkgroup { side, fours, .. } => (side * fours * 4, side * fours * 4),
             Tile::OuterSubgroup { vecs, lanes, .. } => (lanes * 4, lanes * 4 * vecs),
         }
     }
@@ -198,7 +210,9 @@ impl std::fmt::Display for Tile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (m, n) = self.size();
         match self {
-            Tile::Workgroup { tx, ty, .. } => write!(f, "workgroup of {} for {m}×{n}", tx * ty),
+            Tile::Workgroup { size: Workgroup { tx, ty, .. }, .. } => {
+                write!(f, "workgroup of {} for {m}×{n}", tx * ty)
+            }
             Tile::OuterWorkgroup { side, .. } => {
                 write!(f, "workgroup of {} for {m}×{n}", side * side)
             }
@@ -211,19 +225,33 @@ impl std::fmt::Display for Tile {
 
 /// The kernels and variants behind every matrix operation.
 pub(in super::super) const KERNELS: &[KernelUse] = &[
-    KernelUse { kernel: &TILED, variants: || variants(WORKGROUPS.to_vec()) },
+    KernelUse { kernel: &TILED, variants: || variants(workgroup_tiles()) },
     KernelUse { kernel: &REGISTERS, variants: || variants(register_tiles()) },
     KernelUse { kernel: &SUBGROUP, variants: || variants(subgroup_tiles()) },
     KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
-    KernelUse { kernel: &OUTER_TILED, variants: || vec![Epilogue::default().on(OUTER.variant())] },
+    KernelUse { kernel: &OUTER_TILED, variants: outer_workgroup_variants },
     KernelUse { kernel: &OUTER_SUBGROUP, variants: outer_variants },
     KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
 ];
 
+fn plain_moves() -> impl Iterator<Item = Moves> {
+    Moves::ALL.into_iter().filter(|m| *m == m.plain())
+}
+
+fn workgroup_tiles() -> Vec<Tile> {
+    let tiles = |size| plain_moves().map(move |moves| Tile::Workgroup { size, moves });
+    WORKGROUPS.into_iter().flat_map(tiles).collect()
+}
+
+fn outer_workgroup_variants() -> Vec<Variant> {
+    let (side, fours) = OUTER;
+    let tiles = plain_moves().map(|moves| Tile::OuterWorkgroup { side, fours, moves });
+    tiles.map(|tile| Epilogue::default().on(tile.variant())).collect()
+}
+
 fn register_tiles() -> Vec<Tile> {
     let (rows, vecs) = REGISTER_TILE;
-    let plain = Moves::ALL.into_iter().filter(|m| *m == m.plain());
-    plain.map(|moves| Tile::Registers { rows, vecs, moves }).collect()
+    plain_moves().map(|moves| Tile::Registers { rows, vecs, moves }).collect()
 }
 
 fn subgroup_tiles() -> Vec<Tile> {
