@@ -15,6 +15,8 @@ pub struct AdapterSummary {
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
+    /// PCI number of its vendor; Apple's for Metal, which tells none.
+    pub vendor: u32,
     /// Whether it computes on the CPU.
     pub software: bool,
     /// Features of interest that it has.
@@ -27,6 +29,8 @@ pub struct AdapterSummary {
 
 const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+const APPLE: u32 = 0x106b;
 
 fn instance() -> wgpu::Instance {
     let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -64,6 +68,7 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         kind: format!("{:?}", info.device_type),
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        vendor: if info.backend == wgpu::Backend::Metal { APPLE } else { info.vendor },
         software: info.device_type == wgpu::DeviceType::Cpu,
         features: known.iter().filter(|(f, _)| has.contains(*f)).map(|(_, n)| *n).collect(),
         limits: vec![

@@ -2,8 +2,9 @@
 //!
 //! A row of A is a window of a channels-last image, read in place; see `shaders/shared/gemm.wgsl`. Knows no layer and no
 //! layout other than that; which kernel and tile serve a shape on an adapter is decided here and nowhere else: `tile.rs`
-//! has what there is, `plan.rs` chooses, `tune.rs` measures.
+//! has what there is, `plan.rs` chooses, `known.rs` says where a vendor's GPUs begin, `tune.rs` measures.
 
+mod known;
 mod plan;
 mod tile;
 mod tune;

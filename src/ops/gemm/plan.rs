@@ -1,9 +1,9 @@
 //! Which kernel, tile and parts along K serve a product on a device.
 
-use super::Gemm;
 use super::tile::{
     LANES, Means, Moves, OUTER, OUTER_VECS, REGISTER_TILE, SUBGROUPS, TAPS, Tile, WORKGROUPS,
 };
+use super::{Gemm, known};
 use crate::gpu::Gpu;
 
 /// Multiply-adds, and length of the sums, from which the larger tiles pay: a driver on the CPU takes seconds to compile each
@@ -13,6 +13,9 @@ const LARGE_DEPTH: u32 = 512;
 
 /// Multiply-adds from which reading A and B through images pays for filling them.
 pub(super) const IMAGE_WORK: usize = 9_000_000;
+
+/// Tiles that keep every core of a GPU busy.
+const GPU_TILES: usize = 256;
 
 /// Fours of floats out of buffers, on every device.
 const PLAIN: Means = Means { words: false, images: false };
@@ -35,7 +38,7 @@ impl Plan {
 
     /// A tile, with enough workgroups for every core: two on a CPU, hundreds on a GPU.
     pub(super) fn with(gpu: &Gpu, g: &Gemm, tile: Tile) -> Plan {
-        let wanted = if gpu.summary().software { 8 } else { 256 };
+        let wanted = if gpu.summary().software { 8 } else { GPU_TILES };
         let parts = wanted / (tile.count(&g.p) * g.batch).max(1);
         let one = g.batch > 1 || matches!(tile, Tile::Narrow { .. });
         let splits = if one { 1 } else { parts.min(g.depth() as usize / 256).clamp(1, 64) };
@@ -86,7 +89,15 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
         None if p.cols <= 4 => workgroup(g, 2),
         // Memory that a workgroup shares is as far from a CPU as any other.
         None if gpu.summary().software => registers(g),
-        None => workgroup(g, usize::from(p.rows < 64 || p.cols < 48)),
+        None => {
+            let start = known::start(gpu.summary().vendor);
+            let large = workgroup(g, start.large);
+            match large.count(p) * g.batch {
+                _ if p.rows < 64 || p.cols < 48 => workgroup(g, start.small),
+                tiles if tiles >= GPU_TILES => large,
+                _ => workgroup(g, start.middle),
+            }
+        }
     }
 }
 
