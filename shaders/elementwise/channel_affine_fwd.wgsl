@@ -1,11 +1,13 @@
 //! formula: y = act(x·scale + shift + residual)
 //! bindings: x [R, C], scale, shift [C], residual [R, C] if HAS_RESIDUAL, slope [1] of PReLU -> y [R, C]
-//! grid: one workgroup per LANES channels of DEPTH·WG/LANES rows, folded into x and y; any sizes
+//! grid: one workgroup per LANES elements (of 1 or 4 channels) of DEPTH·WG/LANES rows, folded into x and y; any sizes
 //! cost: reads x and residual once, writes y once; 3 flops an element and the activation
 
 #import activation
+#import four
 #import index
 
+// Channels count by elements.
 struct Params { rows: u32, channels: u32 }
 
 override LANES: u32 = 8u;
@@ -15,12 +17,12 @@ override HAS_RESIDUAL: bool = false;
 override ACT: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> scale: array<f32>;
-@group(0) @binding(3) var<storage, read> shift: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> scale: array<Element>;
+@group(0) @binding(3) var<storage, read> shift: array<Element>;
+@group(0) @binding(4) var<storage, read> residual: array<Element>;
 @group(0) @binding(5) var<storage, read> slope: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -43,6 +45,15 @@ fn main(
         let i = r * p.channels + c;
         var v = x[i] * by + plus;
         if (HAS_RESIDUAL) { v += residual[i]; }
+#repeat once VEC..1
         y[i] = activate(ACT, v, negative);
+#end
+#repeat once 0..VEC
+        y[i] = vec4f(
+            activate(ACT, v.x, negative),
+            activate(ACT, v.y, negative),
+            activate(ACT, v.z, negative),
+            activate(ACT, v.w, negative));
+#end
     }
 }

@@ -1,10 +1,12 @@
 //! formula: y = (x − μ)·rstd·γ + β
 //! bindings: x [R, C], mean, rstd, gamma, beta [C] -> y [R, C]
-//! grid: one workgroup per LANES channels of DEPTH·WG/LANES rows, folded into x and y; any sizes
+//! grid: one workgroup per LANES elements (of 1 or 4 channels) of DEPTH·WG/LANES rows, folded into x and y; any sizes
 //! cost: reads x once, writes y once; 4 flops an element
 
+#import four
 #import index
 
+// Channels count by elements.
 struct Params { rows: u32, channels: u32 }
 
 override LANES: u32 = 8u;
@@ -12,12 +14,12 @@ override WG: u32 = 64u;
 override DEPTH: u32 = 8u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> mean: array<f32>;
-@group(0) @binding(3) var<storage, read> rstd: array<f32>;
-@group(0) @binding(4) var<storage, read> gamma: array<f32>;
-@group(0) @binding(5) var<storage, read> beta: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> mean: array<Element>;
+@group(0) @binding(3) var<storage, read> rstd: array<Element>;
+@group(0) @binding(4) var<storage, read> gamma: array<Element>;
+@group(0) @binding(5) var<storage, read> beta: array<Element>;
+@group(0) @binding(6) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(

@@ -1,20 +1,21 @@
 //! formula: dx = r·(dy − mean(dy) − x̂·mean(dy·x̂)), x̂ = (x − μ)·r, r = 1/√(σ² + ε); means over the pixels of a sample's channel
 //! bindings: x [N, P, C], dy [N, P, C] -> dx [N, P, C]
-//! grid: one workgroup per LANES channels of a sample, folded into x and y, WG / LANES invocations down the pixels; any sizes
+//! grid: one workgroup per LANES elements (of 1 or 4 channels) of a sample, folded into x and y, WG / LANES invocations down the pixels; any sizes
 //! cost: reads x four times and dy twice, writes dx once; about 12 flops an element
 
 #import index
 #import columns
 
+// Channels count by elements.
 struct Params { samples: u32, pixels: u32, channels: u32, eps: f32 }
 
 override LANES: u32 = 8u;
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -32,12 +33,12 @@ fn main(
     let first = lid / LANES;
     let n = f32(p.pixels);
 
-    var sum = 0.0;
+    var sum = Element(0.0);
     for (var a = first; a < p.pixels; a += splits) { sum += x[base + a * p.channels]; }
     let mean = column_sum(lid, sum) / n;
-    var squares = 0.0;
-    var plain = 0.0;
-    var along = 0.0;
+    var squares = Element(0.0);
+    var plain = Element(0.0);
+    var along = Element(0.0);
     for (var a = first; a < p.pixels; a += splits) {
         let i = base + a * p.channels;
         let d = x[i] - mean;
@@ -45,7 +46,7 @@ fn main(
         plain += dy[i];
         along += dy[i] * d;
     }
-    let r = 1.0 / sqrt(column_sum(lid, squares) / n + p.eps);
+    let r = Element(1.0) / sqrt(column_sum(lid, squares) / n + p.eps);
     let level = column_sum(lid, plain) / n;
     let tilt = column_sum(lid, along) / n * r * r;
     if (channel >= p.channels) { return; }

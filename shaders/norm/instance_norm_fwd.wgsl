@@ -1,11 +1,12 @@
 //! formula: y = (x − μ)/√(σ² + ε) ⊙ times; μ and the biased σ² of each sample and channel over its pixels
 //! bindings: x [N, P, C], times [N, P, C] if HAS_TIMES -> y [N, P, C]
-//! grid: one workgroup per LANES channels of a sample, folded into x and y, WG / LANES invocations down the pixels; any sizes
+//! grid: one workgroup per LANES elements (of 1 or 4 channels) of a sample, folded into x and y, WG / LANES invocations down the pixels; any sizes
 //! cost: reads x three times and times once, writes y once; about 7 flops an element
 
 #import index
 #import columns
 
+// Channels count by elements.
 struct Params { samples: u32, pixels: u32, channels: u32, eps: f32 }
 
 override LANES: u32 = 8u;
@@ -13,9 +14,9 @@ override WG: u32 = 64u;
 override HAS_TIMES: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> times: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> times: array<Element>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -33,15 +34,15 @@ fn main(
     let first = lid / LANES;
     let n = f32(p.pixels);
 
-    var sum = 0.0;
+    var sum = Element(0.0);
     for (var a = first; a < p.pixels; a += splits) { sum += x[base + a * p.channels]; }
     let mean = column_sum(lid, sum) / n;
-    var squares = 0.0;
+    var squares = Element(0.0);
     for (var a = first; a < p.pixels; a += splits) {
         let d = x[base + a * p.channels] - mean;
         squares += d * d;
     }
-    let rstd = 1.0 / sqrt(column_sum(lid, squares) / n + p.eps);
+    let rstd = Element(1.0) / sqrt(column_sum(lid, squares) / n + p.eps);
     if (channel >= p.channels) { return; }
     for (var a = first; a < p.pixels; a += splits) {
         let i = base + a * p.channels;

@@ -6,6 +6,7 @@
 #import columns
 #import index
 
+// Columns count by elements of 1 or 4.
 struct Params { rows: u32, cols: u32, eps: f32 }
 
 override LANES: u32 = 1u;
@@ -14,13 +15,13 @@ override HAS_RESIDUAL: bool = false;
 override UNBIASED: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
-@group(0) @binding(3) var<storage, read> gamma: array<f32>;
-@group(0) @binding(4) var<storage, read> beta: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> residual: array<Element>;
+@group(0) @binding(3) var<storage, read> gamma: array<Element>;
+@group(0) @binding(4) var<storage, read> beta: array<Element>;
+@group(0) @binding(5) var<storage, read_write> y: array<Element>;
 
-fn input(i: u32) -> f32 {
+fn input(i: u32) -> Element {
     if (HAS_RESIDUAL) { return x[i] + residual[i]; }
     return x[i];
 }
@@ -38,20 +39,21 @@ fn main(
     let base = min(row, p.rows - 1u) * p.cols;
     let first = lid / LANES;
     let splits = WG / LANES;
-    var sum = 0.0;
+    let n = f32(p.cols * (1u + 3u * VEC));
+    var sum = Element(0.0);
     for (var c = first; c < p.cols; c += splits) { sum += input(base + c); }
-    let mean = column_sum(lid, sum) / f32(p.cols);
-    var squares = 0.0;
+    let mean = together(column_sum(lid, sum)) / n;
+    var squares = Element(0.0);
     for (var c = first; c < p.cols; c += splits) {
         let d = input(base + c) - mean;
         squares += d * d;
     }
-    let total = column_sum(lid, squares);
+    let total = together(column_sum(lid, squares));
     var r: f32;
     if (UNBIASED) {
-        r = 1.0 / (sqrt(total / f32(p.cols - 1u)) + p.eps);
+        r = 1.0 / (sqrt(total / (n - 1.0)) + p.eps);
     } else {
-        r = 1.0 / sqrt(total / f32(p.cols) + p.eps);
+        r = 1.0 / sqrt(total / n + p.eps);
     }
     if (row >= p.rows) { return; }
     for (var c = first; c < p.cols; c += splits) {

@@ -6,15 +6,16 @@
 #import index
 #import columns
 
+// The inner axis, and so columns, count by elements.
 struct Params { columns: u32, axis: u32, inner: u32 }
 
 override LANES: u32 = 8u;
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<Element>;
+@group(0) @binding(2) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -31,7 +32,7 @@ fn main(
     let base = (held / p.inner) * p.axis * p.inner + held % p.inner;
     let first = lid / LANES;
 
-    var sum = 0.0;
+    var sum = Element(0.0);
     for (var a = first; a < p.axis; a += splits) {
         let i = base + a * p.inner;
         sum += y[i] * dy[i];

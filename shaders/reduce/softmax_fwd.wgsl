@@ -1,19 +1,20 @@
 //! formula: y = e^(x − m) / Σ e^(x − m) along the middle axis, m the maximum along it
 //! bindings: x [outer, A, inner] -> y [outer, A, inner]
-//! grid: one workgroup per LANES of the outer·inner columns, folded into x and y, WG / LANES invocations down each; any sizes
+//! grid: one workgroup per LANES of the outer·inner columns (by elements of 1 or 4), folded into x and y, WG / LANES invocations down each; any sizes
 //! cost: reads x three times, writes y once; two exponentials an element
 
 #import index
 #import columns
 
+// The inner axis, and so columns, count by elements.
 struct Params { columns: u32, axis: u32, inner: u32 }
 
 override LANES: u32 = 8u;
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -33,9 +34,9 @@ fn main(
     var most = x[base];
     for (var a = first; a < p.axis; a += splits) { most = max(most, x[base + a * p.inner]); }
     most = column_max(lid, most);
-    var sum = 0.0;
+    var sum = Element(0.0);
     for (var a = first; a < p.axis; a += splits) { sum += exp(x[base + a * p.inner] - most); }
-    let scale = 1.0 / column_sum(lid, sum);
+    let scale = Element(1.0) / column_sum(lid, sum);
     if (column >= p.columns) { return; }
     for (var a = first; a < p.axis; a += splits) {
         let i = base + a * p.inner;

@@ -1,13 +1,6 @@
-// The element of a kernel that moves or maps data: four floats where every row allows it (tile constant VEC), else one.
+// The element of a kernel that moves or maps data, one for each invocation.
+#import four
 #import index
-
-const VEC: u32 = 0u; // tile
-#repeat i VEC..1
-alias Element = f32;
-#end
-#repeat i 0..VEC
-alias Element = vec4f;
-#end
 
 override WG: u32 = 64u;
 

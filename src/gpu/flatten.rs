@@ -27,6 +27,7 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "columns",
         "epilogue",
         "element",
+        "four",
         "fours",
         "gemm",
         "grid_place",

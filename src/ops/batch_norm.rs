@@ -70,10 +70,12 @@ pub fn batch_norm_train(
     let (r, c, chunk) = (rows as u32, channels as u32, chunk as u32);
 
     let parts = [(); 2].map(|()| cx.out_f32([chunks, channels]));
-    let p = Partial { rows: r, channels: c, chunk };
-    let grid = Grid::xyz(channels.div_ceil(LANES), chunks, 1);
+    let width = element::width(&[channels]);
+    let elements = channels / width;
+    let p = Partial { rows: r, channels: elements as u32, chunk };
+    let grid = Grid::xyz(elements.div_ceil(LANES), chunks, 1);
     let binds = [x.read(), parts[0].write(), parts[1].write()];
-    cx.run(&PARTIAL, &columns::tile(cx.gpu()), grid, &p, &binds)?;
+    cx.run(&PARTIAL, &columns::by(cx.gpu(), width), grid, &p, &binds)?;
 
     let [mean, rstd, new_mean, new_var] = [(); 4].map(|()| cx.out_f32([channels]));
     let p = Finish { rows: r, channels: c, chunk, momentum, eps };
@@ -132,8 +134,8 @@ fn apply(
 ) -> Result<Tensor> {
     let y = cx.out(x.shape());
     let (rows, channels) = x.shape().rows_by_last();
-    let (grid, variant) = by_channel(rows, channels);
-    let p = Apply { rows: rows as u32, channels: channels as u32 };
+    let (grid, variant, elements) = by_channel(rows, channels);
+    let p = Apply { rows: rows as u32, channels: elements };
     let [mean, rstd] = [&stats.mean, &stats.rstd].map(Tensor::read);
     let binds = [x.read(), mean, rstd, gamma.read(), beta.read(), y.write()];
     cx.run(&APPLY, &variant, grid, &p, &binds)?;
@@ -163,9 +165,9 @@ impl Saved {
         if need[0] {
             let out = cx.out(x.shape());
             let (rows, channels) = x.shape().rows_by_last();
-            let (grid, variant) = by_channel(rows, channels);
+            let (grid, variant, elements) = by_channel(rows, channels);
             let variant = variant.set("CONSTANT", *constant);
-            let p = Apply { rows: rows as u32, channels: channels as u32 };
+            let p = Apply { rows: rows as u32, channels: elements };
             let sum = |i: usize| Tensor::read_or_absent(sums.as_ref().map(|s| &s[i]));
             let stats = [mean.read(), rstd.read(), gamma.read()];
             let binds = [&[x.read(), dy.read()], &stats[..], &[sum(1), sum(0), out.write()]];
@@ -190,7 +192,7 @@ fn input_variants() -> Vec<Variant> {
 pub const ROW: Row = Row {
     op: "batch_norm",
     kernels: &[
-        KernelUse { kernel: &PARTIAL, variants: || columns::tiles().into() },
+        KernelUse { kernel: &PARTIAL, variants: columns::by_all },
         KernelUse { kernel: &FINISH, variants: || vec![finish_variant()] },
         KernelUse { kernel: &APPLY, variants: tiles },
         KernelUse { kernel: &RSTD, variants: || vec![element::scalar()] },

@@ -3,7 +3,7 @@
 //! Batch normalisation by running statistics where no convolution takes it into its epilogue, and the normalisation of inputs.
 
 use super::pointwise::activation;
-use super::{Act, Case, KernelUse, Row, activate, add, mul, sum_to};
+use super::{Act, Case, KernelUse, Row, activate, add, element, mul, sum_to};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
@@ -43,9 +43,9 @@ pub fn channel_affine(
     if x.is_empty() {
         return Ok(y);
     }
-    let (grid, variant) = by_channel(rows, channels);
+    let (grid, variant, elements) = by_channel(rows, channels);
     let variant = variant.set("HAS_RESIDUAL", residual.is_some()).set("ACT", act.code());
-    let p = Params { rows: rows as u32, channels: channels as u32 };
+    let p = Params { rows: rows as u32, channels: elements };
     let residual = Tensor::read_or_absent(residual);
     let binds = [x.read(), scale.read(), shift.read(), residual, act.slope(), y.write()];
     cx.run(&FWD, &variant, grid, &p, &binds)?;
@@ -64,21 +64,26 @@ const DEPTH: usize = 8;
 const WG: usize = 64;
 
 /// A grid and tile for elementwise work on `[rows, channels]`: neighbouring invocations along the channels, and every
-/// invocation at one channel of several rows, so that it reads what belongs to the channel once.
-pub(super) fn by_channel(rows: usize, channels: usize) -> (Grid, Variant) {
-    let lanes = channels.next_power_of_two().clamp(4, WG);
+/// invocation at one element of channels of several rows, so that it reads what belongs to them once. Also the number of such
+/// elements in a row.
+pub(super) fn by_channel(rows: usize, channels: usize) -> (Grid, Variant, u32) {
+    let width = element::width(&[channels]);
+    let elements = channels / width;
+    let lanes = elements.next_power_of_two().clamp(4, WG);
     let splits = WG / lanes;
-    let groups = channels.div_ceil(lanes) * rows.div_ceil(splits * DEPTH);
-    (Grid::linear(groups), tile(lanes))
+    let groups = elements.div_ceil(lanes) * rows.div_ceil(splits * DEPTH);
+    (Grid::linear(groups), tile(lanes, width), elements as u32)
 }
 
-fn tile(lanes: usize) -> Variant {
-    Variant::new().set("LANES", lanes as u32).set("WG", WG as u32).set("DEPTH", DEPTH as u32)
+fn tile(lanes: usize, width: usize) -> Variant {
+    let tile = Variant::new().set("LANES", lanes as u32).set("WG", WG as u32);
+    element::of(tile.set("DEPTH", DEPTH as u32), width)
 }
 
 /// Every tile that [`by_channel`] gives.
 pub(super) fn tiles() -> Vec<Variant> {
-    [4, 8, 16, 32, 64].map(tile).into()
+    let of = |width| [4, 8, 16, 32, 64].map(|lanes| tile(lanes, width));
+    [of(1), of(4)].concat()
 }
 
 /// The row of the table.

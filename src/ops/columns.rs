@@ -1,5 +1,6 @@
 //! The tile of kernels that reduce columns of channels-last tensors (`shaders/shared/columns.wgsl`).
 
+use super::element;
 use crate::gpu::{Gpu, Variant};
 
 /// Neighbouring columns of a workgroup.
@@ -15,6 +16,16 @@ pub(super) fn tile(gpu: &Gpu) -> Variant {
 /// Every tile that [`tile`] gives.
 pub(super) fn tiles() -> [Variant; 2] {
     [256u32, 8].map(|workgroup| of(LANES as u32, workgroup))
+}
+
+/// [`tile`] for columns of elements of `width` floats.
+pub(super) fn by(gpu: &Gpu, width: usize) -> Variant {
+    element::of(tile(gpu), width)
+}
+
+/// Every tile that [`by`] gives.
+pub(super) fn by_all() -> Vec<Variant> {
+    tiles().into_iter().flat_map(|t| [1, 4].map(|width| element::of(t.clone(), width))).collect()
 }
 
 /// A tile by hand.

@@ -13,7 +13,12 @@ pub(super) fn width(cols: &[usize]) -> usize {
 
 /// The variant for elements of `width` floats.
 pub(super) fn variant(width: usize) -> Variant {
-    scalar().tile("VEC", u32::from(width == 4))
+    of(scalar(), width)
+}
+
+/// A kernel's variant for elements of `width` floats (`shaders/shared/four.wgsl`).
+pub(super) fn of(variant: Variant, width: usize) -> Variant {
+    variant.tile("VEC", u32::from(width == 4))
 }
 
 /// The variant of a kernel that always takes one float.

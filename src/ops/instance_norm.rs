@@ -1,7 +1,7 @@
 //! Instance normalisation:  y = (x − μ)/√(σ² + ε) ⊙ times,  μ and σ² of each sample and channel over its pixels.
 
 use super::columns::{self, LANES};
-use super::{Case, KernelUse, Row, mul};
+use super::{Case, KernelUse, Row, element, mul};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
@@ -27,10 +27,13 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     if x.is_empty() {
         return Ok(y);
     }
-    let p = Params { samples: n as u32, pixels: (h * w) as u32, channels: c as u32, eps };
-    let grid = Grid::linear(n * c.div_ceil(LANES));
+    let width = element::width(&[c]);
+    let elements = c / width;
+    let (samples, pixels) = (n as u32, (h * w) as u32);
+    let p = Params { samples, pixels, channels: elements as u32, eps };
+    let grid = Grid::linear(n * elements.div_ceil(LANES));
     let binds = [x.read(), Tensor::read_or_absent(times), y.write()];
-    let tile = columns::tile(cx.gpu());
+    let tile = columns::by(cx.gpu(), width);
     cx.run(&FWD, &tile.clone().set("HAS_TIMES", times.is_some()), grid, &p, &binds)?;
     let of = x.clone();
     Ok(cx.record("instance_norm", [x], y, move |cx, dy, _| {
@@ -41,7 +44,7 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
 }
 
 fn variants() -> Vec<Variant> {
-    let with = |times: bool| columns::tiles().map(|t| t.set("HAS_TIMES", times));
+    let with = |times: bool| columns::by_all().into_iter().map(move |t| t.set("HAS_TIMES", times));
     [false, true].into_iter().flat_map(with).collect()
 }
 
@@ -50,7 +53,7 @@ pub const ROW: Row = Row {
     op: "instance_norm",
     kernels: &[
         KernelUse { kernel: &FWD, variants },
-        KernelUse { kernel: &BWD, variants: || columns::tiles().into() },
+        KernelUse { kernel: &BWD, variants: columns::by_all },
     ],
     tolerance: 2e-6,
     gradient: 1e-5,

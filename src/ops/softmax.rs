@@ -1,7 +1,7 @@
 //! Soft-max along any axis:  y = e^(x − m) / Σ e^(x − m),  m the maximum along the axis.
 
 use super::columns::{self, LANES};
-use super::{Case, KernelUse, Row};
+use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Gpu, Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -25,10 +25,13 @@ pub fn softmax(cx: &Cx, x: &Tensor, axis: usize) -> Result<Tensor> {
     if x.is_empty() {
         return Ok(y);
     }
-    let inner: usize = dims[axis + 1..].iter().product();
-    let columns = x.len() / dims[axis];
-    let (lanes, variant) = variant(cx.gpu(), dims[axis], inner);
-    let p = Params { columns: columns as u32, axis: dims[axis] as u32, inner: inner as u32 };
+    let (length, inner): (usize, usize) = (dims[axis], dims[axis + 1..].iter().product());
+    let columns = x.len() / length;
+    let width = element::width(&[inner]);
+    let (columns, inner) = (columns / width, inner / width);
+    let (lanes, variant) = variant(cx.gpu(), length, inner);
+    let variant = element::of(variant, width);
+    let p = Params { columns: columns as u32, axis: length as u32, inner: inner as u32 };
     let grid = Grid::linear(columns.div_ceil(lanes));
     cx.run(&FWD, &variant, grid, &p, &[x.read(), y.write()])?;
     let saved = y.clone();
@@ -67,7 +70,8 @@ pub const ROW: Row = Row {
 };
 
 fn variants() -> Vec<Variant> {
-    columns::tiles().into_iter().chain([short(), last()]).collect()
+    let all = columns::tiles().into_iter().chain([short(), last()]);
+    all.flat_map(|t| [1, 4].map(|width| element::of(t.clone(), width))).collect()
 }
 
 fn cases() -> Vec<Case> {
