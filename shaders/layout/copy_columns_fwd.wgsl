@@ -26,7 +26,7 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    let row = i / p.cols;
-    let col = i % p.cols;
+    let row = quotient(i, p.cols);
+    let col = i - row * p.cols;
     y[row * p.to_cols + p.to_first + col] = x[row * p.from_cols + p.from_first + col];
 }

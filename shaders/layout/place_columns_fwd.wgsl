@@ -25,8 +25,9 @@ fn main(
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
     // Columns before the first wrap round, beyond the last.
-    let col = i % p.to_cols - p.to_first;
+    let row = quotient(i, p.to_cols);
+    let col = i - row * p.to_cols - p.to_first;
     let inside = col < p.cols;
-    let at = select(0u, i / p.to_cols * p.cols + col, inside);
+    let at = select(0u, row * p.cols + col, inside);
     y[i] = select(Element(), x[at], inside);
 }

@@ -29,12 +29,12 @@ fn main(
 ) {
     let e = element(wid, groups, lid);
     if (e >= p.n) { return; }
-    let c = e % p.channels;
-    var rest = e / p.channels;
-    let px = place(rest % p.out_width, p.a_x, p.b_x, p.d_x);
-    rest /= p.out_width;
-    let py = place(rest % p.out_height, p.a_y, p.b_y, p.d_y);
-    let image = rest / p.out_height;
+    let pixel = quotient(e, p.channels);
+    let c = e - pixel * p.channels;
+    let line = quotient(pixel, p.out_width);
+    let image = quotient(line, p.out_height);
+    let px = place(pixel - line * p.out_width, p.a_x, p.b_x, p.d_x);
+    let py = place(line - image * p.out_height, p.a_y, p.b_y, p.d_y);
 #repeat k 0..TAPS
     let row{k} = u32(clamp(py.whole - FIRST + {k}, 0, i32(p.height) - 1));
     let column{k} = u32(clamp(px.whole - FIRST + {k}, 0, i32(p.width) - 1)) * p.channels + c;
