@@ -7,9 +7,9 @@
 #import gemm
 
 // REACH is ROWS + TAPS - 1.
-const ROWS: u32 = 16u; // tile
+const ROWS: u32 = 8u; // tile
 const TAPS: u32 = 3u; // tile
-const REACH: u32 = 18u; // tile
+const REACH: u32 = 10u; // tile
 const LANES: u32 = 8u; // tile
 const A_FOURS: u32 = 1u; // tile
 const B_FOURS: u32 = 1u; // tile

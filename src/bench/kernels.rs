@@ -112,9 +112,10 @@ pub struct KernelResult {
 }
 
 impl Work {
-    /// Brings the inputs to the device.
+    /// Brings the inputs to the device, stored as its precision says.
     pub fn prepare<'a>(&'a self, gpu: &'a Gpu) -> Ready<'a> {
-        Ready { gpu, work: self, inputs: (self.inputs)().iter().map(|h| h.upload(gpu)).collect() }
+        let inputs = (self.inputs)().into_iter().map(|h| h.upload_as(gpu, gpu.options().precision));
+        Ready { gpu, work: self, inputs: inputs.collect() }
     }
 }
 
@@ -133,8 +134,8 @@ impl Ready<'_> {
     /// Those of the operation.
     pub fn measure(&self, seconds: f64) -> Result<KernelResult> {
         let first = self.once()?;
-        let elements = |t: &[Tensor]| t.iter().map(Tensor::len).sum::<usize>();
-        let bytes = 4.0 * (elements(&self.inputs) + elements(&first.outputs)) as f64;
+        let bytes: u64 = self.inputs.iter().chain(&first.outputs).map(Tensor::bytes).sum();
+        let bytes = bytes as f64;
         let times = repeat(seconds, || Ok(self.once()?.seconds))?;
         let (flops, seconds) = (self.work.flops, median(&times));
         Ok(KernelResult {

@@ -111,7 +111,7 @@ pub fn attention(
     }
     let [n, lq, lk, width] = [s.images, s.lq, s.lk, s.width].map(|x| x as usize);
     let plan = Plan::of(cx.gpu());
-    let (tile, fused) = plan.scores(width);
+    let (tile, fused) = plan.scores(width, weights);
     let aligned = [s.width, s.q_row, s.q_first, s.k_row, s.k_first, s.v_row, s.v_first]
         .iter()
         .all(|x| x % 4 == 0);
@@ -252,6 +252,9 @@ struct Plan {
     fused: &'static [Tile],
     scores: Tile,
     values: Tile,
+    /// Whether scores that are asked for are written on the way to the values; a driver on the CPU compiles two kernels
+    /// sooner.
+    together: bool,
 }
 
 /// Workgroup memory hands scores round: 64 lanes, COLS·ROWS, to hide latency, and few registers.
@@ -283,6 +286,7 @@ static WORKGROUP: Plan = Plan {
         channels: 0,
     },
     values: Tile { kernel: &VALUES, constants: &[("TQ", 4), ("TV", 1)], queries: 4, channels: 256 },
+    together: true,
 };
 
 /// Shuffles hand everything round: 8 lanes with large register tiles, for adapters where a load costs fifty times a
@@ -310,10 +314,11 @@ static SHUFFLE: Plan = Plan {
     },
     values: Tile {
         kernel: &VALUES_SUBGROUP,
-        constants: &[("TG", 2), ("TV", 4)],
+        constants: &[("TG", 2), ("TV", 2)],
         queries: 16,
-        channels: 128,
+        channels: 64,
     },
+    together: false,
 };
 
 impl Plan {
@@ -322,9 +327,11 @@ impl Plan {
         if gpu.summary().software && shuffles { &SHUFFLE } else { &WORKGROUP }
     }
 
-    /// The tile for the scores of heads of `width` channels, and whether it does the values too.
-    fn scores(&self, width: usize) -> (&Tile, bool) {
-        match self.fused.iter().find(|t| t.channels >= width) {
+    /// The tile for the scores of heads of `width` channels, which are asked for where `weights`; and whether it does the values
+    /// too.
+    fn scores(&self, width: usize, weights: bool) -> (&Tile, bool) {
+        let fits = |t: &&Tile| t.channels >= width && (self.together || !weights);
+        match self.fused.iter().find(fits) {
             Some(tile) => (tile, true),
             None => (&self.scores, false),
         }
@@ -332,8 +339,11 @@ impl Plan {
 
     fn scores_variants(&self) -> Vec<Variant> {
         let both = [false, true];
-        let fused =
-            self.fused.iter().flat_map(|t| both.map(|w| both.map(|a| t.scores(a, true, w))));
+        let given = &both[..1 + usize::from(self.together)];
+        let fused = self
+            .fused
+            .iter()
+            .flat_map(|t| given.iter().map(move |w| both.map(|a| t.scores(a, true, *w))));
         let wide = both.map(|a| self.scores.scores(a, false, true));
         fused.flatten().chain(wide).collect()
     }

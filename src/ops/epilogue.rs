@@ -107,10 +107,13 @@ impl<'a> Epilogue<'a> {
 
     /// What of it is code: a kernel's variant with this activation, unless that is straight on both sides of 0.
     pub(crate) fn on(&self, variant: Variant) -> Variant {
-        match self.act {
-            Act::None | Act::Relu | Act::Prelu(_) => variant.set("CURVE", 0u32),
-            curve => variant.set("CURVE", curve.code()),
-        }
+        let curve = if self.curved() { self.act.code() } else { 0 };
+        variant.set("CURVE", curve)
+    }
+
+    /// Whether its activation is not straight on both sides of 0.
+    pub(crate) fn curved(&self) -> bool {
+        !matches!(self.act, Act::None | Act::Relu | Act::Prelu(_))
     }
 
     /// Every variant that [`Epilogue::on`] makes of one.

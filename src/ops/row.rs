@@ -113,12 +113,8 @@ impl Case {
 
     /// Its inputs on a device, stored as the device's precision says where halves may be.
     pub fn upload(&self, gpu: &Gpu) -> Vec<Tensor> {
-        let halves = gpu.options().precision == Precision::F16 && self.halves;
-        let stored = |h: &Host| match h.dtype {
-            Dtype::F32 if halves => h.clone().into_f16().upload(gpu),
-            _ => h.upload(gpu),
-        };
-        self.inputs.iter().map(stored).collect()
+        let precision = if self.halves { gpu.options().precision } else { Precision::F32 };
+        self.inputs.iter().map(|h| h.clone().upload_as(gpu, precision)).collect()
     }
 
     /// Work of this case with these inputs and outputs.

@@ -1,7 +1,7 @@
 //! Arrays on the host, in f64: what oracles compute with and what read-back returns.
 
 use super::{Dtype, Tensor};
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Precision};
 use crate::shape::Shape;
 use half::f16;
 
@@ -59,6 +59,14 @@ impl Host {
     /// Values as u32.
     pub fn to_u32(&self) -> Vec<u32> {
         self.data.iter().map(|v| *v as u32).collect()
+    }
+
+    /// Copies to the device before later submissions, floats stored as `precision` says.
+    pub fn upload_as(self, gpu: &Gpu, precision: Precision) -> Tensor {
+        match (self.dtype, precision) {
+            (Dtype::F32, Precision::F16) => self.into_f16().upload(gpu),
+            _ => self.upload(gpu),
+        }
     }
 
     /// Copies to the device before later submissions.

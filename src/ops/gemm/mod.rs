@@ -9,12 +9,13 @@ mod plan;
 mod tile;
 mod tune;
 
-use super::epilogue::Epilogue;
+use super::epilogue::{Act, Epilogue};
+use super::pointwise::activate;
 use crate::gpu::{Bind, Gpu, Grid, Variant};
 use crate::shape::{Shape, Window};
 use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{Result, kernel, params};
-use plan::{IMAGE_WORK, Plan};
+use plan::{IMAGE_WORK, PLAIN_WORK, Plan};
 pub(super) use tile::KERNELS;
 use tile::Means;
 
@@ -152,6 +153,10 @@ impl Gemm {
         ep: &Epilogue,
         shape: Shape,
     ) -> Result<Tensor> {
+        if ep.curved() && cx.gpu().summary().software && self.work() <= PLAIN_WORK {
+            let sum = self.run(cx, a, b, &Epilogue { act: Act::None, ..*ep }, shape)?;
+            return activate(cx, &sum, ep.act);
+        }
         let y = cx.out(shape);
         if y.is_empty() {
             return Ok(y);

@@ -11,6 +11,9 @@ use crate::gpu::Gpu;
 const LARGE_WORK: usize = 1 << 27;
 const LARGE_DEPTH: u32 = 512;
 
+/// Multiply-adds up to which a curved activation stands alone on a CPU, whose driver would compile a kernel for it.
+pub(super) const PLAIN_WORK: usize = 1 << 24;
+
 /// Multiply-adds from which reading A and B through images pays for filling them.
 pub(super) const IMAGE_WORK: usize = 9_000_000;
 
@@ -56,7 +59,8 @@ pub(super) fn candidates(gpu: &Gpu, g: &Gemm, means: Means) -> Vec<Tile> {
         Some(lanes) => {
             let served = |i: usize| i == 2 || moves(1).all_fours();
             let tiles = SUBGROUPS.into_iter().enumerate().filter(|(i, _)| served(*i));
-            let tile = |(groups, vecs)| Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs) };
+            let tile =
+                |(groups, vecs)| Tile::Subgroup { groups, vecs, lanes, moves: moves(vecs).alike() };
             tiles.map(|(_, size)| tile(size)).chain(narrow(gpu, g, means)).collect()
         }
         None if g.transposed => vec![outer(g)],
@@ -83,7 +87,7 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
             let large = g.work() >= LARGE_WORK && g.depth() >= LARGE_DEPTH;
             let all_fours = moves(g, means, 1).all_fours();
             let (groups, vecs) = SUBGROUPS[if large && all_fours { few(lanes) } else { 2 }];
-            Tile::Subgroup { groups, vecs, lanes, moves: moves(g, means, vecs) }
+            Tile::Subgroup { groups, vecs, lanes, moves: moves(g, means, vecs).alike() }
         }
         None if g.transposed => outer(g),
         None if p.cols <= 4 => workgroup(g, 2),

@@ -12,10 +12,10 @@ pub(super) enum Tile {
     Workgroup { size: Workgroup, moves: Moves },
     /// Eight by eight invocations that share nothing, each for `rows` by `4·vecs` outputs; moves as below.
     Registers { rows: u32, vecs: u32, moves: Moves },
-    /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, or B and y, are moved in fours where all offsets allow it,
-    /// and these as 64-bit words where that is cheaper.
+    /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, B and y are moved in fours where all offsets allow it, and
+    /// these as 64-bit words where that is cheaper.
     Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
-    /// A subgroup for sixteen neighbouring windows of an image and at most four columns.
+    /// A subgroup for eight neighbouring windows of an image and at most four columns.
     Narrow { lanes: u32, moves: Moves },
     /// For Aᵀ: tiles in workgroup memory, `side·fours·4` square.
     OuterWorkgroup { side: u32, fours: u32, moves: Moves },
@@ -77,6 +77,13 @@ impl Moves {
         }
     }
 
+    /// The same, or one by one altogether: a driver on the CPU takes a third of a second to compile each kernel, and few products
+    /// are moved partly in fours.
+    pub(super) fn alike(self) -> Self {
+        let none = Moves { a_fours: false, b_fours: false, words: false, images: false };
+        if self.all_fours() { self } else { none }
+    }
+
     pub(super) fn all_fours(self) -> bool {
         self.a_fours && self.b_fours
     }
@@ -125,7 +132,7 @@ pub(super) const OUTER: (u32, u32) = (8, 2);
 pub(super) const OUTER_VECS: [u32; 2] = [2, 1];
 
 /// Windows and taps in a row that [`Tile::Narrow`] serves.
-pub(super) const WINDOWS: u32 = 16;
+pub(super) const WINDOWS: u32 = 8;
 pub(super) const TAPS: u32 = 3;
 
 impl Tile {
@@ -258,7 +265,8 @@ fn subgroup_tiles() -> Vec<Tile> {
     let mut all = Vec::new();
     for (lanes, (groups, vecs)) in LANES.into_iter().flat_map(|l| SUBGROUPS.map(|s| (l, s))) {
         let small = (groups, vecs) == SUBGROUPS[2];
-        let moves = Moves::ALL.into_iter().filter(|m| small || m.all_fours());
+        let alike = |m: &Moves| *m == m.alike() && (small || m.all_fours());
+        let moves = Moves::ALL.into_iter().filter(alike);
         all.extend(moves.map(|moves| Tile::Subgroup { groups, vecs, lanes, moves }));
     }
     all
