@@ -6,6 +6,7 @@
 #import columns
 #import index
 
+// Columns count by elements of 1 or 4.
 struct Params { rows: u32, cols: u32, eps: f32 }
 
 override LANES: u32 = 1u;
@@ -14,15 +15,15 @@ override HAS_RESIDUAL: bool = false;
 override UNBIASED: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
-@group(0) @binding(3) var<storage, read> gamma: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read_write> ds: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> residual: array<Element>;
+@group(0) @binding(3) var<storage, read> gamma: array<Element>;
+@group(0) @binding(4) var<storage, read> dy: array<Element>;
+@group(0) @binding(5) var<storage, read_write> ds: array<Element>;
 @group(0) @binding(6) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(7) var<storage, read_write> rstd: array<f32>;
 
-fn input(i: u32) -> f32 {
+fn input(i: u32) -> Element {
     if (HAS_RESIDUAL) { return x[i] + residual[i]; }
     return x[i];
 }
@@ -40,31 +41,36 @@ fn main(
     let base = min(row, p.rows - 1u) * p.cols;
     let first = lid / LANES;
     let splits = WG / LANES;
-    let n = f32(p.cols);
-    var sum = 0.0;
+    let n = f32(p.cols * (1u + 3u * VEC));
+    var sum = Element(0.0);
     for (var c = first; c < p.cols; c += splits) { sum += input(base + c); }
-    let m = column_sum(lid, sum) / n;
-    var squares = 0.0;
-    var plain = 0.0;
-    var along = 0.0;
+    let near = together(column_sum(lid, sum)) / n;
+    // As in `layer_norm_fwd`: what the first sum lost shows in the second.
+    var rest = Element(0.0);
+    var squares = Element(0.0);
+    var plain = Element(0.0);
+    var product = Element(0.0);
     for (var c = first; c < p.cols; c += splits) {
-        let d = input(base + c) - m;
+        let d = input(base + c) - near;
         let g = dy[base + c] * gamma[c];
+        rest += d;
         squares += d * d;
         plain += g;
-        along += g * d;
+        product += g * d;
     }
-    let total = column_sum(lid, squares);
-    let level = column_sum(lid, plain) / n;
-    along = column_sum(lid, along);
+    let off = together(column_sum(lid, rest)) / n;
+    let m = near + off;
+    let total = max(together(column_sum(lid, squares)) - n * off * off, 0.0);
+    let level = together(column_sum(lid, plain)) / n;
+    let along = together(column_sum(lid, product)) - n * off * level;
     var r: f32;
     var tilt: f32;
     if (UNBIASED) {
-        let deviation = sqrt(total / f32(p.cols - 1u));
+        let deviation = sqrt(total / (n - 1.0));
         r = 1.0 / (deviation + p.eps);
         // Where a row is flat, its deviation has no derivative: 0, as PyTorch.
         tilt = 0.0;
-        if (deviation > 0.0) { tilt = r * r * (along / (f32(p.cols - 1u) * deviation)); }
+        if (deviation > 0.0) { tilt = r * r * (along / ((n - 1.0) * deviation)); }
     } else {
         r = 1.0 / sqrt(total / n + p.eps);
         tilt = r * r * r * (along / n);

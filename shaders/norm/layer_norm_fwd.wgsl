@@ -42,13 +42,18 @@ fn main(
     let n = f32(p.cols * (1u + 3u * VEC));
     var sum = Element(0.0);
     for (var c = first; c < p.cols; c += splits) { sum += input(base + c); }
-    let mean = together(column_sum(lid, sum)) / n;
+    let near = together(column_sum(lid, sum)) / n;
+    // The corrected two-pass algorithm (Chan, Golub, LeVeque 1983): what the first sum lost shows in the second.
     var squares = Element(0.0);
+    var rest = Element(0.0);
     for (var c = first; c < p.cols; c += splits) {
-        let d = input(base + c) - mean;
+        let d = input(base + c) - near;
         squares += d * d;
+        rest += d;
     }
-    let total = together(column_sum(lid, squares));
+    let off = together(column_sum(lid, rest)) / n;
+    let mean = near + off;
+    let total = max(together(column_sum(lid, squares)) - n * off * off, 0.0);
     var r: f32;
     if (UNBIASED) {
         r = 1.0 / (sqrt(total / (n - 1.0)) + p.eps);

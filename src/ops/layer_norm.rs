@@ -44,12 +44,11 @@ pub fn layer_norm(
     let p = Params { rows: rows as u32, cols: (cols / width) as u32, eps };
     let y = cx.out(x.shape());
     let (lanes, tile) = tile(cx.gpu());
-    let variant = with(tile, residual.is_some(), deviation);
+    let variant = element::of(with(tile, residual.is_some(), deviation), width);
     let grid = Grid::linear(rows.div_ceil(lanes));
     let other = Tensor::read_or_absent(residual);
     let binds = [x.read(), other, gamma.read(), beta.read(), y.write()];
-    cx.run(&FWD, &element::of(variant.clone(), width), grid, &p, &binds)?;
-    let p = Params { cols: cols as u32, ..p };
+    cx.run(&FWD, &variant, grid, &p, &binds)?;
     let held = (x.clone(), residual.cloned(), gamma.clone());
     let saved = Saved { x: held.0, residual: held.1, gamma: held.2, variant, grid, p };
     Ok(match residual {
@@ -113,7 +112,7 @@ fn with(tile: Variant, residual: bool, deviation: Deviation) -> Variant {
 pub const ROW: Row = Row {
     op: "layer_norm",
     kernels: &[
-        KernelUse { kernel: &FWD, variants: forward_variants },
+        KernelUse { kernel: &FWD, variants },
         KernelUse { kernel: &BWD_X, variants },
         KernelUse { kernel: &AFFINE_BWD, variants: norm_affine::by_row_variants },
     ],
@@ -125,11 +124,8 @@ pub const ROW: Row = Row {
 fn variants() -> Vec<Variant> {
     let ways = [Deviation::Biased, Deviation::Unbiased].map(|d| [(false, d), (true, d)]);
     let of = |t: Variant| ways.as_flattened().iter().map(move |(r, d)| with(t.clone(), *r, *d));
-    tiles().into_iter().flat_map(of).collect()
-}
-
-fn forward_variants() -> Vec<Variant> {
-    variants().into_iter().flat_map(|t| [1, 4].map(|width| element::of(t.clone(), width))).collect()
+    let all = tiles().into_iter().flat_map(of);
+    all.flat_map(|t| [1, 4].map(|width| element::of(t.clone(), width))).collect()
 }
 
 fn cases() -> Vec<Case> {
