@@ -1,5 +1,5 @@
 //! formula: y = act(scale·(Aᵀ·m·A) + shift + residual), the 2×2 pixels of tile t from the 4×4 numbers m[·, t, n]
-//! bindings: m [16, T, N], b not used, scale, shift [N], residual [images, H, W, N], slope [1] -> y [images, H, W, N]
+//! bindings: m [16, T, N], b not used, scale, shift [N], residual [images, H, W, N], slope [1 or as shift] -> y [images, H, W, N]
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; N a multiple of four, any H and W
 //! cost: reads four times what it writes; 24 additions for each channel of a tile
 
@@ -40,7 +40,7 @@ fn main(
     let e1_{j} = m1_{j} - m2_{j} - m3_{j};
     #end
     let f = affine(four * 4u);
-    let below = slope_below();
+    let below = slope_below(four * 4u);
     #repeat r 0..2
     put(e{r}_0 + e{r}_1 + e{r}_2, f, below, t.image, t.top + {r}u, t.left, four);
     put(e{r}_1 - e{r}_2 - e{r}_3, f, below, t.image, t.top + {r}u, t.left + 1u, four);
@@ -48,7 +48,7 @@ fn main(
 }
 
 // The last row and column of an odd image have half a tile.
-fn put(sum: vec4f, f: Affine, below: f32, image: u32, row: u32, column: u32, four: u32) {
+fn put(sum: vec4f, f: Affine, below: vec4f, image: u32, row: u32, column: u32, four: u32) {
     if ((row >= p.height) | (column >= p.width)) { return; }
     let at = ((image * p.height + row) * p.width + column) * (p.cols / 4u) + four;
     var v = fma(sum, f.scale, f.shift);

@@ -1,5 +1,5 @@
 //! formula: y[m, n] = act(scale[n]·Σ a[m, k]·b[k, n] + shift[n] + residual[m, n]) for at most four columns; a row of A is a window of an image
-//! bindings: a [images, H, W, Cin], b [K, N], scale, shift [N], residual [M, N], slope [1] -> y [M, N]
+//! bindings: a [images, H, W, Cin], b [K, N], scale, shift [N], residual [M, N], slope [1 or as shift] -> y [M, N]
 //! grid: one subgroup for ROWS outputs side by side in a line, folded into x and y; exact for windows with stride 1 in x whose width is a multiple of TAPS, Cin a multiple of 4
 //! cost: 2·M·N·K flops; A is read ROWS + TAPS - 1 times for each ROWS·TAPS of its uses, B M / ROWS times
 
@@ -79,7 +79,7 @@ fn main(
     sums[{r}] = total{r};
     #end
     let f = affine(0u);
-    let below = slope_below();
+    let below = slope_below(0u);
     for (var r = lane; r < min(ROWS, p.out_width - x0); r += LANES) {
         store(fma(sums[r], f.scale, f.shift), 0u, (m0 + r) * cols, 0u, below);
     }

@@ -1,5 +1,5 @@
 //! formula: y[m, n] = act(scale[n]·Σ a[m, k]·b[k, n] + shift[n] + residual[m, n]); a row of A is a window of an image
-//! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1] -> y [Z, M, N]
+//! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [Z, M, N]
 //! grid: one subgroup per tile of GROUPS·LANES by LANES·4·VECS outputs, columns fastest, folded into x and y; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·M·N·K flops; A is read N / (LANES·4·VECS) times, B M / (GROUPS·LANES) times
 

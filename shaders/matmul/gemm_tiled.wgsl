@@ -1,5 +1,5 @@
 //! formula: y[m, n] = act(scale[n]·Σ a[m, k]·b[k, n] + shift[n] + residual[m, n]); a row of A is a window of an image
-//! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1] -> y [Z, M, N]
+//! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [Z, M, N]
 //! grid: tiles of TY·ROWS·4 by TX·4 outputs, folded into x and y, columns fastest; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·M·N·K flops; A is read N / (4·TX) times, B M / (TY·ROWS·4) times
 
@@ -116,7 +116,7 @@ fn main(
     let col = n0 + tx * 4u;
     if (col >= p.cols) { return; }
     let f = affine(col);
-    let below = slope_below();
+    let below = slope_below(col);
     let plane = wid.z * p.rows * p.cols;
     var sums: array<vec4f, ROWS * 4u>;
     #repeat i 0..ROWS

@@ -104,7 +104,7 @@ fn main(
         for (var j = 0u; j < FOURS; j++) {
             let col = n0 + (tx + j * SIDE) * 4u;
             if (row < p.segment && col < p.cols) {
-                store(sums[i * FOURS + j], plane, row * p.cols + col, col, 1.0);
+                store(sums[i * FOURS + j], plane, row * p.cols + col, col, vec4f(1.0));
             }
         }
     }

@@ -1,5 +1,5 @@
 //! formula: y[m, n] = act(scale[n]·Σₛ a[s, m, n] + shift[n] + residual[m, n]): the end of a product split along K
-//! bindings: a [S, M, N] partial sums, scale, shift [b_stride], residual [M, N], slope [1] -> y [M, N]
+//! bindings: a [S, M, N] partial sums, scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [M, N]
 //! grid: one invocation per output, 64 to a workgroup, folded into x and y; exact for any S, M, N
 //! cost: reads S·M·N, writes M·N numbers; b is not used
 
@@ -22,8 +22,9 @@ fn main(
     if (i >= outputs) { return; }
     var sum = 0.0;
     for (var s = 0u; s < p.splits; s++) { sum += a[s * outputs + i]; }
-    let f = affine(i % p.cols);
+    let col = i % p.cols;
+    let f = affine(col);
     var v = fma(sum, f.scale.x, f.shift.x);
     if ((p.epilogue & HAS_RESIDUAL) != 0u) { v += residual[i]; }
-    y[i] = curve(vec4f(v), slope_below()).x;
+    y[i] = curve(vec4f(v), slope_below(col)).x;
 }

@@ -10,6 +10,7 @@ const HAS_SHIFT: u32 = 2u;
 const HAS_SLOPE: u32 = 4u;
 const KEEPS_BELOW: u32 = 8u;
 const HAS_RESIDUAL: u32 = 16u;
+const HAS_SLOPES: u32 = 32u;
 override CURVE: u32 = 0u;
 
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
@@ -29,13 +30,19 @@ fn affine(col: u32) -> Affine {
     return f;
 }
 
-// PReLU's slope; the identity and ReLU are PReLU with slopes 1 and 0.
-fn slope_below() -> f32 {
-    if ((p.epilogue & HAS_SLOPE) != 0u) { return slope[0]; }
-    return f32((p.epilogue & KEEPS_BELOW) / KEEPS_BELOW);
+// PReLU's slopes of four columns from `col` on: one for all, or each its own. The identity and ReLU are PReLU with slopes 1
+// and 0.
+fn slope_below(col: u32) -> vec4f {
+    if ((p.epilogue & HAS_SLOPES) != 0u) {
+        var below = vec4f();
+        for (var c = 0u; c < 4u; c++) { below[c] = slope[p.b_first + min(col + c, p.cols - 1u)]; }
+        return below;
+    }
+    if ((p.epilogue & HAS_SLOPE) != 0u) { return vec4f(slope[0]); }
+    return vec4f(f32((p.epilogue & KEEPS_BELOW) / KEEPS_BELOW));
 }
 
-fn curve(v: vec4f, below: f32) -> vec4f {
+fn curve(v: vec4f, below: vec4f) -> vec4f {
     if (CURVE == ACT_NONE) { return select(v * below, v, v > vec4f()); }
     return vec4f(
         activate(CURVE, v.x, 0.0), activate(CURVE, v.y, 0.0), activate(CURVE, v.z, 0.0), activate(CURVE, v.w, 0.0));

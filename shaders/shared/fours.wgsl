@@ -79,7 +79,7 @@ fn fetch_b(at: u32, col: u32) -> array<vec4f, VECS> {
 @group(0) @binding(5) var<storage, read> residual: array<Quad>;
 @group(0) @binding(7) var<storage, read_write> y: array<Quad>;
 
-fn store(v: vec4f, plane: u32, at: u32, col: u32, below: f32) {
+fn store(v: vec4f, plane: u32, at: u32, col: u32, below: vec4f) {
     var sum = v;
     if ((p.epilogue & HAS_RESIDUAL) != 0u) { sum += open(residual[at / 4u]); }
     y[(plane + at) / 4u] = seal(curve(sum, below));
@@ -106,7 +106,7 @@ fn fetch_b(at: u32, col: u32) -> array<vec4f, VECS> {
     return four;
 }
 
-fn store(v: vec4f, plane: u32, at: u32, col: u32, below: f32) {
+fn store(v: vec4f, plane: u32, at: u32, col: u32, below: vec4f) {
     for (var c = 0u; c < min(4u, p.cols - col); c++) {
         var sum = v;
         if ((p.epilogue & HAS_RESIDUAL) != 0u) { sum[c] += residual[at + c]; }

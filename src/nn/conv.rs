@@ -2,9 +2,12 @@
 
 use super::{BatchNorm, Scope};
 use crate::Result;
-use crate::ops::{Act, Epilogue, activate, add, conv2d, suits_winograd, winograd};
+use crate::ops::{
+    Act, Epilogue, activate, add, conv2d, linear, linear_of, suits_winograd, winograd,
+};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
+use std::ops::Range;
 
 /// `torch.nn.Conv2d` with one group.
 pub struct Conv {
@@ -50,6 +53,18 @@ impl Conv {
         let y = self.run(cx, x, &ep)?;
         cx.tap(&self.path, "", &y, Axes::Image);
         if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
+    }
+
+    /// The same of a part of the channels of `x`, for a 1×1 layer that is not trained.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_of(&self, cx: &Cx, x: &Tensor, channels: Range<usize>) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
+        let (Weight::Taps(w) | Weight::Winograd(w)) = &self.weight;
+        let matrix = w.reshape([channels.len(), w.shape().last()])?;
+        linear_of(cx, x, channels, &matrix, &ep).map_err(|e| e.within(&self.path))
     }
 
     fn run(&self, cx: &Cx, x: &Tensor, ep: &Epilogue) -> Result<Tensor> {
@@ -120,5 +135,54 @@ impl ConvNorm {
             None => y,
         };
         if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
+    }
+}
+
+/// Several 1×1 convolutions of one input, each with the batch norm and the PReLU behind it, as one product; for inference.
+pub struct Branches {
+    path: String,
+    /// `[in, n·out]`
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    slopes: Tensor,
+}
+
+impl Branches {
+    /// Loads convolution, batch norm and PReLU of each branch from `0`, `1` and `2` below its path; none for training.
+    pub fn load(branches: &[Scope], input: usize, output: usize) -> Option<Self> {
+        let first = branches.first().filter(|s| !s.trains())?;
+        let wide = branches.len() * output;
+        let (mut weight, mut scale, mut shift) = (vec![0.0; input * wide], vec![], vec![]);
+        let mut slopes = Vec::new();
+        for (i, s) in branches.iter().enumerate() {
+            let own = s.at(0).values("weight", &[output, input, 1, 1]);
+            for (at, v) in own.into_iter().enumerate() {
+                weight[at % input * wide + i * output + at / input] = v;
+            }
+            let norm = BatchNorm::load(&s.at(1), output);
+            let (by, plus) = norm.fold_values(&s.at(0).values("bias", &[output]))?;
+            scale.extend_from_slice(by);
+            shift.extend(plus);
+            slopes.extend(s.at(2).values("weight", &[1]).repeat(output));
+        }
+        let row = |values: &[f32]| Tensor::upload(first.gpu(), [wide], values);
+        Some(Branches {
+            path: first.path().into(),
+            weight: Tensor::upload_weight(first.gpu(), [input, wide], &weight),
+            scale: row(&scale),
+            shift: row(&shift),
+            slopes: row(&slopes),
+        })
+    }
+
+    /// `prelu(norm(conv(x)))` of each branch, side by side in the last axis.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        let ep = Epilogue::affine(&self.scale, &self.shift).act(Act::Prelu(&self.slopes));
+        linear(cx, x, &self.weight, &ep).map_err(|e| e.within(&self.path))
     }
 }

@@ -99,12 +99,17 @@ impl BatchNorm {
     /// Scale and shift for a convolution's epilogue, the shift with the convolution's bias in it: shift + bias ⊙ scale. None
     /// where the layer must stand apart.
     pub(super) fn fold(&self, s: &Scope, bias: Option<&[f32]>) -> Option<(Tensor, Tensor)> {
-        let Kind::Folded { scale, shift, device } = &self.kind else { return None };
+        let Kind::Folded { device, .. } = &self.kind else { return None };
         let Some(bias) = bias else { return Some(device.clone()) };
-        let folded: Vec<f32> = (0..bias.len())
-            .map(|c| (f64::from(shift[c]) + f64::from(bias[c]) * f64::from(scale[c])) as f32)
-            .collect();
-        Some((device.0.clone(), Tensor::upload(s.gpu(), [bias.len()], &folded)))
+        let (_, shift) = self.fold_values(bias)?;
+        Some((device.0.clone(), Tensor::upload(s.gpu(), [bias.len()], &shift)))
+    }
+
+    /// The values of [`BatchNorm::fold`].
+    pub(super) fn fold_values(&self, bias: &[f32]) -> Option<(&[f32], Vec<f32>)> {
+        let Kind::Folded { scale, shift, .. } = &self.kind else { return None };
+        let folded = |c: usize| f64::from(shift[c]) + f64::from(bias[c]) * f64::from(scale[c]);
+        Some((scale, (0..bias.len()).map(|c| folded(c) as f32).collect()))
     }
 }
 

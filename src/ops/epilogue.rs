@@ -17,7 +17,8 @@ pub enum Act<'a> {
     None,
     /// max(v, 0).
     Relu,
-    /// v for v > 0, else slope·v, with one slope `[1]` for all channels: `torch.nn.PReLU()`.
+    /// v for v > 0, else slope·v, with one slope `[1]` for all channels: `torch.nn.PReLU()`; behind a product also with one for
+    /// each, `[N]`, where nothing asks for its gradient.
     Prelu(&'a Tensor),
     /// v·tanh(ln(1 + eᵛ)).
     Mish,
@@ -97,7 +98,8 @@ impl<'a> Epilogue<'a> {
     /// What of it is data to a kernel: bits as in `shaders/shared/gemm.wgsl`.
     pub(crate) fn word(&self) -> u32 {
         let act = match self.act {
-            Act::Prelu(_) => 4,
+            Act::Prelu(slope) if slope.len() == 1 => 4,
+            Act::Prelu(_) => 32,
             Act::Relu => 0,
             _ => 8,
         };
@@ -132,7 +134,10 @@ impl<'a> Epilogue<'a> {
         if let Some(t) = self.residual {
             cx.expect(op, "residual", t, out)?;
         }
-        self.act.check(cx, op)
+        match self.act {
+            Act::Prelu(slope) if slope.len() > 1 => cx.expect(op, "slope", slope, [channels]),
+            act => act.check(cx, op),
+        }
     }
 
     /// `product` of `inputs` with this epilogue on its columns, which are `columns` of scale and shift. Where a gradient is
@@ -201,6 +206,9 @@ impl<'a> Epilogue<'a> {
     }
 }
 
+/// A number for PReLU with a slope for each channel, in cases.
+pub(crate) const EACH: u32 = 6;
+
 /// Work of the largest products whose gradients are checked.
 const MOST_FLOPS: f64 = 2e7;
 
@@ -216,7 +224,8 @@ pub(crate) struct Parts {
 
 impl std::fmt::Display for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let act = ["", " relu", " prelu", " mish", " tanh", " sigmoid"][self.act as usize];
+        let names = ["", " relu", " prelu", " mish", " tanh", " sigmoid", " prelu each"];
+        let act = names[self.act as usize];
         let part = |there: bool, name: &'static str| if there { name } else { "" };
         let (scale, shift) = (part(self.scale, " scale"), part(self.shift, " shift"));
         write!(f, "{scale}{shift}{}{act}", part(self.residual, " residual"))
@@ -241,7 +250,10 @@ impl Parts {
             part(self.scale, [channels].into()),
             part(self.shift, [channels].into()),
             part(self.residual, out),
-            part(self.act == 2, [1].into()),
+            part(
+                self.act == 2 || self.act == EACH,
+                [if self.act == EACH { channels } else { 1 }].into(),
+            ),
         ]
     }
 
@@ -255,7 +267,7 @@ impl Parts {
         run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
         oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
     ) -> Case {
-        if flops > MOST_FLOPS {
+        if flops > MOST_FLOPS || self.act == EACH {
             return Case::new(label, inputs, run, oracle).without_gradient();
         }
         if matches!(self.act, 1 | 2) {
@@ -275,7 +287,7 @@ impl Parts {
     pub(crate) fn tensors(self, t: &[Tensor]) -> Epilogue<'_> {
         let act = match self.act {
             1 => Act::Relu,
-            2 => Act::Prelu(&t[3]),
+            2 | EACH => Act::Prelu(&t[3]),
             3 => Act::Mish,
             4 => Act::Tanh,
             5 => Act::Sigmoid,
@@ -303,7 +315,10 @@ impl Parts {
             if self.residual {
                 *v += h[2].data[i];
             }
-            *v = activation(self.act, *v, h[3].data.first().copied().unwrap_or_default());
+            let kind = if self.act == EACH { 2 } else { self.act };
+            let slopes = &h[3].data;
+            let slope = slopes.get(if slopes.len() > 1 { c } else { 0 });
+            *v = activation(kind, *v, slope.copied().unwrap_or_default());
         }
     }
 }

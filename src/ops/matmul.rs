@@ -1,6 +1,6 @@
 //! Matrix products: linear layers y = act(scale ⊙ (x·w) + shift + residual), and batches of plain products.
 
-use super::epilogue::{Epilogue, Parts};
+use super::epilogue::{EACH, Epilogue, Parts};
 use super::gemm::{Gemm, KERNELS, kept};
 use super::layout::{permute, place_columns, slice_last};
 use super::{Case, Row};
@@ -47,6 +47,32 @@ pub fn linear_columns(
             Ok([dx, dw])
         }))
     })
+}
+
+/// `x [.., columns]` times `w [in, out]` of an `x` with more columns than these: a product of a part of its channels, for
+/// inference.
+///
+/// # Errors
+/// Operands whose shapes do not fit, columns that `x` does not have, and operands that a gradient is asked of.
+pub fn linear_of(
+    cx: &Cx,
+    x: &Tensor,
+    columns: Range<usize>,
+    w: &Tensor,
+    ep: &Epilogue,
+) -> Result<Tensor> {
+    let (rows, stride) = x.shape().rows_by_last();
+    let outputs = w.shape().last();
+    cx.expect("linear_of", "weight", w, [columns.len(), outputs])?;
+    if columns.start > columns.end || columns.end > stride || cx.tracks(&[x, w]) {
+        return Err(Error::new(ErrorKind::Shape, "linear_of", "columns of x, without a gradient")
+            .expected(format!("a part of 0..{stride}"))
+            .got(format!("{columns:?}")));
+    }
+    let shape = x.shape().with_last(outputs);
+    ep.check(cx, "linear_of", outputs, shape)?;
+    let gemm = Gemm::matrix(rows, columns.len(), outputs).rows_of(columns.start, stride);
+    gemm.run(cx, x, w, ep, shape)
 }
 
 /// dX = dY·Wᵀ with the used columns of W.
@@ -147,6 +173,22 @@ fn cases() -> Vec<Case> {
             |h| vec![batched_oracle(&h[0], &h[1])],
         )
     };
+    let part = |why: &str, [rows, stride, outputs]: [usize; 3], columns: Range<usize>| {
+        let label = format!("[{rows}, {stride}] {columns:?}·[{}, {outputs}]: {why}", columns.len());
+        let mut s = Seeded::new(&label);
+        let inputs = vec![s.signed([rows, stride]), s.signed([columns.len(), outputs])];
+        let of = columns.clone();
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            Ok(vec![linear_of(cx, &t[0], columns.clone(), &t[1], &Epilogue::default())?])
+        };
+        let part_of = move |h: &[Host]| {
+            let rows = h[0].data.chunks_exact(h[0].shape.last());
+            let x: Vec<f64> = rows.flat_map(|r| r[of.clone()].to_vec()).collect();
+            let x = Host::new([h[0].dims()[0], of.len()], x);
+            vec![oracle(&x, &h[1], 0..h[1].shape.last())]
+        };
+        Case::new(label, inputs, run, part_of).without_gradient()
+    };
     let mut all = vec![
         plain("one number", [1, 1, 1], Parts::ALL),
         plain("one row, odd depth", [1, 37, 5], Parts::BIAS),
@@ -154,6 +196,10 @@ fn cases() -> Vec<Case> {
         plain("fewer columns than a vector", [130, 36, 3], Parts::BIAS),
         plain("one below every tile", [63, 31, 31], Parts::ALL),
         plain("one above every tile", [65, 33, 33], Parts::ALL),
+        plain("a slope for each column", [65, 32, 40], Parts::ALL.with_act(EACH)).for_tests(),
+        plain("a slope for each column, odd", [33, 7, 13], Parts::BIAS.with_act(EACH)).for_tests(),
+        part("the middle channels", [70, 96, 36], 32..64),
+        part("odd channels", [33, 11, 5], 3..10),
         plain("nothing to add", [40, 64, 48], Parts::default()),
         linear("the middle of a packed projection", [26, 64, 192], 64..128, Parts::ALL).0,
         linear("an odd column", [9, 17, 23], 5..22, Parts::ALL).0,

@@ -60,7 +60,7 @@ pub use layout::{concat_last, permute, repeat, slice_last};
 pub use loss::{cross_entropy, mean_absolute, mean_squared};
 pub use mask_scores::mask_scores;
 pub use masked_max::masked_max;
-pub use matmul::{batched_matmul, linear, linear_columns};
+pub use matmul::{batched_matmul, linear, linear_columns, linear_of};
 pub use max_pool::max_pool;
 pub use optim::{Adam, CLOCK_SIZE, adam, norm_and_clock};
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};

@@ -2,7 +2,7 @@
 
 use super::config::{Fusion, LemmaConfig};
 use crate::Result;
-use crate::nn::{BatchNorm, Conv, ConvNorm, Scope};
+use crate::nn::{BatchNorm, Branches, Conv, ConvNorm, Scope};
 use crate::ops::{Act, concat_last, global_depthwise, mul};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -72,6 +72,8 @@ impl ChannelAttention {
 /// y = norm(x₃ + aggregation(attention(x₁) ⊙ x₂)) with x₁, x₂, x₃ from three branches.
 struct Adaptive {
     branches: [Branch; 3],
+    /// The first halves of the branches as one product, where each need not stand for itself.
+    together: Option<Branches>,
     channel_attention: ChannelAttention,
     aggregation: Branch,
     norm: BatchNorm,
@@ -79,7 +81,16 @@ struct Adaptive {
 
 impl Adaptive {
     fn forward(&self, cx: &Cx, both: &Tensor) -> Result<Tensor> {
-        let [x1, x2, x3] = self.branches.each_ref().map(|b| b.forward(cx, both));
+        let [x1, x2, x3] = match self.together.as_ref().filter(|_| !cx.tracing()) {
+            Some(together) => {
+                let halves = together.forward(cx, both)?;
+                let width = halves.shape().last() / 3;
+                [0, 1, 2].map(|i| {
+                    self.branches[i].second.forward_of(cx, &halves, i * width..(i + 1) * width)
+                })
+            }
+            None => self.branches.each_ref().map(|b| b.forward(cx, both)),
+        };
         let attention = self.channel_attention.forward(cx, &x1?)?;
         let weighted = mul(cx, &x2?, &attention)?;
         let aggregated = self.aggregation.forward(cx, &weighted)?;
@@ -103,9 +114,11 @@ impl FusionModel {
     /// Loads `affine` of a block, for images of `size`.
     pub fn load(s: &Scope, config: &LemmaConfig, size: (usize, usize)) -> Self {
         let c = config.channels();
+        let branches = [1, 2, 3].map(|b| s.at(format!("conv1x1_{b}")));
         let kind = match config.fusion {
             Fusion::Adaptive => Kind::Adaptive(Box::new(Adaptive {
-                branches: [1, 2, 3].map(|b| Branch::load(&s.at(format!("conv1x1_{b}")), 2 * c, c)),
+                branches: branches.each_ref().map(|b| Branch::load(b, 2 * c, c)),
+                together: Branches::load(&branches, 2 * c, c),
                 channel_attention: ChannelAttention::load(&s.at("channel_attn"), c, size),
                 aggregation: Branch::load(&s.at("aggregation"), c, c),
                 norm: BatchNorm::load(&s.at("BN2"), c),

@@ -73,6 +73,14 @@ impl Gemm {
         self
     }
 
+    /// Rows of A as those of a matrix with `stride` columns, from `first` on.
+    pub(super) fn rows_of(mut self, first: usize, stride: usize) -> Self {
+        let p = &mut self.p;
+        (p.out_width, p.step, p.run) = (p.rows, stride as u32, p.rows * stride as u32);
+        p.pad_x = (first as u32).wrapping_neg();
+        self
+    }
+
     /// `batch` products of consecutive matrices.
     pub(super) fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
