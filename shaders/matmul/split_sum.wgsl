@@ -26,5 +26,5 @@ fn main(
     let f = affine(col);
     var v = fma(sum, f.scale.x, f.shift.x);
     if ((p.epilogue & HAS_RESIDUAL) != 0u) { v += residual[i]; }
-    y[i] = curve(vec4f(v), slope_below(col)).x;
+    y[placed(i, col)] = curve(vec4f(v), slope_below(col)).x;
 }

@@ -82,7 +82,7 @@ fn fetch_b(at: u32, col: u32) -> array<vec4f, VECS> {
 fn store(v: vec4f, plane: u32, at: u32, col: u32, below: vec4f) {
     var sum = v;
     if ((p.epilogue & HAS_RESIDUAL) != 0u) { sum += open(residual[at / 4u]); }
-    y[(plane + at) / 4u] = seal(curve(sum, below));
+    y[(plane + placed(at, col)) / 4u] = seal(curve(sum, below));
 }
 #end
 #repeat once B_FOURS..1
@@ -110,7 +110,7 @@ fn store(v: vec4f, plane: u32, at: u32, col: u32, below: vec4f) {
     for (var c = 0u; c < min(4u, p.cols - col); c++) {
         var sum = v;
         if ((p.epilogue & HAS_RESIDUAL) != 0u) { sum[c] += residual[at + c]; }
-        y[plane + at + c] = curve(sum, below)[c];
+        y[plane + placed(at + c, col + c)] = curve(sum, below)[c];
     }
 }
 #end

@@ -40,3 +40,17 @@ fn window(m: u32) -> Window {
     let left = i32((row - line * p.out_width) * p.step) - i32(p.pad_x);
     return Window((i32(image * p.height) + top) * i32(p.run) + left, top, left);
 }
+
+// Where the result of a row and column is stored that would be number `at`: there; or, where SHUFFLES, columns are four pixels of
+// a quarter of the channels each, and these go to an image of twice the size.
+const SHUFFLES: u32 = 64u;
+
+fn placed(at: u32, col: u32) -> u32 {
+    if ((p.epilogue & SHUFFLES) == 0u) { return at; }
+    let channels = p.cols / 4u;
+    let row = (at - col) / p.cols;
+    let line = row / p.out_width;
+    let pixel = col / channels;
+    let left = 2u * (row - line * p.out_width) + pixel % 2u;
+    return ((2u * line + pixel / 2u) * 2u * p.out_width + left) * channels + col % channels;
+}

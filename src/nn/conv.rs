@@ -3,7 +3,8 @@
 use super::{BatchNorm, Scope};
 use crate::Result;
 use crate::ops::{
-    Act, Epilogue, activate, add, conv2d, linear, linear_of, suits_winograd, winograd,
+    Act, Epilogue, activate, add, conv2d, conv2d_shuffled, linear, linear_of, suits_winograd,
+    winograd,
 };
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -184,5 +185,52 @@ impl Branches {
         let _scope = cx.scope(&self.path);
         let ep = Epilogue::affine(&self.scale, &self.shift).act(Act::Prelu(&self.slopes));
         linear(cx, x, &self.weight, &ep).map_err(|e| e.within(&self.path))
+    }
+}
+
+/// A convolution, `torch.nn.PixelShuffle(2)` and an activation as one product; for inference.
+pub struct Enlargement {
+    path: String,
+    /// `[kh, kw, in, 4·channels]`, the columns by row, column and channel of the four pixels.
+    weight: Tensor,
+    bias: Tensor,
+    window: Window,
+}
+
+impl Enlargement {
+    /// Loads `weight [4·channels, in, kh, kw]` and `bias`; none for training, for channels that make no fours,
+    /// and where Winograd's convolution is faster.
+    pub fn load(s: &Scope, input: usize, channels: usize, window: Window) -> Option<Self> {
+        let ((kh, kw), wide) = (window.kernel, 4 * channels);
+        if s.trains() || !channels.is_multiple_of(4) || suits_winograd(window, input, wide) {
+            return None;
+        }
+        // Of channel c and pixel q, number 4·c + q in the file.
+        let column = |o: usize| o % 4 * channels + o / 4;
+        let mut weight = vec![0.0; kh * kw * input * wide];
+        for (at, v) in s.values("weight", &[wide, input, kh, kw]).into_iter().enumerate() {
+            let (o, i, tap) = (at / (input * kh * kw), at / (kh * kw) % input, at % (kh * kw));
+            weight[(tap * input + i) * wide + column(o)] = v;
+        }
+        let mut bias = vec![0.0; wide];
+        for (o, v) in s.values("bias", &[wide]).into_iter().enumerate() {
+            bias[column(o)] = v;
+        }
+        Some(Enlargement {
+            path: s.path().into(),
+            weight: Tensor::upload_weight(s.gpu(), [kh, kw, input, wide], &weight),
+            bias: Tensor::upload(s.gpu(), [wide], &bias),
+            window,
+        })
+    }
+
+    /// `[N, H, W, in]` → `[N, 2·H, 2·W, channels]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        let ep = Epilogue::bias(&self.bias).act(act);
+        conv2d_shuffled(cx, x, &self.weight, self.window, &ep).map_err(|e| e.within(&self.path))
     }
 }

@@ -6,7 +6,7 @@ use super::{Case, KernelUse, Row, element, linear};
 use crate::gpu::Variant;
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
-use crate::{Result, kernel, params};
+use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(DILATE = "layout/dilate_fwd", Dilation);
 kernel!(FLIP = "conv/flip_weight_fwd", Flip);
@@ -44,6 +44,34 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
             Ok([w_kept.map(of_x).transpose()?, x_kept.map(of_w).transpose()?])
         }))
     })
+}
+
+/// [`conv2d`] and `torch.nn.PixelShuffle(2)` behind it in one kernel: `w [KH, KW, Cin, 4·C]`, whose columns are ordered by row,
+/// column and channel of the four pixels → `[N, 2·OH, 2·OW, C]`, C a multiple of 4. For inference.
+///
+/// # Errors
+/// As [`conv2d`]; other numbers of channels, a residual, and operands that a gradient is asked of.
+pub fn conv2d_shuffled(
+    cx: &Cx,
+    x: &Tensor,
+    w: &Tensor,
+    window: Window,
+    ep: &Epilogue,
+) -> Result<Tensor> {
+    const OP: &str = "conv2d_shuffled";
+    let dims @ [n, height, width, channels] = x.shape().nhwc(OP)?;
+    let columns = w.shape().last();
+    let (kh, kw) = window.kernel;
+    cx.expect(OP, "weight", w, [kh, kw, channels, columns])?;
+    if !columns.is_multiple_of(16) || ep.residual.is_some() || cx.tracks(&[x, w]) {
+        return Err(Error::new(ErrorKind::Shape, OP, "columns of the weight")
+            .expected("a multiple of 16, no residual and no gradient")
+            .got(w.shape()));
+    }
+    let (oh, ow) = window.output(OP, height, width)?;
+    ep.check(cx, OP, columns, [n, oh, ow, columns].into())?;
+    let gemm = Gemm::windows(dims, (oh, ow), window, columns).shuffled();
+    gemm.run(cx, x, w, ep, [n, 2 * oh, 2 * ow, columns / 4].into())
 }
 
 /// dX: windows of dY, dilated by the stride, times the weight with its taps reversed and its channels exchanged.
@@ -151,10 +179,31 @@ fn cases() -> Vec<Case> {
         let (case, flops) = case(why, dims, out, window, parts);
         case.bench(flops)
     };
+    let shuffled = |why: &str, dims: [usize; 4], out: usize, parts: Parts| {
+        let label = format!("{dims:?} → {out} 3×3, shuffled{parts}: {why}");
+        let mut s = Seeded::new(&label);
+        let [n, h, w, c] = dims;
+        let mut inputs = vec![s.signed(dims), s.uniform([3, 3, c, out], -0.2, 0.2)];
+        inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let ep = parts.tensors(&t[2..]);
+            Ok(vec![conv2d_shuffled(cx, &t[0], &t[1], same(3), &ep)?])
+        };
+        let reference = move |x: &[Host]| {
+            let mut y = oracle(&x[0], &x[1], same(3));
+            parts.apply(&mut y, &x[2..], 0);
+            let y = Host::new([n, h, w, 2, 2, out / 4], y.data).permute(&[0, 1, 3, 2, 4, 5]);
+            vec![Host::new([n, 2 * h, 2 * w, out / 4], y.data)]
+        };
+        Case::new(label, inputs, run, reference).without_gradient()
+    };
     let folded = Parts { residual: false, ..Parts::ALL }.with_act(1);
     vec![
         plain("one pixel", [1, 1, 1, 1], 1, same(3), Parts::ALL),
         plain("primes", [3, 7, 11, 5], 13, same(3), Parts::ALL),
+        shuffled("fours", [2, 5, 7, 8], 32, Parts::BIAS.with_act(3)),
+        shuffled("odd channels", [1, 3, 4, 5], 16, folded),
+        shuffled("in parts along K", [1, 2, 3, 120], 16, folded),
         plain("no padding", [2, 5, 9, 6], 7, Window::pool(2, 2).strided(1, 1), Parts::BIAS),
         plain("2×2 windows side by side", [2, 7, 9, 8], 12, Window::pool(2, 2), Parts::BIAS),
         plain("strides by height", [2, 9, 8, 4], 36, same(3).strided(2, 1), Parts::ALL),

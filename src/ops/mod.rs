@@ -47,7 +47,7 @@ mod winograd;
 pub use attention::{Attention, Heads, Mask, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use channel_affine::channel_affine;
-pub use conv2d::conv2d;
+pub use conv2d::{conv2d, conv2d_shuffled};
 pub use depthwise::global_depthwise;
 pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};

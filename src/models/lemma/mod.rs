@@ -16,7 +16,9 @@ pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
-use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Parameters, Scope, Source, Weights};
+use crate::nn::{
+    BatchNorm, BiGru, Conv, ConvNorm, Enlargement, Parameters, Scope, Source, Weights,
+};
 use crate::ops::{Act, Along, Filter, activate, clamp, lengths, pixel_shuffle, resize, slice_last};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -115,6 +117,8 @@ pub struct Network {
     blocks: Vec<Block>,
     trunk_end: ConvNorm,
     up: Conv,
+    /// `up` with what follows it, where each need not stand for itself.
+    enlargement: Option<Enlargement>,
     tail: Conv,
     names: TailNames,
 }
@@ -201,6 +205,7 @@ impl Network {
                 true,
             ),
             up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
+            enlargement: Enlargement::load(&up.at("0.conv"), c, c, Window::same(3)),
             tail: Conv::load(&up.at(1), c, PLANES, Window::same(9), true),
             names: TailNames { trunk_end: trunk_end.path().into(), up: up.path().into() },
             config,
@@ -294,13 +299,15 @@ impl Network {
             self.trunk_end.forward(cx, last, Some(first), Act::None)?
         };
         let _scope = cx.scope(&self.names.up);
-        let up = self.up.forward(cx, &sum, Act::None)?;
         let u = if cx.tracing() {
+            let up = self.up.forward(cx, &sum, Act::None)?;
             let shuffled = pixel_shuffle(cx, &up, 2, Act::None)?;
             cx.tap(&self.names.up, "0.pixel_shuffle", &shuffled, Axes::Image);
             activate(cx, &shuffled, Act::Mish)?
+        } else if let Some(enlargement) = &self.enlargement {
+            enlargement.forward(cx, &sum, Act::Mish)?
         } else {
-            pixel_shuffle(cx, &up, 2, Act::Mish)?
+            pixel_shuffle(cx, &self.up.forward(cx, &sum, Act::None)?, 2, Act::Mish)?
         };
         for name in ["0.prelu", "0"] {
             cx.tap(&self.names.up, name, &u, Axes::Image);

@@ -44,6 +44,8 @@ pub(super) struct Gemm {
     sliding: bool,
     /// Whether it is Aᵀ that is multiplied by B.
     transposed: bool,
+    /// Whether the columns of a window are four pixels of an image of twice the size.
+    shuffled: bool,
 }
 
 impl Gemm {
@@ -64,7 +66,7 @@ impl Gemm {
             splits: 1,
             ..Default::default()
         };
-        Gemm { p, batch: 1, sliding: false, transposed: false }
+        Gemm { p, batch: 1, sliding: false, transposed: false, shuffled: false }
     }
 
     /// Only `n` columns of a B with `stride` columns, from `first` on.
@@ -113,7 +115,13 @@ impl Gemm {
             splits: 1,
             ..Default::default()
         };
-        Gemm { p, batch: 1, sliding: window.stride.1 == 1, transposed: false }
+        Gemm { p, batch: 1, sliding: window.stride.1 == 1, transposed: false, shuffled: false }
+    }
+
+    /// Stores columns, of which there is a multiple of four for each pixel, as four pixels: the upper two and the lower two.
+    pub(super) fn shuffled(mut self) -> Self {
+        self.shuffled = true;
+        self
     }
 
     /// The same windows, the first of which begins so many (rows, pixels) before the image: inside it where negative.
@@ -196,20 +204,21 @@ impl Gemm {
         y: Tensor,
     ) -> Result<Tensor> {
         let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
-        let run = |splits: usize, ep: &Epilogue, binds: &[Bind]| {
-            let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
+        let shuffles = u32::from(self.shuffled) << 6;
+        let run = |splits: usize, ep: &Epilogue, shuffles: u32, binds: &[Bind]| {
+            let p = Params { splits: splits as u32, epilogue: ep.word() | shuffles, ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
             cx.run(plan.tile.kernel(), &ep.on(plan.tile.variant()), grid, &p, binds)
         };
         if plan.splits == 1 {
-            run(1, ep, &operands(a, b, ep, &y))?;
+            run(1, ep, shuffles, &operands(a, b, ep, &y))?;
             return Ok(y);
         }
         let parts = cx.out_f32([plan.splits, y.len()]);
         let nothing = Epilogue::default();
-        run(plan.splits, &nothing, &operands(a, b, &nothing, &parts))?;
-        let rows = self.height();
-        let p = Params { rows, splits: plan.splits as u32, epilogue: ep.word(), ..self.p };
+        run(plan.splits, &nothing, 0, &operands(a, b, &nothing, &parts))?;
+        let (rows, splits) = (self.height(), plan.splits as u32);
+        let p = Params { rows, splits, epilogue: ep.word() | shuffles, ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
         let binds = operands(parts.read(), Bind::Absent, ep, &y);
         cx.run(&SPLIT_SUM, &ep.on(Variant::new()), grid, &p, &binds)?;
