@@ -295,7 +295,7 @@ mod tests {
     fn list_and_show_need_no_adapter() {
         let list = run(&["list", "--variants"]).unwrap();
         assert!(list.contains("layer_norm_fwd"), "{list}");
-        assert!(list.contains("\n    HAS_RESIDUAL=1 LANES=1 UNBIASED=1 WG=64\n"), "{list}");
+        assert!(list.contains("\n    HAS_RESIDUAL=1 LANES=1 UNBIASED=1 WG=64 VEC=1\n"), "{list}");
         for (target, word) in [
             ("wgsl", "@workgroup_size(WG)"),
             ("msl", "kernel void main_"),
