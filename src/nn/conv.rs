@@ -202,7 +202,8 @@ impl Enlargement {
     /// and where Winograd's convolution is faster.
     pub fn load(s: &Scope, input: usize, channels: usize, window: Window) -> Option<Self> {
         let ((kh, kw), wide) = (window.kernel, 4 * channels);
-        if s.trains() || !channels.is_multiple_of(4) || suits_winograd(window, input, wide) {
+        let served = channels.is_multiple_of(4) && !suits_winograd(window, input, wide);
+        if s.trains() || !served {
             return None;
         }
         // Of channel c and pixel q, number 4·c + q in the file.
@@ -232,5 +233,41 @@ impl Enlargement {
         let _scope = cx.scope(&self.path);
         let ep = Epilogue::bias(&self.bias).act(act);
         conv2d_shuffled(cx, x, &self.weight, self.window, &ep).map_err(|e| e.within(&self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::checkpoint::{HostTensor, StateDict};
+    use crate::gpu::{Gpu, GpuOptions};
+    use crate::nn::Weights;
+    use crate::ops::pixel_shuffle;
+    use crate::tensor::Seeded;
+
+    #[test]
+    fn an_enlargement_is_a_convolution_and_its_shuffle() {
+        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+        let gpu = Gpu::new(GpuOptions { adapter, ..Default::default() }).unwrap();
+        let mut random = Seeded::new("enlargement");
+        let mut state = StateDict::default();
+        for (name, shape) in [("up.weight", &[16, 3, 3, 3][..]), ("up.bias", &[16])] {
+            let values = random.signed(shape).to_f32();
+            state.tensors.insert(name.into(), HostTensor::from_f32(shape, &values).unwrap());
+        }
+        let weights = Weights::new(&gpu, &state);
+        let (s, window) = (weights.root().at("up"), Window::same(3));
+        let conv = Conv::load(&s, 3, 16, window, true);
+        let enlargement = Enlargement::load(&s, 3, 4, window).unwrap();
+        let x = random.signed([2, 3, 5, 3]).upload(&gpu);
+        let cx = Cx::new(&gpu);
+        let apart = conv.forward(&cx, &x, Act::None).unwrap();
+        let apart = pixel_shuffle(&cx, &apart, 2, Act::Mish).unwrap();
+        let together = enlargement.forward(&cx, &x, Act::Mish).unwrap();
+        cx.submit().unwrap();
+        let [a, b] = [apart, together].map(|t| t.to_host(&gpu).unwrap());
+        assert_eq!(a.shape, b.shape);
+        let off = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-5, "{off}");
     }
 }

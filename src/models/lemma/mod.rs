@@ -205,7 +205,11 @@ impl Network {
                 true,
             ),
             up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
-            enlargement: Enlargement::load(&up.at("0.conv"), c, c, Window::same(3)),
+            // A driver on the CPU would compile a kernel for it, which takes longer than it ever saves.
+            enlargement: match s.gpu().summary().software {
+                true => None,
+                false => Enlargement::load(&up.at("0.conv"), c, c, Window::same(3)),
+            },
             tail: Conv::load(&up.at(1), c, PLANES, Window::same(9), true),
             names: TailNames { trunk_end: trunk_end.path().into(), up: up.path().into() },
             config,

@@ -204,24 +204,24 @@ impl Gemm {
         y: Tensor,
     ) -> Result<Tensor> {
         let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
-        let shuffles = u32::from(self.shuffled) << 6;
-        let run = |splits: usize, ep: &Epilogue, shuffles: u32, binds: &[Bind]| {
-            let p = Params { splits: splits as u32, epilogue: ep.word() | shuffles, ..self.p };
+        let shuffles = |v: Variant| if self.shuffled { tile::shuffled(v) } else { v };
+        let run = |splits: usize, ep: &Epilogue, variant: Variant, binds: &[Bind]| {
+            let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
-            cx.run(plan.tile.kernel(), &ep.on(plan.tile.variant()), grid, &p, binds)
+            cx.run(plan.tile.kernel(), &ep.on(variant), grid, &p, binds)
         };
         if plan.splits == 1 {
-            run(1, ep, shuffles, &operands(a, b, ep, &y))?;
+            run(1, ep, shuffles(plan.tile.variant()), &operands(a, b, ep, &y))?;
             return Ok(y);
         }
         let parts = cx.out_f32([plan.splits, y.len()]);
         let nothing = Epilogue::default();
-        run(plan.splits, &nothing, 0, &operands(a, b, &nothing, &parts))?;
+        run(plan.splits, &nothing, plan.tile.variant(), &operands(a, b, &nothing, &parts))?;
         let (rows, splits) = (self.height(), plan.splits as u32);
-        let p = Params { rows, splits, epilogue: ep.word() | shuffles, ..self.p };
+        let p = Params { rows, splits, epilogue: ep.word(), ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
         let binds = operands(parts.read(), Bind::Absent, ep, &y);
-        cx.run(&SPLIT_SUM, &ep.on(Variant::new()), grid, &p, &binds)?;
+        cx.run(&SPLIT_SUM, &ep.on(shuffles(Variant::new())), grid, &p, &binds)?;
         Ok(y)
     }
 }

@@ -238,7 +238,7 @@ pub(in super::super) const KERNELS: &[KernelUse] = &[
     KernelUse { kernel: &NARROW, variants: || variants(narrow_tiles()) },
     KernelUse { kernel: &OUTER_TILED, variants: outer_workgroup_variants },
     KernelUse { kernel: &OUTER_SUBGROUP, variants: outer_variants },
-    KernelUse { kernel: &SPLIT_SUM, variants: || Epilogue::all(Variant::new()).to_vec() },
+    KernelUse { kernel: &SPLIT_SUM, variants: || placed(Variant::new()) },
 ];
 
 fn plain_moves() -> impl Iterator<Item = Moves> {
@@ -287,6 +287,16 @@ fn outer_variants() -> Vec<Variant> {
         .collect()
 }
 
+/// The variant that stores columns as four pixels.
+pub(super) fn shuffled(variant: Variant) -> Variant {
+    variant.set("SHUFFLES", true)
+}
+
+/// Every epilogue, in place and shuffled.
+fn placed(variant: Variant) -> Vec<Variant> {
+    [Epilogue::all(variant.clone()), Epilogue::all(shuffled(variant))].concat()
+}
+
 fn variants(tiles: Vec<Tile>) -> Vec<Variant> {
-    tiles.into_iter().flat_map(|t| Epilogue::all(t.variant())).collect()
+    tiles.into_iter().flat_map(|t| placed(t.variant())).collect()
 }
