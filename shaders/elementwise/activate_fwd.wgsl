@@ -30,11 +30,6 @@ fn main(
     y[i] = activate(KIND, v, a);
 #end
 #repeat s 0..VEC
-    y[i] = vec4f(
-        activate(KIND, v.x, a),
-        activate(KIND, v.y, a),
-        activate(KIND, v.z, a),
-        activate(KIND, v.w, a),
-    );
+    y[i] = activate_four(KIND, v, a);
 #end
 }

@@ -49,11 +49,7 @@ fn main(
         y[i] = activate(ACT, v, negative);
 #end
 #repeat once 0..VEC
-        y[i] = vec4f(
-            activate(ACT, v.x, negative),
-            activate(ACT, v.y, negative),
-            activate(ACT, v.z, negative),
-            activate(ACT, v.w, negative));
+        y[i] = activate_four(ACT, v, negative);
 #end
     }
 }

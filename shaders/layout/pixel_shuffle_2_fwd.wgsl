@@ -15,15 +15,6 @@ override KIND: u32 = 0u;
 @group(0) @binding(2) var<storage, read> slope: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
-fn mapped(v: vec4f, a: f32) -> vec4f {
-    return vec4f(
-        activate(KIND, v.x, a),
-        activate(KIND, v.y, a),
-        activate(KIND, v.z, a),
-        activate(KIND, v.w, a),
-    );
-}
-
 @compute @workgroup_size(WG)
 fn main(
     @builtin(workgroup_id) wid: vec3u,
@@ -41,8 +32,8 @@ fn main(
     let places = transpose(mat4x4f(x[4u * i], x[4u * i + 1u], x[4u * i + 2u], x[4u * i + 3u]));
     let upper = (4u * row * p.width + 2u * column) * p.quads + i % p.quads;
     let lower = upper + 2u * p.width * p.quads;
-    y[upper] = mapped(places[0], a);
-    y[upper + p.quads] = mapped(places[1], a);
-    y[lower] = mapped(places[2], a);
-    y[lower + p.quads] = mapped(places[3], a);
+    y[upper] = activate_four(KIND, places[0], a);
+    y[upper + p.quads] = activate_four(KIND, places[1], a);
+    y[lower] = activate_four(KIND, places[2], a);
+    y[lower + p.quads] = activate_four(KIND, places[3], a);
 }

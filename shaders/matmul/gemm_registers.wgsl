@@ -8,12 +8,6 @@
 
 const ROWS: u32 = 8u; // tile
 const VECS: u32 = 2u; // tile
-const A_FOURS: u32 = 1u; // tile
-const B_FOURS: u32 = 1u; // tile
-const WORDS: u32 = 0u; // tile
-const EIGHTS: u32 = 0u; // tile
-const IMAGES: u32 = 0u; // tile
-const IMAGE_WIDTH: u32 = 1024u; // tile
 #import rows
 
 const SIDE: u32 = 8u;

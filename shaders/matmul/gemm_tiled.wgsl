@@ -16,12 +16,6 @@ const BLOCKS_A: u32 = 1u; // tile
 const LOADS_B: u32 = 1u; // tile
 
 const VECS: u32 = 1u; // tile
-const A_FOURS: u32 = 1u; // tile
-const B_FOURS: u32 = 1u; // tile
-const WORDS: u32 = 0u; // tile
-const EIGHTS: u32 = 0u; // tile
-const IMAGES: u32 = 0u; // tile
-const IMAGE_WIDTH: u32 = 1024u; // tile
 #import fours
 
 const WG: u32 = TX * TY;

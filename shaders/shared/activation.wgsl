@@ -33,3 +33,11 @@ fn activate(kind: u32, v: f32, slope: f32) -> f32 {
         default: { return v; }
     }
 }
+
+fn activate_four(kind: u32, v: vec4f, slope: f32) -> vec4f {
+    return vec4f(
+        activate(kind, v.x, slope),
+        activate(kind, v.y, slope),
+        activate(kind, v.z, slope),
+        activate(kind, v.w, slope));
+}

@@ -44,6 +44,5 @@ fn slope_below(col: u32) -> vec4f {
 
 fn curve(v: vec4f, below: vec4f) -> vec4f {
     if (CURVE == ACT_NONE) { return select(v * below, v, v > vec4f()); }
-    return vec4f(
-        activate(CURVE, v.x, 0.0), activate(CURVE, v.y, 0.0), activate(CURVE, v.z, 0.0), activate(CURVE, v.w, 0.0));
+    return activate_four(CURVE, v, 0.0);
 }

@@ -1,7 +1,13 @@
 // How matrix kernels move A, B, residual and result: in fours where every offset is a multiple of four, else one by one.
-// The importing kernel imports `gemm` and declares the tile constants VECS (fours of columns for each lane), A_FOURS, B_FOURS,
-// WORDS, EIGHTS (whether two fours of B are fetched as one vector of words) and IMAGES: whether A and B, both in fours, are
-// fetched through images, whose rows are IMAGE_WIDTH fours.
+// The importing kernel imports `gemm` and declares the tile constant VECS: fours of columns for each lane.
+const A_FOURS: u32 = 1u; // tile
+const B_FOURS: u32 = 1u; // tile
+const WORDS: u32 = 0u; // tile
+// Whether two fours of B are fetched as one vector of words.
+const EIGHTS: u32 = 0u; // tile
+// Whether A and B, both in fours, are fetched through images, whose rows are IMAGE_WIDTH fours.
+const IMAGES: u32 = 0u; // tile
+const IMAGE_WIDTH: u32 = 1024u; // tile
 #import quad
 
 #repeat once 0..IMAGES

@@ -5,7 +5,7 @@ use super::models::ModelResult;
 use super::profile::Profile;
 use super::tree::{TimeTree, kernel_table};
 use crate::data::report::{Bars, Page, Roofline, RooflinePoint, Table, Tile};
-use crate::gpu::{AdapterSummary, Gpu};
+use crate::gpu::{AdapterSummary, Gpu, Precision};
 use serde::Serialize;
 
 /// The adapter that all of a report was measured on.
@@ -38,6 +38,8 @@ pub struct Report {
     pub version: &'static str,
     /// Where it ran.
     pub adapter: AdapterRecord,
+    /// How tensors are stored: `f32` or `f16`.
+    pub precision: &'static str,
     /// The clock of peaks and kernels. Networks are always timed by the host's, profiles by the GPU's.
     pub kernel_clock: Clock,
     /// Classes of products whose tile was chosen by measurement; all others go by rule.
@@ -70,6 +72,10 @@ impl Report {
             program: "lemma-gpu",
             version: env!("CARGO_PKG_VERSION"),
             adapter: gpu.summary().into(),
+            precision: match gpu.options().precision {
+                Precision::F32 => "f32",
+                Precision::F16 => "f16",
+            },
             kernel_clock: Clock::of(gpu),
             tuned_products: gpu.choices().len(),
             peak: None,
@@ -90,7 +96,7 @@ impl Report {
         self.kernels.is_empty() && self.models.is_empty() && self.profiles.is_empty()
     }
 
-    /// Adapter, driver, clocks and where tiles are from, in three lines.
+    /// Adapter, driver, clocks, where tiles are from and how tensors are stored, in three lines.
     pub fn title(&self) -> String {
         let AdapterRecord { name, backend, driver, .. } = &self.adapter;
         let tiles = match self.tuned_products {
@@ -98,8 +104,8 @@ impl Report {
             n => format!("as measured for {n} classes of products, else by rule"),
         };
         format!(
-            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (submission to completion)\nmatrix tiles {tiles}",
-            self.kernel_clock
+            "{name} ({backend}, {driver})\nkernels by {}; networks by the host's clock (submission to completion)\nmatrix tiles {tiles}; tensors in {}",
+            self.kernel_clock, self.precision
         )
     }
 
@@ -265,6 +271,7 @@ mod tests {
             program: "lemma-gpu",
             version: "0",
             adapter,
+            precision: "f32",
             kernel_clock: Clock::Gpu,
             tuned_products: 0,
             peak: Some(Peak { flops: 1e11, bandwidth: 1e10 }),
