@@ -1,5 +1,5 @@
-//! formula: y = x·scale, or 0 where the random word of (seed, step, site, i) is below the threshold
-//! bindings: x [E], step_of_run [1] -> y [E]
+//! formula: y = x·scale, or 0 where the random word of (seed, step, part·2¹⁶ + site, i) is below the threshold
+//! bindings: x [E], step and part of it [2] -> y [E]
 //! grid: one invocation per element, folded into x and y; exact for any size
 //! cost: reads x and writes y once; 1 flop and four hashes an element
 
@@ -10,7 +10,7 @@ struct Params { n: u32, seed: u32, site: u32, threshold: u32, scale: f32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
-@group(0) @binding(2) var<storage, read> step_of_run: array<u32>;
+@group(0) @binding(2) var<storage, read> place: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(WG)
@@ -21,6 +21,6 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    let dropped = random_word(p.seed, step_of_run[0], p.site, i) < p.threshold;
+    let dropped = random_word(p.seed, place[0], p.site | (place[1] << 16u), i) < p.threshold;
     y[i] = select(x[i] * p.scale, 0.0, dropped);
 }

@@ -84,26 +84,10 @@ impl Pass {
     /// # Errors
     /// As [`Pass::submit`]; also where the device has no timestamp queries or was not opened with profiling.
     pub fn submit_timed(mut self) -> Result<Vec<Timing>> {
-        if !self.gpu.timestamps() {
-            return Err(Error::new(
-                ErrorKind::Device,
-                &self.gpu.summary().name,
-                "timestamp queries are not available",
-            ));
-        }
         self.begin()?;
-        let clock = Clock::new(&self.gpu, self.dispatches());
-        self.send(Some(&clock))?;
+        let timings = self.send_timed();
         self.end();
-        let seconds = clock.seconds(&self.gpu)?;
-        let dispatches = self.commands.iter().filter_map(|c| match c {
-            Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
-            Command::Copy { .. } => None,
-        });
-        Ok(dispatches
-            .zip(seconds)
-            .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
-            .collect())
+        timings
     }
 
     /// What comes once before the first submission: pipelines, and parameters.
@@ -126,6 +110,27 @@ impl Pass {
         for (arena, _) in self.arenas.drain(..) {
             self.gpu.return_arena(arena);
         }
+    }
+
+    fn send_timed(&self) -> Result<Vec<Timing>> {
+        if !self.gpu.timestamps() {
+            return Err(Error::new(
+                ErrorKind::Device,
+                &self.gpu.summary().name,
+                "timestamp queries are not available",
+            ));
+        }
+        let clock = Clock::new(&self.gpu, self.dispatches());
+        self.send(Some(&clock))?;
+        let seconds = clock.seconds(&self.gpu)?;
+        let dispatches = self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
+            Command::Copy { .. } => None,
+        });
+        Ok(dispatches
+            .zip(seconds)
+            .map(|((kernel, scope), seconds)| Timing { scope, kernel, seconds })
+            .collect())
     }
 
     fn send(&self, clock: Option<&Clock>) -> Result<()> {
@@ -232,6 +237,14 @@ impl KeptPass {
     /// As [`Pass::submit`].
     pub fn submit(&self) -> Result<()> {
         self.0.send(None)
+    }
+
+    /// Submits the pass, waits, and returns the time of each dispatch.
+    ///
+    /// # Errors
+    /// As [`Pass::submit_timed`].
+    pub fn submit_timed(&self) -> Result<Vec<Timing>> {
+        self.0.send_timed()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dropout:  y = x·m / (1 − p),  m = 1 with probability 1 − p and else 0.
 //!
-//! The mask is a function of seed, step, site and element and of nothing else, so that no tensor holds it: the gradient
+//! The mask is a function of seed, step, part, site and element and of nothing else, so that no tensor holds it: the gradient
 //! computes it again.
 
 use super::{Case, KernelUse, Row, element};
@@ -24,7 +24,7 @@ pub fn dropout(cx: &Cx, x: &Tensor) -> Result<Tensor> {
 
 /// [`dropout`] with its random numbers named. At most 2³² values.
 fn dropout_at(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
-    cx.expect("dropout", "step", &at.step, [1])?;
+    cx.expect("dropout", "step and part", &at.at, [2])?;
     if !(0.0..1.0).contains(&at.probability) {
         return Err(Error::new(ErrorKind::Argument, "dropout", "probability")
             .expected("at least 0 and below 1")
@@ -39,7 +39,7 @@ fn masked(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
     let Dropout { probability, seed, site, .. } = *at;
     let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - probability));
     let p = Params { n: x.len() as u32, seed, site, threshold, scale };
-    let binds = [x.read(), at.step.read(), y.write()];
+    let binds = [x.read(), at.at.read(), y.write()];
     cx.run(&FWD, &element::scalar(), element::grid(x.len()), &p, &binds)?;
     Ok(y)
 }
@@ -63,10 +63,10 @@ fn cases() -> Vec<Case> {
         let label = format!("{shape:?} with {probability} at site {site}: {why}");
         let x = Seeded::new(&label).signed(shape);
         let flops = x.data.len() as f64;
-        let at = Key { probability, seed: 0xfeed_beef, step: 70_001, site };
+        let at = Key { probability, seed: 0xfeed_beef, step: 70_001, part: 3, site };
         let run = move |cx: &Cx, t: &[Tensor]| {
-            let step = Tensor::upload_u32(cx.gpu(), [1], &[at.step]);
-            let at = Dropout { probability, seed: at.seed, step, site };
+            let place = Tensor::upload_u32(cx.gpu(), [2], &[at.step, at.part]);
+            let at = Dropout { probability, seed: at.seed, at: place, site };
             Ok(vec![dropout_at(cx, &t[0], &at)?])
         };
         Case::new(label, vec![x], run, move |h| vec![oracle(&h[0], at)]).bench(flops)
@@ -86,6 +86,7 @@ struct Key {
     probability: f32,
     seed: u32,
     step: u32,
+    part: u32,
     site: u32,
 }
 
@@ -98,7 +99,9 @@ fn oracle(x: &Host, at: Key) -> Host {
 
 /// The random word of element `i`, as `shaders/shared/random.wgsl` makes it.
 fn word(at: Key, i: u32) -> u32 {
-    [at.step, at.site, i].into_iter().fold(pcg(at.seed), |state, part| pcg(state ^ part))
+    [at.step, at.site | (at.part << 16), i]
+        .into_iter()
+        .fold(pcg(at.seed), |state, part| pcg(state ^ part))
 }
 
 /// One step of PCG-RXS-M-XS with 32 bits of state (O'Neill 2014).
@@ -115,7 +118,7 @@ mod tests {
     #[test]
     fn masks_are_fair_and_sites_and_steps_independent() {
         const N: u32 = 100_000;
-        let at = Key { probability: 0.25, seed: 7, step: 3, site: 5 };
+        let at = Key { probability: 0.25, seed: 7, step: 3, part: 0, site: 5 };
         let dropped = |at: Key, i| word(at, i) < threshold(at.probability);
         let count =
             |f: &dyn Fn(u32) -> bool| (0..N).filter(|i| f(*i)).count() as f64 / f64::from(N);
@@ -125,6 +128,7 @@ mod tests {
             Key { step: 4, ..at },
             Key { site: 6, ..at },
             Key { step: 5, site: 3, ..at },
+            Key { part: 1, ..at },
         ];
         for other in others {
             let both = count(&|i| dropped(at, i) && dropped(other, i));

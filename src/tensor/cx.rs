@@ -38,8 +38,8 @@ pub struct Dropout {
     pub probability: f32,
     /// Seed of the run.
     pub seed: u32,
-    /// Step of the run, u32 `[1]`.
-    pub step: Tensor,
+    /// Step of the run, and part of the step, u32 `[2]`.
+    pub at: Tensor,
     /// Calls so far in this pass.
     pub site: u32,
 }

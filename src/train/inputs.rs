@@ -71,8 +71,8 @@ pub(super) struct Inputs {
     pub(super) sharp: Tensor,
     /// Where the characters stand, as attention `[n·26, 256]`, and 1 for the rows where that is known `[n·26, 1]`.
     pub(super) places: Option<(Tensor, Tensor)>,
-    /// The step, u32 `[1]`.
-    pub(super) step: Tensor,
+    /// The step, and the part of it, u32 `[2]`.
+    pub(super) at: Tensor,
 }
 
 /// Scores whose soft-max is one class to the last bit.
@@ -86,8 +86,10 @@ pub(super) struct Plan<'a> {
     pub(super) batch: &'a Batch,
     /// Number of the step.
     pub(super) step: usize,
+    /// Number of the part.
+    pub(super) part: usize,
     /// Which images a recogniser in training sees in full resolution.
-    pub(super) sharp: Vec<bool>,
+    pub(super) sharp: &'a [bool],
 }
 
 /// Characters of the longest word: padded steps count in the mean of the attention.
@@ -101,7 +103,7 @@ impl Inputs {
     /// # Errors
     /// Those of writing over tensors.
     pub(super) fn new(feed: &mut Feed, plan: &Plan, part: std::ops::Range<usize>) -> Result<Self> {
-        let Plan { batch, step, sharp } = plan;
+        let Plan { batch, step, part: number, sharp } = plan;
         let n = part.len();
         let labels = &batch.labels[part.clone()];
         // Shares are of the whole batch's steps, times its images over the part's, since a part's loss is then weighted by
@@ -149,7 +151,7 @@ impl Inputs {
             lengths: feed.integers([n], &lengths)?,
             sharp: feed.floats([n, 1, 1, 1], &sharp)?,
             places: places(feed, &batch.characters[part])?,
-            step: feed.integers([1], &[*step as u32])?,
+            at: feed.integers([2], &[*step as u32, *number as u32])?,
         })
     }
 }

@@ -1,75 +1,135 @@
-//! Steps that were recorded, kept to be taken again: a step of the same shapes costs no recording.
+//! Passes of steps, kept to be run again: a step whose parts have shapes that were there before costs no recording.
 
 use super::inputs::{Feed, Inputs};
+use super::optimizer::Collected;
 use super::trainee::Losses;
 use crate::Result;
 use crate::gpu::{Gpu, KeptPass, Workspace};
 use crate::tensor::{Cx, Tensor};
 
-/// What the shapes of a step depend on: images, characters of the longest word, whether places of characters are known.
-type Key = [usize; 3];
+/// What the recording of a part depends on.
+#[derive(Clone, PartialEq)]
+pub(super) struct Key {
+    /// Images of the part, and of the batch.
+    pub(super) images: [usize; 2],
+    /// Characters of the batch's longest word.
+    pub(super) longest: usize,
+    /// Whether places of characters are known.
+    pub(super) known: bool,
+    /// Whether losses and gradients begin here.
+    pub(super) first: bool,
+    /// Which gradients the parts before have left.
+    pub(super) before: Collected,
+}
 
-/// Steps kept at once; they share the memory that one of them takes.
-const MOST: usize = 16;
+/// Parts kept at once; they share the memory that the largest takes.
+const MOST: usize = 32;
 
-/// Steps that were recorded, the last one taken at the end.
+/// Passes that were recorded, all in one workspace; parts that were used last are at the end.
 #[derive(Default)]
 pub(super) struct KeptSteps {
-    steps: Vec<(Key, Kept)>,
+    parts: Vec<(Key, Part)>,
+    update: Option<(Collected, KeptPass)>,
+    sums: Losses,
     workspace: Option<Workspace>,
 }
 
-struct Kept {
+/// A part of a step.
+struct Part {
     pass: KeptPass,
     inputs: Vec<Tensor>,
-    losses: Losses,
+    /// Which gradients there are behind it.
+    collected: Collected,
 }
 
 impl KeptSteps {
-    /// Takes a step of `key`: `inputs` feeds it, `record` is asked for it unless it was kept. Returns its losses.
+    /// Records a part unless it is kept; returns which gradients there are behind it. `record` takes what was fed, the
+    /// losses that parts before it have summed, and the gradients that there are.
     ///
     /// # Errors
-    /// Those of recording and of the device; what is kept must then be dropped.
-    pub(super) fn run(
+    /// Those of recording; what is kept must then be dropped.
+    pub(super) fn part(
         &mut self,
         gpu: &Gpu,
-        key: Key,
-        inputs: impl Fn(&mut Feed) -> Result<Inputs>,
-        record: impl FnOnce(Cx, &Inputs) -> Result<(Cx, Losses)>,
-    ) -> Result<Losses> {
-        let kept = match self.steps.iter().position(|(k, _)| *k == key) {
-            Some(place) => {
-                let (_, kept) = self.steps.remove(place);
-                inputs(&mut Feed::again(gpu, kept.inputs.clone()))?;
-                kept
-            }
-            None => {
-                if self.steps.len() == MOST {
-                    self.steps.remove(0);
-                }
-                let workspace = self.workspace.get_or_insert_with(|| gpu.workspace());
-                let mut feed = Feed::new(gpu);
-                let fed = inputs(&mut feed)?;
-                let (cx, losses) = record(Cx::new_in(gpu, workspace), &fed)?;
-                Kept { pass: cx.into_kept()?, inputs: feed.into_tensors(), losses }
-            }
+        key: &Key,
+        inputs: impl FnOnce(&mut Feed) -> Result<Inputs>,
+        record: impl FnOnce(Cx, &Inputs, &mut Losses, &mut Collected) -> Result<Cx>,
+    ) -> Result<Collected> {
+        if let Some(place) = self.parts.iter().position(|(k, _)| k == key) {
+            let known = self.parts.remove(place);
+            let collected = known.1.collected.clone();
+            self.parts.push(known);
+            return Ok(collected);
+        }
+        if self.parts.len() == MOST {
+            self.parts.remove(0);
+        }
+        let mut feed = Feed::new(gpu);
+        let fed = inputs(&mut feed)?;
+        let mut collected = key.before.clone();
+        let cx = record(self.cx(gpu), &fed, &mut self.sums, &mut collected)?;
+        let inputs = feed.into_tensors();
+        let part = Part { pass: cx.into_kept()?, inputs, collected: collected.clone() };
+        self.parts.push((key.clone(), part));
+        Ok(collected)
+    }
+
+    /// Records the update of what `collected` names unless it is kept.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::part`].
+    pub(super) fn update(
+        &mut self,
+        gpu: &Gpu,
+        collected: &Collected,
+        record: impl FnOnce(&Cx) -> Result<()>,
+    ) -> Result<()> {
+        if self.update.as_ref().is_none_or(|(known, _)| known != collected) {
+            let cx = self.cx(gpu);
+            record(&cx)?;
+            self.update = Some((collected.clone(), cx.into_kept()?));
+        }
+        Ok(())
+    }
+
+    /// Feeds a recorded part and runs it by `submit`.
+    ///
+    /// # Errors
+    /// Errors of the device; what is kept must then be dropped.
+    pub(super) fn run_part(
+        &self,
+        gpu: &Gpu,
+        key: &Key,
+        inputs: impl FnOnce(&mut Feed) -> Result<Inputs>,
+        submit: &mut Submit<'_>,
+    ) -> Result<()> {
+        let (_, part) = self.parts.iter().find(|(k, _)| k == key).expect("a recorded part");
+        inputs(&mut Feed::again(gpu, part.inputs.clone()))?;
+        submit(&part.pass)
+    }
+
+    /// Runs the recorded update by `submit`, and returns the losses that the parts before it have summed.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::run_part`].
+    pub(super) fn run_update(&self, gpu: &Gpu, submit: &mut Submit<'_>) -> Result<Losses> {
+        submit(&self.update.as_ref().expect("a recorded update").1)?;
+        // The next step writes over the sums.
+        let cx = Cx::new(gpu);
+        let copy = |(name, sum): &(&'static str, Tensor)| {
+            let own = cx.out_f32([1]);
+            cx.copy_into(sum, &own, 0)?;
+            Ok((*name, own))
         };
-        kept.pass.submit()?;
-        let losses = copies(gpu, &kept.losses)?;
-        self.steps.push((key, kept));
-        Ok(losses)
+        let own = self.sums.iter().map(copy).collect::<Result<Losses>>()?;
+        cx.submit()?;
+        Ok(own)
+    }
+
+    fn cx(&mut self, gpu: &Gpu) -> Cx {
+        Cx::new_in(gpu, self.workspace.get_or_insert_with(|| gpu.workspace()))
     }
 }
 
-/// The losses of a step that the next one writes over.
-fn copies(gpu: &Gpu, losses: &Losses) -> Result<Losses> {
-    let cx = Cx::new(gpu);
-    let copy = |(name, loss): &(&'static str, Tensor)| {
-        let own = cx.out_f32([1]);
-        cx.copy_into(&loss.reshape([1])?, &own, 0)?;
-        Ok((*name, own))
-    };
-    let own = losses.iter().map(copy).collect::<Result<Losses>>()?;
-    cx.submit()?;
-    Ok(own)
-}
+/// How a pass is run.
+pub(super) type Submit<'a> = dyn FnMut(&KeptPass) -> Result<()> + 'a;

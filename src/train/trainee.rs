@@ -3,13 +3,13 @@
 use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
 use super::inputs::{Feed, Inputs, Plan, longest};
-use super::kept::KeptSteps;
+use super::kept::{KeptSteps, Key, Submit};
 use super::optimizer::{Collected, Optimizer};
 use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
-use crate::gpu::{Gpu, Precision, Timing};
+use crate::gpu::{Gpu, KeptPass, Precision, Timing};
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
@@ -150,38 +150,9 @@ impl Trainee {
     ///
     /// # Errors
     /// Errors of the device. Where there is no memory, [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was
-    /// before the step, which may be taken again with a smaller `micro`.
+    /// before the step, which may be taken again with a smaller `micro`: the memory of all parts is taken before the first runs.
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
-        if batch.len() > micro {
-            self.release();
-            return self.step_by(batch, micro, step, factor, &mut |cx| cx.submit().map(drop));
-        }
-        let (n, plan) = (batch.len(), self.plan(batch, step));
-        self.optimizer.set_factor(&self.gpu, factor)?;
-        let known = batch.characters.iter().any(|c| !c.is_empty());
-        let mut kept = self.kept.lock().expect("kept steps");
-        let result = kept.run(
-            &self.gpu,
-            [n, longest(batch), known.into()],
-            |feed| Inputs::new(feed, &plan, 0..n),
-            |cx, inputs| {
-                let mut collected = self.optimizer.nothing_collected();
-                let cx = cx.with_tape().with_mode(self.mode(inputs, 0));
-                let losses = self.part(&cx, inputs, 1.0, &mut collected)?;
-                self.optimise(&cx, &collected)?;
-                let losses = losses.into_iter().map(|(name, t)| (name, t.detached()));
-                Ok((cx, losses.collect()))
-            },
-        );
-        if result.is_err() {
-            *kept = KeptSteps::default();
-        }
-        result
-    }
-
-    /// Gives back the memory that steps of one part are kept in, until the next one.
-    pub fn release(&self) {
-        *self.kept.lock().expect("kept steps") = KeptSteps::default();
+        self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
     }
 
     /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labelled `forward`, `backward` or
@@ -191,110 +162,103 @@ impl Trainee {
     /// As [`Trainee::step`], and where the device was not opened with profiling.
     pub fn step_timed(&self, batch: &Batch, micro: usize, step: usize) -> Result<Vec<Timing>> {
         let mut timings = Vec::new();
-        self.step_by(batch, micro, step, 1.0, &mut |cx| {
-            timings.extend(cx.submit_timed()?);
+        self.step_by(batch, micro, step, 1.0, &mut |pass| {
+            timings.extend(pass.submit_timed()?);
             Ok(())
         })?;
         Ok(timings)
     }
 
-    /// A step whose passes go to `submit`; after an error the network is as it was before.
+    /// Gives back the memory that the passes of steps are kept in, until the next one.
+    pub fn release(&self) {
+        *self.kept.lock().expect("kept steps") = KeptSteps::default();
+    }
+
     fn step_by(
         &self,
         batch: &Batch,
         micro: usize,
         step: usize,
         factor: f32,
-        submit: &mut dyn FnMut(Cx) -> Result<()>,
+        submit: &mut Submit<'_>,
     ) -> Result<Losses> {
-        let mut moved = Vec::new();
-        let result = self.step_in_parts(batch, micro, step, factor, submit, &mut moved);
-        if result.is_err() && !moved.is_empty() {
-            let cx = Cx::new(&self.gpu);
-            for (now, before) in &moved {
-                cx.copy_into(before, now, 0)?;
-            }
-            cx.submit()?;
+        self.optimizer.set_factor(&self.gpu, factor)?;
+        let mut kept = self.kept.lock().expect("kept steps");
+        let result = self.step_in(&mut kept, batch, micro.max(1), step, submit);
+        if result.is_err() {
+            *kept = KeptSteps::default();
         }
         result
     }
 
-    /// A step, which leaves in `moved` what parts that were submitted have changed: tensors and how they were before.
-    fn step_in_parts(
+    /// A step by passes that are kept: first all are recorded that are not there, then they run.
+    fn step_in(
         &self,
+        kept: &mut KeptSteps,
         batch: &Batch,
         micro: usize,
         step: usize,
-        factor: f32,
-        submit: &mut dyn FnMut(Cx) -> Result<()>,
-        moved: &mut Vec<(Tensor, Tensor)>,
+        submit: &mut Submit<'_>,
     ) -> Result<Losses> {
-        let (n, plan) = (batch.len(), self.plan(batch, step));
+        let n = batch.len();
+        let sharp = self.sharp(step, n);
+        let plan = |part: usize| Plan { batch, step, part, sharp: &sharp };
         let mut collected = self.optimizer.nothing_collected();
-        let mut losses = Losses::new();
-        let mut last = None;
-        for (i, first) in (0..n).step_by(micro.max(1)).enumerate() {
-            let part = first..(first + micro).min(n);
-            let share = part.len() as f32 / n as f32;
-            let inputs = Inputs::new(&mut Feed::new(&self.gpu), &plan, part)?;
-            let cx = Cx::new(&self.gpu).with_tape().with_mode(self.mode(&inputs, i));
-            let before = match first == 0 && micro < n {
-                true => self.statistics(&cx)?,
-                false => Vec::new(),
+        let mut parts = Vec::new();
+        for (i, first) in (0..n).step_by(micro).enumerate() {
+            let images = first..(first + micro).min(n);
+            let key = Key {
+                images: [images.len(), n],
+                longest: longest(batch),
+                known: batch.characters[images.clone()].iter().any(|c| !c.is_empty()),
+                first: i == 0,
+                before: collected,
             };
-            let parts = self.part(&cx, &inputs, share, &mut collected)?;
-            for (k, (name, value)) in parts.into_iter().enumerate() {
-                let value = if share < 1.0 { scale(&cx, &value, share)? } else { value.detached() };
-                match losses.get_mut(k) {
-                    Some((_, sum)) => *sum = add(&cx, sum, &value)?,
-                    None => losses.push((name, value)),
-                }
-            }
-            match first + micro >= n {
-                true => last = Some(cx),
-                false => submit(cx)?,
-            }
-            moved.extend(before);
+            let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images.clone());
+            collected = kept.part(&self.gpu, &key, inputs, |cx, inputs, sums, collected| {
+                let cx = cx.with_tape().with_mode(self.mode(inputs));
+                self.part(&cx, inputs, &key, sums, collected)?;
+                Ok(cx)
+            })?;
+            parts.push((key, images));
         }
-        let cx = last.unwrap_or_else(|| Cx::new(&self.gpu));
-        self.optimizer.set_factor(&self.gpu, factor)?;
-        self.optimise(&cx, &collected)?;
-        submit(cx)?;
-        Ok(losses)
+        kept.update(&self.gpu, &collected, |cx| self.optimise(cx, &collected))?;
+        for (i, (key, images)) in parts.into_iter().enumerate() {
+            let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
+            kept.run_part(&self.gpu, &key, inputs, submit)?;
+        }
+        kept.run_update(&self.gpu, submit)
     }
 
-    fn plan<'a>(&self, batch: &'a Batch, step: usize) -> Plan<'a> {
-        Plan { batch, step, sharp: self.sharp(step, batch.len()) }
-    }
-
-    /// The mode of part `i` of a step.
-    fn mode(&self, inputs: &Inputs, i: usize) -> Mode {
+    fn mode(&self, inputs: &Inputs) -> Mode {
         let dropout = (self.config.dropout > 0.0).then(|| Dropout {
             probability: self.config.dropout,
             seed: self.config.seed as u32,
-            step: inputs.step.clone(),
-            site: (i as u32) << 16,
+            at: inputs.at.clone(),
+            site: 0,
         });
         Mode { batch_statistics: true, dropout }
     }
 
-    /// Losses of a part that is this `share` of its batch; its gradients are `collected`.
+    /// Records a part: its losses go to `sums`, its gradients are `collected`.
     fn part(
         &self,
         cx: &Cx,
         inputs: &Inputs,
-        share: f32,
+        key: &Key,
+        sums: &mut Losses,
         collected: &mut Collected,
-    ) -> Result<Losses> {
+    ) -> Result<()> {
         let phase = cx.phase("forward");
-        let parts = self.losses(cx, inputs)?;
+        let losses = self.losses(cx, inputs)?;
         drop(phase);
         let _phase = cx.phase("backward");
         let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
-        backward_to(cx, &parts[0].1, by * share, &mut |cx, leaf, gradient| {
+        let share = key.images[0] as f32 / key.images[1] as f32;
+        backward_to(cx, &losses[0].1, by * share, &mut |cx, leaf, gradient| {
             self.optimizer.collect(cx, leaf, &gradient, collected)
         })?;
-        Ok(parts)
+        sum(cx, &losses, share, key.first, sums)
     }
 
     fn optimise(&self, cx: &Cx, collected: &Collected) -> Result<()> {
@@ -307,18 +271,6 @@ impl Trainee {
             eps: c.eps,
             decay: c.weight_decay,
         })
-    }
-
-    /// The running statistics, which every part moves, each with a copy.
-    fn statistics(&self, cx: &Cx) -> Result<Vec<(Tensor, Tensor)>> {
-        let moves = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        let own = self.parameters.all().iter().filter(|p| moves(&p.name));
-        own.map(|p| {
-            let copy = cx.out(p.tensor.shape());
-            cx.copy_into(&p.tensor, &copy, 0)?;
-            Ok((p.tensor.clone(), copy))
-        })
-        .collect()
     }
 
     /// Which of the images of a step a recogniser in training sees in full resolution.
@@ -403,7 +355,8 @@ impl Trainee {
     /// Errors of the device.
     pub fn read(&self, batch: &Batch) -> Result<Option<Tensor>> {
         let Network::Abinet(network) = &self.network else { return Ok(None) };
-        let plan = Plan { batch, step: 0, sharp: vec![true; batch.len()] };
+        let sharp = vec![true; batch.len()];
+        let plan = Plan { batch, step: 0, part: 0, sharp: &sharp };
         let x = Inputs::new(&mut Feed::new(&self.gpu), &plan, 0..batch.len())?;
         let cx = Cx::new(&self.gpu);
         let logits = match self.config.stage {
@@ -418,6 +371,22 @@ impl Trainee {
         cx.submit()?;
         Ok(Some(classes))
     }
+}
+
+/// Adds this `share` of a part's losses to those of the parts before, or begins with them.
+fn sum(cx: &Cx, losses: &Losses, share: f32, first: bool, sums: &mut Losses) -> Result<()> {
+    for (name, value) in losses {
+        let value = scale(cx, &value.detached().reshape([1])?, share)?;
+        let known = sums.iter().find(|(n, _)| n == name).map(|(_, sum)| sum.clone());
+        let sum = known.unwrap_or_else(|| {
+            let new = Tensor::upload(cx.gpu(), [1], &[0.0]);
+            sums.push((name, new.clone()));
+            new
+        });
+        let value = if first { value } else { add(cx, &sum, &value)? };
+        cx.copy_into(&value, &sum, 0)?;
+    }
+    Ok(())
 }
 
 fn focus(gpu: &Gpu, config: &TrainConfig, start: &mut Start) -> Result<Focus> {
