@@ -95,18 +95,20 @@ class Ours:
         self.report = None
 
     def bench(self, only, seconds):
-        command = [self.binary, "bench", "-q", "--json", "-", "-f", only, "-s", str(seconds), "--cache", self.cache]
+        options = ["-q", "--official", "--json", "-", "-f", only, "-s", str(seconds), "--cache", self.cache]
+        command = [self.binary, "bench", *options]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(done.stderr.strip().replace("\n", " ") or f"{self.binary} ended with {done.returncode}")
         self.report = json.loads(done.stdout)
-        return {k["name"]: k["seconds"] for k in self.report["kernels"]}
+        models = {m["name"]: m["p50_seconds"] for m in self.report["models"]}
+        return {**models, **{k["name"]: k["seconds"] for k in self.report["kernels"]}}
 
     def times(self, shape, seconds=SECONDS):
         """Seconds of each entry that computes this."""
         only, beginnings = shape.ours()
         measured = self.bench(only, seconds)
-        found = {n: s for n, s in measured.items() if n.startswith(tuple(b + e for b in beginnings for e in " :"))}
+        found = {n: s for n, s in measured.items() if f"{n} ".startswith(tuple(b + e for b in beginnings for e in " :"))}
         if not found:
             raise Failed(f"expected an entry that begins with one of {beginnings}, got {list(measured)}")
         return found
@@ -184,7 +186,8 @@ class Row:
         if self.shape != shapes.CALL:
             self.attempt(OURS, self.entries, lambda: ours.times(self.shape))
         for peer in peers:
-            self.attempt(peer.name, self.peers, lambda: {peer.name: peer.time(self.shape)})
+            if self.shape.peers(peer.name):
+                self.attempt(peer.name, self.peers, lambda: {peer.name: peer.time(self.shape)})
 
     def attempt(self, name, rounds, act):
         """One round; what failed once is not tried again."""
@@ -226,7 +229,7 @@ def tables(rows, call, names):
         return f"{max(of[name] - less, 0) / of[OURS]:.2f}" if OURS in of else "-"
 
     table("milliseconds", [*rows, call], names, lambda _, of, n: f"{of[n] * 1e3:.3f}")
-    table("GFLOP/s (direct)", rows, names, lambda s, of, n: f"{s.flops() / of[n] / 1e9:.1f}")
+    table("GFLOP/s (direct)", [r for r in rows if r.shape.flops()], names, lambda s, of, n: f"{s.flops() / of[n] / 1e9:.1f}")
     table("its time / ours", rows, names[1:], lambda _, of, n: ratio(of, n))
     table("its time less a call's / ours", rows, names[1:], lambda _, of, n: ratio(of, n, calls.get(n, 0.0)))
     print(f"Above 1 {OURS} is faster. A call: {call.shape}.\n")

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: a model of one node whose weights are initialisers, so that it may pack them once."""
+"""ONNX Runtime on the CPU: models whose weights are initialisers, so that it may pack them once."""
 
 import onnx
 import onnxruntime
@@ -14,6 +14,18 @@ def open(_adapter, threads):
 
 def prepare(shape):
     x, *weights = shape.data()
+    model = one_node(shape, x, weights) if weights else network(x)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"x": x})[0]
+
+
+def network(x):
+    import network
+
+    return network.onnx_model(x)
+
+
+def one_node(shape, x, weights):
     if len(weights) == 2:
         node = helper.make_node("Conv", ["x", "w0", "w1"], ["y"], pads=[shape.kernel // 2] * 4)
     else:
@@ -28,5 +40,4 @@ def prepare(shape):
     # Versions of the format that the runtime is sure to know, whatever the package writes by itself.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.checker.check_model(model)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"x": x})[0]
+    return model.SerializeToString()

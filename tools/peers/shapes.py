@@ -31,8 +31,16 @@ class Conv:
     def depth(self):
         return self.kernel**2 * self.inputs
 
+    def scale(self):
+        """The outputs' standard deviation."""
+        return self.depth() ** 0.5 / 12
+
     def flops(self):
         return 2 * self.batch * self.height * self.width * self.outputs * self.depth()
+
+    def peers(self, name):
+        """Whether a peer has what it takes."""
+        return True
 
     def data(self):
         """x as NCHW, the weight as OIHW, the bias."""
@@ -70,11 +78,14 @@ class Matmul:
     def line(self):
         return f"matmul {self.rows} {self.inner} {self.columns}"
 
-    def depth(self):
-        return self.inner
+    def scale(self):
+        return self.inner**0.5 / 12
 
     def flops(self):
         return 2 * self.rows * self.inner * self.columns
+
+    def peers(self, name):
+        return True
 
     def data(self):
         return values((self.rows, self.inner), 1), values((self.inner, self.columns), 2)
@@ -90,6 +101,45 @@ class Matmul:
         return [a[i] @ b[:, j] for i, j in at]
 
 
+@dataclass(frozen=True)
+class Lemma:
+    """The whole network at its official sizes on images [batch, 4, 16, 64] in [0, 1], with random weights."""
+
+    batch: int
+
+    def __str__(self):
+        return f"LEMMA official batch {self.batch}"
+
+    def line(self):
+        return f"lemma {self.batch}"
+
+    def data(self):
+        return (values((self.batch, 4, 16, 64), 1) + np.float32(0.5),)
+
+    def ours(self):
+        what = f"model LEMMA official, batch {self.batch}"
+        return what, [what]
+
+    def flops(self):
+        """Nobody counts them."""
+        return None
+
+    def peers(self, name):
+        """Whether a peer has what it takes: the others multiply and convolve only."""
+        return name in ("onnxruntime", "PyTorch")
+
+    def scale(self):
+        return float(np.std(self.result()))
+
+    def expected(self):
+        return [self.result().reshape(-1)[i] for i in samples(self.batch * 4 * 32 * 128)]
+
+    def result(self):
+        import network
+
+        return network.result(self)
+
+
 SHAPES = [
     Matmul(512, 512, 512),
     Conv(1, 8, 32, 512, 512, 3),
@@ -99,6 +149,8 @@ SHAPES = [
     Conv(1, 8, 32, 512, 512, 1),
     Conv(1, 16, 64, 4, 64, 9),
     Conv(1, 32, 128, 64, 4, 9),
+    Lemma(1),
+    Lemma(8),
 ]
 
 # So little work that its time is that of a call.
@@ -108,7 +160,7 @@ CALL = Conv(1, 8, 8, 4, 4, 1)
 def parse(line):
     """What `line()` wrote."""
     kind, *numbers = line.split()
-    return {"conv": Conv, "matmul": Matmul}[kind](*map(int, numbers))
+    return {"conv": Conv, "matmul": Matmul, "lemma": Lemma}[kind](*map(int, numbers))
 
 
 def samples(length):
@@ -128,6 +180,5 @@ def values(shape, seed):
 
 def deviation(shape, got):
     """The largest difference of an output's sampled values from the expected ones, in the outputs' standard deviations."""
-    scale = shape.depth() ** 0.5 / 12
     differences = np.abs(np.subtract(got, shape.expected()))
-    return float(np.max(np.nan_to_num(differences, nan=np.inf)) / scale)
+    return float(np.max(np.nan_to_num(differences, nan=np.inf)) / shape.scale())

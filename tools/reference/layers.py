@@ -13,11 +13,12 @@ from seeded import Initial, sinusoids
 class Network:
     """Tensors by name, in one floating-point type."""
 
-    def __init__(self, seed: int, dtype: torch.dtype, disturb: float = 0.0) -> None:
+    def __init__(self, seed: int, dtype: torch.dtype, disturb: float = 0.0, training: bool = True) -> None:
         """With `disturb` every initial weight is off by that share of itself, at random."""
         self.initial = Initial(seed)
         self.dtype = dtype
         self.disturb = disturb
+        self.training = training
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
 
@@ -46,11 +47,11 @@ class Network:
         return F.linear(x, weight, self.parameter(f"{path}.bias", out) if bias else None)
 
     def batch_norm(self, path: str, x: Tensor) -> Tensor:
-        """Statistics of the batch; the running ones follow."""
+        """In training by the statistics of the batch, which the running ones follow."""
         width = x.shape[1]
         weight, bias = (self.parameter(f"{path}.{leaf}", width) for leaf in ("weight", "bias"))
         mean, var = (self.buffer(f"{path}.running_{leaf}", width) for leaf in ("mean", "var"))
-        return F.batch_norm(x, mean, var, weight, bias, training=True, momentum=0.1, eps=1e-5)
+        return F.batch_norm(x, mean, var, weight, bias, training=self.training, momentum=0.1, eps=1e-5)
 
     def layer_norm(self, path: str, x: Tensor) -> Tensor:
         weight, bias = (self.parameter(f"{path}.{leaf}", x.shape[-1]) for leaf in ("weight", "bias"))

@@ -134,9 +134,8 @@ def block(net: Network, path: str, x: Tensor, guide: Tensor, hidden: int) -> Ten
     return rows.unflatten(0, (n, HEIGHT)).permute(0, 3, 1, 2)
 
 
-def losses(net: Network, low: Tensor, high: Tensor, ids: Tensor, sizes: Sizes) -> dict[str, Tensor]:
-    """The loss of a batch, low [N, 4, 16, 64], high [N, 4, 32, 128], classes [N, 26], and its parts."""
-    image = straighten(net, low)
+def enlarge(net: Network, image: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor]:
+    """The result [N, 4, 32, 128] of `image` [N, 4, 16, 64], and the class scores of the vision and the language model."""
     prior = "position_prior"
     seen, attention, _ = abinet.vision(net, f"{prior}.vision", bicubic(image[:, :3].detach(), 32, 128), sizes.prior)
     text, _ = abinet.language(net, f"{prior}.language", seen, abinet.lengths(seen), sizes.prior)
@@ -149,7 +148,12 @@ def losses(net: Network, low: Tensor, high: Tensor, ids: Tensor, sizes: Sizes) -
     end = 2 + sizes.blocks
     x = first + net.batch_norm(f"block{end}.1", net.conv(f"block{end}.0", x, sizes.width, 3))
     x = F.mish(F.pixel_shuffle(net.conv(f"block{end + 1}.0.conv", x, 4 * sizes.width, 3), 2))
-    result = net.conv(f"block{end + 1}.1", x, 4, 9).tanh()
+    return net.conv(f"block{end + 1}.1", x, 4, 9).tanh(), seen, text
+
+
+def losses(net: Network, low: Tensor, high: Tensor, ids: Tensor, sizes: Sizes) -> dict[str, Tensor]:
+    """The loss of a batch, low [N, 4, 16, 64], high [N, 4, 32, 128], classes [N, 26], and its parts."""
+    result, seen, text = enlarge(net, straighten(net, low), sizes)
     mse = F.mse_loss(result, high)
 
     def doubled(logits: Tensor) -> Tensor:
