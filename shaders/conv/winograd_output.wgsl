@@ -1,5 +1,5 @@
 //! formula: y = act(scale·(Aᵀ·m·A) + shift + residual), the 2×2 pixels of tile t from the 4×4 numbers m[·, t, n]
-//! bindings: m [16, T, N], b not used, scale, shift [N], residual [images, H, W, N], slope [1 or as shift] -> y [images, H, W, N]
+//! bindings: m [16, T, N], b not used, scale, shift [N], residual [images or 1, H, W, N], slope [1 or as shift] -> y [images, H, W, N]
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; N a multiple of four, any H and W
 //! cost: reads four times what it writes; 24 additions for each channel of a tile
 
@@ -12,6 +12,8 @@ const WORDS: u32 = 0u; // tile
 
 struct Params {
     n: u32, height: u32, width: u32, cols: u32, down: u32, across: u32, b_first: u32, epilogue: u32,
+    // Fours from an image's residual to the next one's: 0 where one serves all.
+    residual_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -50,8 +52,9 @@ fn main(
 // The last row and column of an odd image have half a tile.
 fn put(sum: vec4f, f: Affine, below: vec4f, image: u32, row: u32, column: u32, four: u32) {
     if ((row >= p.height) | (column >= p.width)) { return; }
-    let at = ((image * p.height + row) * p.width + column) * (p.cols / 4u) + four;
+    let fours = p.cols / 4u;
+    let at = (row * p.width + column) * fours + four;
     var v = fma(sum, f.scale, f.shift);
-    if ((p.epilogue & HAS_RESIDUAL) != 0u) { v += open(residual[at]); }
-    y[at] = seal(curve(v, below));
+    if ((p.epilogue & HAS_RESIDUAL) != 0u) { v += open(residual[image * p.residual_step + at]); }
+    y[image * p.height * p.width * fours + at] = seal(curve(v, below));
 }

@@ -56,7 +56,18 @@ impl Conv {
         if matches!(act, Act::None) { Ok(y) } else { activate(cx, &y, act) }
     }
 
-    /// The same of a part of the channels of `x`, for a 1×1 layer that is not trained.
+    /// `conv(x) + bias + residual`, fused, with a residual of the result's shape or of one of its images; not for traced passes,
+    /// which want the convolution's own output.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_onto(&self, cx: &Cx, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        let residual = Some(residual);
+        self.run(cx, x, &Epilogue { shift: self.bias.as_ref(), residual, ..Default::default() })
+    }
+
+    /// `conv(x) + bias` of a part of the channels of `x`, for a 1×1 layer that is not trained.
     ///
     /// # Errors
     /// Shapes that do not fit.

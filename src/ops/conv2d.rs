@@ -201,6 +201,9 @@ fn cases() -> Vec<Case> {
     vec![
         plain("one pixel", [1, 1, 1, 1], 1, same(3), Parts::ALL),
         plain("primes", [3, 7, 11, 5], 13, same(3), Parts::ALL),
+        plain("positions", [3, 4, 6, 8], 12, same(3), Parts::PLACED),
+        plain("positions, 1×1", [2, 3, 5, 8], 8, same(1), Parts::PLACED.with_act(1)),
+        plain("positions, few columns", [2, 3, 17, 8], 4, same(9), Parts::PLACED),
         shuffled("fours", [2, 5, 7, 8], 32, Parts::BIAS.with_act(3)),
         shuffled("odd channels", [1, 3, 4, 5], 16, folded),
         shuffled("in parts along K", [1, 2, 3, 120], 16, folded),

@@ -66,7 +66,7 @@ pub struct Epilogue<'a> {
     pub scale: Option<&'a Tensor>,
     /// Summand of each output channel, `[N]`.
     pub shift: Option<&'a Tensor>,
-    /// Added before the activation; of the output's shape.
+    /// Added before the activation; of the output's shape, or of that without its first axis: the same for all images of a batch.
     pub residual: Option<&'a Tensor>,
     /// Applied last.
     pub act: Act<'a>,
@@ -83,7 +83,7 @@ impl<'a> Epilogue<'a> {
         Epilogue { scale: Some(scale), shift: Some(shift), ..Default::default() }
     }
 
-    /// With a residual of the output's shape.
+    /// With a residual.
     pub fn residual(mut self, residual: &'a Tensor) -> Self {
         self.residual = Some(residual);
         self
@@ -124,7 +124,7 @@ impl<'a> Epilogue<'a> {
             .map(|act| Epilogue::default().act(act).on(variant.clone()))
     }
 
-    /// Checks the operands: `channels` in scale and shift, a residual of shape `out`.
+    /// Checks the operands: `channels` in scale and shift, a residual of shape `out` or of one of its images.
     pub(crate) fn check(&self, cx: &Cx, op: &str, channels: usize, out: Shape) -> Result<()> {
         for (name, operand) in [("scale", self.scale), ("shift", self.shift)] {
             if let Some(t) = operand {
@@ -132,7 +132,10 @@ impl<'a> Epilogue<'a> {
             }
         }
         if let Some(t) = self.residual {
-            cx.expect(op, "residual", t, out)?;
+            let image = out.rank() > 2 && t.shape() == Shape::from(&out.dims()[1..]);
+            if !image {
+                cx.expect(op, "residual", t, out)?;
+            }
         }
         match self.act {
             Act::Prelu(slope) if slope.len() > 1 => cx.expect(op, "slope", slope, [channels]),
@@ -219,6 +222,8 @@ pub(crate) struct Parts {
     pub scale: bool,
     pub shift: bool,
     pub residual: bool,
+    /// Whether the residual is the same for all images.
+    pub repeats: bool,
     pub act: u32,
 }
 
@@ -228,13 +233,18 @@ impl std::fmt::Display for Parts {
         let act = names[self.act as usize];
         let part = |there: bool, name: &'static str| if there { name } else { "" };
         let (scale, shift) = (part(self.scale, " scale"), part(self.shift, " shift"));
-        write!(f, "{scale}{shift}{}{act}", part(self.residual, " residual"))
+        let repeats = part(self.repeats, " of one image");
+        write!(f, "{scale}{shift}{}{repeats}{act}", part(self.residual, " residual"))
     }
 }
 
 impl Parts {
-    pub(crate) const BIAS: Parts = Parts { scale: false, shift: true, residual: false, act: 0 };
-    pub(crate) const ALL: Parts = Parts { scale: true, shift: true, residual: true, act: 2 };
+    pub(crate) const BIAS: Parts =
+        Parts { scale: false, shift: true, residual: false, repeats: false, act: 0 };
+    pub(crate) const ALL: Parts =
+        Parts { scale: true, shift: true, residual: true, repeats: false, act: 2 };
+    /// A bias and positions.
+    pub(crate) const PLACED: Parts = Parts { residual: true, repeats: true, ..Parts::BIAS };
 
     pub(crate) fn with_act(mut self, act: u32) -> Self {
         self.act = act;
@@ -249,7 +259,7 @@ impl Parts {
         vec![
             part(self.scale, [channels].into()),
             part(self.shift, [channels].into()),
-            part(self.residual, out),
+            part(self.residual, if self.repeats { Shape::from(&out.dims()[1..]) } else { out }),
             part(
                 self.act == 2 || self.act == EACH,
                 [if self.act == EACH { channels } else { 1 }].into(),
@@ -313,7 +323,7 @@ impl Parts {
                 *v += h[1].data[c];
             }
             if self.residual {
-                *v += h[2].data[i];
+                *v += h[2].data[i % h[2].data.len()];
             }
             let kind = if self.act == EACH { 2 } else { self.act };
             let slopes = &h[3].data;

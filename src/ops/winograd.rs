@@ -16,6 +16,7 @@ kernel!(OUTPUT = "conv/winograd_output", Pixels);
 params! { struct Tiles { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 } }
 params! { struct Pixels {
     n: u32, height: u32, width: u32, cols: u32, down: u32, across: u32, b_first: u32, epilogue: u32,
+    residual_step: u32,
 } }
 
 /// G of F(2×2, 3×3).
@@ -104,6 +105,7 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
     let m = cx.in_full(|cx| gemm.run(cx, &v, u, &Epilogue::default(), products))?;
 
     let fours = tiles * outputs / 4;
+    let repeats = ep.residual.is_some_and(|r| r.len() < y.len());
     let p = Pixels {
         n: fours as u32,
         height: height as u32,
@@ -113,6 +115,7 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
         across: across as u32,
         b_first: 0,
         epilogue: ep.word(),
+        residual_step: if repeats { 0 } else { (height * width * outputs / 4) as u32 },
     };
     let optional = Tensor::read_or_absent;
     let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
@@ -168,6 +171,7 @@ fn cases() -> Vec<Case> {
     vec![
         plain("one pixel", [1, 1, 1, 4], 4, Parts::ALL),
         plain("half tiles at both edges", [2, 5, 7, 8], 12, Parts::ALL),
+        plain("positions", [3, 4, 6, 8], 8, Parts::PLACED),
         plain("a line", [3, 1, 6, 20], 8, Parts::BIAS.with_act(4)),
         plain("rows of one tile", [2, 9, 2, 16], 36, folded),
         timed("trunk, nano", [2, 16, 64, 32], 32, folded),

@@ -3,7 +3,7 @@
 use super::config::AbinetConfig;
 use crate::Result;
 use crate::nn::{DecoderLayer, Linear, Scope, TransformerConfig};
-use crate::ops::{Mask, add, dropout, repeat, softmax};
+use crate::ops::{Mask, dropout, repeat, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// What the language model says of a batch.
@@ -54,9 +54,9 @@ impl LanguageModel {
         let _scope = cx.scope(&self.path);
         let [n, t, _] = logits.shape().nlc(&self.path)?;
         let probabilities = softmax(cx, &logits.detached(), 2)?;
-        let tokens = self.project.forward(cx, &probabilities, Axes::Same)?;
-        let d = tokens.shape().last();
-        let memory = add(cx, &tokens, &self.token_positions.reshape([t, d])?)?;
+        let d = self.token_positions.shape().last();
+        let positions = self.token_positions.reshape([t, d])?;
+        let memory = self.project.forward_onto(cx, &probabilities, &positions, Axes::Same)?;
         let memory = dropout(cx, &memory)?;
         for name in ["token_encoder.dropout", "token_encoder"] {
             cx.tap(&self.path, name, &memory, Axes::Sequence);

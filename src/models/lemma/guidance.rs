@@ -143,7 +143,7 @@ impl GuidanceModel {
             Some(_) => dropout(cx, &repeat(cx, &table.reshape([1, PIXELS, d])?, n)?)?,
             None => table,
         };
-        let tokens = add(cx, &located.reshape([n, PIXELS, d])?, &table)?;
+        let tokens = self.place(cx, &located, &table)?.reshape([n, PIXELS, d])?;
         let sorted = sort_descending(cx, &score)?;
         cx.value("lem", "order", &sorted.order, Axes::Same);
         let (selected, kept) = if g.feature_selection {
@@ -159,7 +159,7 @@ impl GuidanceModel {
         Ok(Guidance { map, score, order: sorted.order })
     }
 
-    /// The image feature where characters are (paper eq. 1-3): `[N, 16, 64, C]`.
+    /// The image feature where characters are (paper eq. 1-3), before it is spread: `[N, 16, 64, C]`.
     fn locate(&self, cx: &Cx, score: &Tensor, feature: &Tensor) -> Result<Tensor> {
         let [n, h, w, d] = feature.shape().nhwc(&self.path)?;
         let weights = if !self.config.guidance.location_attention {
@@ -173,22 +173,32 @@ impl GuidanceModel {
             let channels = vec![&one; d];
             Some(crate::ops::concat_last(cx, &channels)?)
         };
-        let x = if cx.tracing() {
-            let normalised = instance_norm(cx, feature, None, INSTANCE_NORM_EPS)?;
-            cx.tap(&self.path, "IN", &normalised, Axes::Image);
-            match &weights {
-                Some(weights) => mul(cx, &normalised, weights)?,
-                None => normalised,
-            }
-        } else {
-            instance_norm(cx, feature, weights.as_ref(), INSTANCE_NORM_EPS)?
+        if !cx.tracing() {
+            return instance_norm(cx, feature, weights.as_ref(), INSTANCE_NORM_EPS);
+        }
+        let normalised = instance_norm(cx, feature, None, INSTANCE_NORM_EPS)?;
+        cx.tap(&self.path, "IN", &normalised, Axes::Image);
+        match &weights {
+            Some(weights) => mul(cx, &normalised, weights),
+            None => Ok(normalised),
+        }
+    }
+
+    /// The located feature `[N, 16, 64, C]`, spread over the region around each pixel, with the positions
+    /// `[16·64, C]` or `[N, 16·64, C]`.
+    fn place(&self, cx: &Cx, located: &Tensor, table: &Tensor) -> Result<Tensor> {
+        let [_, h, w, d] = located.shape().nhwc(&self.path)?;
+        let positions = match table.shape().rank() {
+            2 => table.reshape([h, w, d])?,
+            _ => table.reshape(located.shape())?,
         };
-        let x = match &self.region {
-            Some(conv) => conv.forward(cx, &x, Act::None)?,
-            None => x,
+        let region = match &self.region {
+            Some(conv) if !cx.tracing() => return conv.forward_onto(cx, located, &positions),
+            Some(conv) => conv.forward(cx, located, Act::None)?,
+            None => located.clone(),
         };
-        cx.value("lem", "x_region", &x, Axes::Image);
-        Ok(x)
+        cx.value("lem", "x_region", &region, Axes::Image);
+        add(cx, &region, &positions)
     }
 
     /// Both cross attentions (paper eq. 4-6): `[N, 16·64, C]`.

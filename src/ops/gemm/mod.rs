@@ -83,6 +83,17 @@ impl Gemm {
         self
     }
 
+    /// The same rows as so many products with one B, which one residual serves.
+    fn in_parts(mut self, parts: usize) -> Self {
+        let p = &mut self.p;
+        p.rows /= parts as u32;
+        let [rows, windows, image] =
+            [p.rows, p.out_height * p.out_width, p.height * p.run].map(u64::from);
+        (p.a_batch, p.b_batch) = ((rows * image / windows) as u32, 0);
+        self.batch = parts;
+        self
+    }
+
     /// `batch` products of consecutive matrices.
     pub(super) fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
@@ -160,9 +171,10 @@ impl Gemm {
             * self.batch
     }
 
-    /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns.
+    /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns. A residual
+    /// may be that of an image of a single product's, for all.
     pub(super) fn run(
-        self,
+        mut self,
         cx: &Cx,
         a: &Tensor,
         b: &Tensor,
@@ -176,6 +188,10 @@ impl Gemm {
         let y = cx.out(shape);
         if y.is_empty() {
             return Ok(y);
+        }
+        let repeats = ep.residual.map_or(1, |r| y.len() / r.len());
+        if repeats > 1 {
+            self = self.in_parts(repeats);
         }
         let means = self.means(cx.gpu(), [Some(a), Some(b), ep.residual, Some(&y)]);
         if cx.gpu().measures_choices() {

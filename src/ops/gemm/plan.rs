@@ -131,7 +131,7 @@ fn registers(g: &Gemm) -> Tile {
 fn narrow(gpu: &Gpu, g: &Gemm, means: Means) -> Option<Tile> {
     let moves = moves(g, means, 1);
     let taps = g.p.segment.is_multiple_of(TAPS * g.p.step);
-    let serves = g.sliding && g.p.cols <= 4 && moves.a_fours && taps;
+    let serves = g.sliding && g.batch == 1 && g.p.cols <= 4 && moves.a_fours && taps;
     lanes(gpu).filter(|_| serves).map(|lanes| Tile::Narrow { lanes, moves })
 }
 
