@@ -12,6 +12,7 @@ use std::ops::Range;
 kernel!(COPY = "layout/copy_columns_fwd", Params);
 kernel!(PLACE = "layout/place_columns_fwd", PlaceParams);
 kernel!(PERMUTE = "layout/permute_fwd", strided::Params);
+kernel!(TRANSPOSE = "layout/transpose_fwd", strided::BlockParams);
 params! { struct Params {
     n: u32, cols: u32, from_cols: u32, from_first: u32, to_cols: u32, to_first: u32,
 } }
@@ -180,12 +181,21 @@ pub fn permute(cx: &Cx, x: &Tensor, order: &[usize]) -> Result<Tensor> {
 /// The elements of `x` in the order of a view of it.
 pub(super) fn read_by(cx: &Cx, x: &Tensor, view: &View, shape: Shape) -> Result<Tensor> {
     let y = cx.out(shape);
+    if let Some(blocks) = view.blocks() {
+        let (variant, grid) = (transpose_variant(blocks.inner()), element::grid(blocks.count()));
+        cx.run(&TRANSPOSE, &variant, grid, &blocks.params(), &[x.read(), y.write()])?;
+        return Ok(y);
+    }
     let fours = view.by_four().filter(|fours| !fours.repeats());
     let (width, view) = fours.map_or((1, view.clone()), |fours| (4, fours));
     let n = y.len() / width;
     let variant = permute_variant(width, view.inner());
     cx.run(&PERMUTE, &variant, element::grid(n), &view.params(n), &[x.read(), y.write()])?;
     Ok(y)
+}
+
+fn transpose_variant(inner: u32) -> Variant {
+    element::scalar().tile("INNER", inner)
 }
 
 fn permute_variant(width: usize, inner: u32) -> Variant {
@@ -199,6 +209,10 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &COPY, variants: element::variants },
         KernelUse { kernel: &PLACE, variants: element::variants },
         KernelUse { kernel: &PERMUTE, variants: permute_variants },
+        KernelUse {
+            kernel: &TRANSPOSE,
+            variants: || (1..MAX_RANK as u32).map(transpose_variant).collect(),
+        },
     ],
     tolerance: 0.0,
     gradient: 1e-6,
@@ -270,6 +284,9 @@ fn cases() -> Vec<Case> {
         axes("identity", &[3, 5, 7], &[0, 1, 2]),
         axes("maps to channels", &[2, 26, 16, 64], &[0, 2, 3, 1]).bench(0.0),
         axes("heads", &[2, 26, 4, 16], &[0, 2, 1, 3]).bench(0.0),
+        axes("transpose of a weight", &[64, 36], &[1, 0]).bench(0.0),
+        axes("two axes kept before", &[3, 2, 12, 8], &[0, 1, 3, 2]),
+        axes("six reversed, in blocks", &[4, 2, 3, 2, 2, 8], &[5, 4, 3, 2, 1, 0]),
         axes("transpose of primes", &[31, 67], &[1, 0]),
         axes("all six reversed", &[2, 3, 4, 3, 2, 5], &[5, 4, 3, 2, 1, 0]),
         axes("six with the last kept", &[2, 3, 2, 3, 2, 4], &[4, 3, 2, 1, 0, 5]),

@@ -10,9 +10,71 @@ params! { struct Params {
     outer: u32,
 } }
 
+params! { struct BlockParams {
+    n: u32,
+    d0: u32, d1: u32, d2: u32, d3: u32, d4: u32,
+    x0: u32, x1: u32, x2: u32, x3: u32, x4: u32,
+    y0: u32, y1: u32, y2: u32, y3: u32, y4: u32,
+    x_outer: u32, y_outer: u32,
+    x_row: u32, y_row: u32,
+} }
+
 /// Sizes and strides of a view, fastest axis first, neighbours merged where one stride covers both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View(Vec<(usize, usize)>);
+
+/// Blocks of four rows of four floats: size and strides on both sides of each axis, fastest first, and strides of the rows; all
+/// strides in fours. Twin of `shaders/layout/transpose_fwd.wgsl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Blocks {
+    axes: Vec<(usize, usize, usize)>,
+    rows: (usize, usize),
+}
+
+impl Blocks {
+    /// Axes but the slowest.
+    pub(super) fn inner(&self) -> u32 {
+        self.axes.len() as u32 - 1
+    }
+
+    /// Their number.
+    pub(super) fn count(&self) -> usize {
+        self.axes.iter().map(|(size, ..)| size).product()
+    }
+
+    /// Parameters of the kernel.
+    pub(super) fn params(&self) -> BlockParams {
+        let (outer, inner) = self.axes.split_last().expect("at least two axes");
+        let axis = |i: usize| inner.get(i).copied().unwrap_or((1, 0, 0));
+        let [d, x, y] = [
+            [0, 1, 2, 3, 4].map(|i| axis(i).0 as u32),
+            [0, 1, 2, 3, 4].map(|i| axis(i).1 as u32),
+            [0, 1, 2, 3, 4].map(|i| axis(i).2 as u32),
+        ];
+        BlockParams {
+            n: self.count() as u32,
+            d0: d[0],
+            d1: d[1],
+            d2: d[2],
+            d3: d[3],
+            d4: d[4],
+            x0: x[0],
+            x1: x[1],
+            x2: x[2],
+            x3: x[3],
+            x4: x[4],
+            y0: y[0],
+            y1: y[1],
+            y2: y[2],
+            y3: y[3],
+            y4: y[4],
+            x_outer: outer.1 as u32,
+            y_outer: outer.2 as u32,
+            x_row: self.rows.0 as u32,
+            y_row: self.rows.1 as u32,
+        }
+    }
+}
 
 /// Strides of a contiguous tensor.
 pub(super) fn strides(shape: Shape) -> Vec<usize> {
@@ -54,6 +116,27 @@ impl View {
             && rest.iter().all(|(_, stride)| stride.is_multiple_of(unit));
         let rest = rest.iter().map(|(size, stride)| (*size, stride / unit));
         fits.then(|| View([(size / 4, stride)].into_iter().chain(rest).collect()))
+    }
+
+    /// The same view in blocks of four times four floats, that are contiguous runs of four on the reader's side one way and on
+    /// the writer's the other. `None` where the fastest axis is the same on both sides, and where runs of four do not fit.
+    pub(super) fn blocks(&self) -> Option<Blocks> {
+        let along = self.0.iter().position(|(_, stride)| *stride == 1).filter(|i| *i > 0)?;
+        let mut to = 1;
+        let mut axes = Vec::new();
+        for (i, &(size, from)) in self.0.iter().enumerate() {
+            axes.push(match i {
+                _ if i == along => (size / 4, 1, to),
+                0 => (size / 4, from, 1),
+                _ => (size, from / 4, to / 4),
+            });
+            to *= size;
+        }
+        let fits = |(i, (_, stride)): (usize, &(usize, usize))| i == along || stride % 4 == 0;
+        let by_four = |i: usize| self.0[i].0.is_multiple_of(4);
+        let rows = (axes[0].1 / 4, axes[along].2 / 4);
+        (by_four(0) && by_four(along) && self.0.iter().enumerate().all(fits))
+            .then_some(Blocks { axes, rows })
     }
 
     /// Axes but the slowest.
@@ -99,6 +182,18 @@ mod tests {
         assert_eq!(View::new(&[(4, 1), (8, 4)]).by_four(), None, "the fastest axis is strided");
         assert_eq!(View::new(&[(1, 7)]).by_four(), None);
         assert_eq!(View::new(&[(2, 6), (4, 1)]).by_four(), None, "rows are not aligned");
+    }
+
+    #[test]
+    fn blocks_lie_where_both_fastest_axes_cross() {
+        // [8, 3, 12] as [12, 3, 8]: axis 0 of the view runs over rows of x, 36 floats apart.
+        let view = View::new(&[(12, 1), (3, 12), (8, 36)]);
+        let blocks = Blocks { axes: vec![(2, 36, 1), (3, 3, 2), (3, 1, 24)], rows: (9, 6) };
+        assert_eq!(view.blocks(), Some(blocks));
+        assert_eq!(View::new(&[(12, 8), (8, 1)]).blocks(), None, "the same fastest axis");
+        assert_eq!(View::new(&[(6, 1), (8, 6)]).blocks(), None, "rows of six");
+        assert_eq!(View::new(&[(8, 1), (6, 8)]).blocks(), None, "six rows");
+        assert_eq!(View::new(&[(8, 1), (8, 0)]).blocks().map(|b| b.rows), Some((0, 2)));
     }
 
     /// `quotient` of `shaders/shared/index.wgsl`, with a reciprocal that is off by so many units in the last place.
