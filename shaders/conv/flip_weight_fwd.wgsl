@@ -1,17 +1,18 @@
 //! formula: y[t, o, c] = x[s(t), c, o], s reversing all taps; of a weight in Winograd's domain (TRANSFORMED) as (3, 1, 2, 0) along both axes
-//! bindings: x [KH, KW, Cin, Cout] -> y [KH, KW, Cout, Cin]
-//! grid: one invocation per float, folded into x and y; exact for any size
-//! cost: reads x and writes y once, reads scattered; no flops
+//! bindings: x [T, Cin, Cout] -> y [T, Cout, Cin]
+//! grid: one invocation per element, or block of 4 by 4, of y, folded into x and y; exact for any size, and in blocks for multiples of 4
+//! cost: reads x and writes y once; no flops
 
 #import element
 
+// Channels in units of an element.
 struct Params { n: u32, taps: u32, inputs: u32, outputs: u32 }
 
 override TRANSFORMED: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 // The tap that lies reversed at another's place. Both axes reversed are all taps reversed; in Winograd's domain the first and the
 // last row of G are each other reversed, and the two between are their own reverse.
@@ -32,8 +33,19 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    let c = i % p.inputs;
-    let o = i / p.inputs % p.outputs;
-    let tap = reversed(i / p.inputs / p.outputs);
-    y[i] = x[(tap * p.inputs + c) * p.outputs + o];
+    let line = quotient(i, p.inputs);
+    let c = i - line * p.inputs;
+    let tap = quotient(line, p.outputs);
+    let o = line - tap * p.outputs;
+#repeat once VEC..1
+    y[i] = x[(reversed(tap) * p.inputs + c) * p.outputs + o];
+#end
+#repeat once 0..VEC
+    #repeat r 0..4
+    let x{r} = x[((reversed(tap) * p.inputs + c) * 4u + {r}u) * p.outputs + o];
+    #end
+    #repeat k 0..4
+    y[(line * 4u + {k}u) * p.inputs + c] = vec4f(x0[{k}], x1[{k}], x2[{k}], x3[{k}]);
+    #end
+#end
 }

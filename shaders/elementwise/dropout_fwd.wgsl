@@ -1,7 +1,7 @@
 //! formula: y = x·scale, or 0 where the random word of (seed, step, part·2¹⁶ + site, i) is below the threshold
 //! bindings: x [E], step and part of it [2] -> y [E]
-//! grid: one invocation per element, folded into x and y; exact for any size
-//! cost: reads x and writes y once; 1 flop and four hashes an element
+//! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for any size
+//! cost: reads x and writes y once; 1 flop and one hash a float, and three an invocation
 
 #import element
 #import random
@@ -21,6 +21,12 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    let dropped = random_word(p.seed, place[0], p.site | (place[1] << 16u), i) < p.threshold;
-    y[i] = select(x[i] * p.scale, 0.0, dropped);
+    let key = stream(p.seed, place[0], p.site | (place[1] << 16u));
+#repeat once VEC..1
+    let dropped = random_words(key, vec4u(i)).x < p.threshold;
+#end
+#repeat once 0..VEC
+    let dropped = random_words(key, vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u)) < vec4u(p.threshold);
+#end
+    y[i] = select(x[i] * p.scale, Element(), dropped);
 }

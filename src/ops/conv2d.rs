@@ -121,24 +121,29 @@ fn dilate(cx: &Cx, x: &Tensor, stride: (usize, usize)) -> Result<Tensor> {
 pub(super) fn flip(cx: &Cx, w: &Tensor, transformed: bool) -> Result<Tensor> {
     let [kh, kw, inputs, outputs] = w.shape().nhwc("conv2d")?;
     let y = cx.out([kh, kw, outputs, inputs]);
+    let width = element::width(&[inputs, outputs]);
+    let n = w.len() / (width * width);
     let p = Flip {
-        n: w.len() as u32,
+        n: n as u32,
         taps: (kh * kw) as u32,
-        inputs: inputs as u32,
-        outputs: outputs as u32,
+        inputs: (inputs / width) as u32,
+        outputs: (outputs / width) as u32,
     };
     let binds = [w.read(), y.write()];
-    cx.run(&FLIP, &flipping(transformed), element::grid(w.len()), &p, &binds)?;
+    cx.run(&FLIP, &flipping(transformed, width), element::grid(n), &p, &binds)?;
     Ok(y)
 }
 
-fn flipping(transformed: bool) -> Variant {
-    element::scalar().set("TRANSFORMED", transformed)
+fn flipping(transformed: bool, width: usize) -> Variant {
+    element::variant(width).set("TRANSFORMED", transformed)
 }
 
 /// The kernel behind [`flip`].
-pub(super) const FLIP_USE: KernelUse =
-    KernelUse { kernel: &FLIP, variants: || [false, true].map(flipping).into() };
+pub(super) const FLIP_USE: KernelUse = KernelUse { kernel: &FLIP, variants: flips };
+
+fn flips() -> Vec<Variant> {
+    [false, true].into_iter().flat_map(|t| [1, 4].map(|width| flipping(t, width))).collect()
+}
 
 /// The row of the table.
 pub const ROW: Row = Row { op: "conv2d", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };

@@ -38,9 +38,11 @@ fn masked(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
     let y = cx.out(x.shape());
     let Dropout { probability, seed, site, .. } = *at;
     let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - probability));
-    let p = Params { n: x.len() as u32, seed, site, threshold, scale };
+    let width = element::width(&[x.len()]);
+    let n = x.len() / width;
+    let p = Params { n: n as u32, seed, site, threshold, scale };
     let binds = [x.read(), at.at.read(), y.write()];
-    cx.run(&FWD, &element::scalar(), element::grid(x.len()), &p, &binds)?;
+    cx.run(&FWD, &element::variant(width), element::grid(n), &p, &binds)?;
     Ok(y)
 }
 
@@ -52,7 +54,7 @@ fn threshold(probability: f32) -> u32 {
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "dropout",
-    kernels: &[KernelUse { kernel: &FWD, variants: || vec![element::scalar()] }],
+    kernels: &[KernelUse { kernel: &FWD, variants: element::variants }],
     tolerance: 2e-7,
     gradient: 1e-6,
     cases,
