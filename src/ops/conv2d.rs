@@ -2,7 +2,7 @@
 
 use super::epilogue::{Epilogue, Parts};
 use super::gemm::{self, Gemm, kept};
-use super::{Case, KernelUse, Row, element, linear};
+use super::{Case, KernelUse, Row, element, linear, suits_winograd, winograd, winograd_transform};
 use crate::gpu::Variant;
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -30,6 +30,10 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
     ep.check(cx, "conv2d", out_channels, shape)?;
     if window == Window::same(1) {
         return linear(cx, x, &w.reshape([channels, out_channels])?, ep);
+    }
+    // A weight that is trained is another in every pass.
+    if cx.tracks(&[x, w]) && suits_winograd(window, channels, out_channels) {
+        return winograd(cx, x, &winograd_transform(cx, w)?, ep);
     }
     let gemm = Gemm::windows(dims, (oh, ow), window, out_channels);
     ep.after(cx, [x, w], &(0..out_channels), |ep| {

@@ -3,7 +3,7 @@
 //! Chunks of rows are summed side by side and the chunks in order.
 
 use super::columns::{self, LANES};
-use super::sum_to;
+use super::{element, sum_to};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
@@ -40,9 +40,11 @@ impl Normalised<'_> {
         let chunk = chunk(rows);
         let chunks = rows.div_ceil(chunk);
         let [shift, scale] = [(); 2].map(|()| cx.out_f32([chunks, channels]));
-        let p = Params { rows: rows as u32, channels: channels as u32, chunk: chunk as u32 };
-        let variant = with(columns::tile(cx.gpu()), self.by_row, self.residual.is_some());
-        let grid = Grid::xyz(channels.div_ceil(LANES), chunks, 1);
+        let width = element::width(&[channels]);
+        let elements = channels / width;
+        let p = Params { rows: rows as u32, channels: elements as u32, chunk: chunk as u32 };
+        let variant = with(columns::by(cx.gpu(), width), self.by_row, self.residual.is_some());
+        let grid = Grid::xyz(elements.div_ceil(LANES), chunks, 1);
         let (residual, stats) = (Tensor::read_or_absent(self.residual), [self.mean, self.rstd]);
         let [mean, rstd] = stats.map(Tensor::read);
         let binds = [self.x.read(), residual, dy.read(), mean, rstd, shift.write(), scale.write()];
@@ -57,11 +59,11 @@ fn with(tile: Variant, by_row: bool, residual: bool) -> Variant {
 
 /// Variants for statistics of channels.
 pub(super) fn by_channel_variants() -> Vec<Variant> {
-    columns::tiles().map(|t| with(t, false, false)).into()
+    columns::by_all().into_iter().map(|t| with(t, false, false)).collect()
 }
 
 /// Variants for statistics of rows.
 pub(super) fn by_row_variants() -> Vec<Variant> {
     let both = |t: Variant| [false, true].map(|residual| with(t.clone(), true, residual));
-    columns::tiles().into_iter().flat_map(both).collect()
+    columns::by_all().into_iter().flat_map(both).collect()
 }

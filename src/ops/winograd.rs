@@ -1,18 +1,23 @@
 //! Convolution 3×3 by Winograd's F(2×2, 3×3): sixteen multiplications for four pixels rather than thirty-six.
 //!
 //! Y = Aᵀ·[U ⊙ (Bᵀ·d·B)]·A with U = G·g·Gᵀ for every 4×4 pixels d around 2×2 outputs (Lavin and Gray 2016, arXiv 1509.09308).
-//! Over the channels, ⊙ is sixteen products of matrices. The weight is transformed once, when it is loaded.
+//! Over the channels, ⊙ is sixteen products of matrices. A weight that is not trained is transformed once, when it is loaded.
+//! All of it is linear, and so are its gradients: Ū = Vᵀ·M̄ for each of the sixteen, with V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ.
 
 use super::epilogue::{Epilogue, Parts};
-use super::gemm::Gemm;
+use super::gemm::{Gemm, kept};
 use super::{Case, KernelUse, Row, conv2d, element};
-use crate::gpu::{Bind, Variant};
+use crate::gpu::{Bind, Kernel, Variant};
 use crate::shape::Window;
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(INPUT = "conv/winograd_input", Tiles);
 kernel!(OUTPUT = "conv/winograd_output", Pixels);
+kernel!(OUTPUT_BWD = "conv/winograd_output_bwd", Tiles);
+kernel!(WEIGHT = "conv/winograd_weight", Weights);
+kernel!(WEIGHT_BWD = "conv/winograd_weight_bwd", Weights);
+params! { struct Weights { n: u32 } }
 params! { struct Tiles { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 } }
 params! { struct Pixels {
     n: u32, height: u32, width: u32, cols: u32, down: u32, across: u32, b_first: u32, epilogue: u32,
@@ -44,12 +49,33 @@ pub fn winograd_weight(g: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     u
 }
 
+/// The same on the device: `w [3, 3, Cin, Cout]` → `[4, 4, Cin, Cout]`, differentiable.
+///
+/// # Errors
+/// Another shape, and a Cout that is no multiple of four.
+pub fn winograd_transform(cx: &Cx, w: &Tensor) -> Result<Tensor> {
+    let [.., inputs, outputs] = w.shape().nhwc("winograd")?;
+    cx.expect("winograd", "weight", w, [3, 3, inputs, outputs.next_multiple_of(4)])?;
+    let run = move |cx: &Cx, kernel, from: &Tensor, taps: usize| {
+        let to = cx.out([taps, taps, inputs, outputs]);
+        let n = inputs * outputs / 4;
+        let p = Weights { n: n as u32 };
+        let words = words_of(cx, [Some(from), Some(&to)]);
+        cx.run(kernel, &words, element::grid(n), &p, &[from.read(), to.write()])?;
+        Ok(to)
+    };
+    let u = cx.in_full(|cx| run(cx, &WEIGHT, w, 4))?;
+    Ok(cx.record("winograd_transform", [w], u, move |cx, du, _| {
+        Ok([Some(run(cx, &WEIGHT_BWD, &du, 3)?)])
+    }))
+}
+
 fn along(g: [f64; 3], of: impl Fn(usize) -> f64) -> f64 {
     (0..3).map(|i| g[i] * of(i)).sum()
 }
 
 /// `x [N, H, W, Cin]` with a transformed weight `u [4, 4, Cin, Cout]` → `[N, H, W, Cout]`, then the epilogue: `torch.nn.Conv2d` with
-/// a kernel of 3×3 and padding 1. Differentiable in `x` and the epilogue, not in `u`.
+/// a kernel of 3×3 and padding 1.
 ///
 /// # Errors
 /// Operands whose shapes do not fit, and numbers of channels that are no multiples of four.
@@ -65,12 +91,25 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
         if !y.is_empty() {
             transformed(cx, x, u, ep, &y)?;
         }
-        let kept = u.clone();
+        let [x_kept, u_kept] = kept(cx, x, u);
         Ok(ep.record(cx, "winograd", [x, u], 0..outputs, y, move |cx, dy| {
-            let flipped = conv2d::flip(cx, &kept, true)?;
-            Ok([Some(winograd(cx, dy, &flipped, &Epilogue::default())?), None])
+            let of_x = |u: Tensor| {
+                let flipped = conv2d::flip(cx, &u, true)?;
+                winograd(cx, dy, &flipped, &Epilogue::default())
+            };
+            let of_u = |x: Tensor| weight_gradient(cx, &x, dy);
+            Ok([u_kept.map(of_x).transpose()?, x_kept.map(of_u).transpose()?])
         }))
     })
+}
+
+/// Ū `[4, 4, Cin, Cout]` of `x [N, H, W, Cin]` and Ȳ `[N, H, W, Cout]`.
+fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let (v, dm) = (by_tiles(cx, &INPUT, x)?, by_tiles(cx, &OUTPUT_BWD, dy)?);
+    let [_, tiles, inputs] = v.shape().nlc("winograd")?;
+    let outputs = dm.shape().last();
+    let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16).transposed();
+    gemm.run(cx, &v, &dm, &Epilogue::default(), [4, 4, inputs, outputs].into())
 }
 
 /// Whether fours are moved as 64-bit words.
@@ -78,26 +117,35 @@ fn words(wide: bool) -> Variant {
     Variant::new().tile("WORDS", wide.into())
 }
 
-fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Result<()> {
-    let [n, height, width, inputs] = x.shape().nhwc("winograd")?;
-    let outputs = u.shape().last();
-    let (down, across) = (height.div_ceil(2), width.div_ceil(2));
-    let tiles = n * down * across;
+/// As words where that is cheaper, and all of these are floats.
+fn words_of(cx: &Cx, tensors: [Option<&Tensor>; 2]) -> Variant {
+    let floats = tensors.into_iter().flatten().all(|t| t.dtype() == Dtype::F32);
+    words(floats && cx.gpu().wide_words())
+}
 
-    let v = cx.out([16, tiles, inputs]);
-    let fours = tiles * inputs / 4;
+/// An image `[N, H, W, C]` as sixteen numbers for each of its tiles, `[16, T, C]`.
+fn by_tiles(cx: &Cx, kernel: &'static Kernel, x: &Tensor) -> Result<Tensor> {
+    let [n, height, width, channels] = x.shape().nhwc("winograd")?;
+    let (down, across) = (height.div_ceil(2), width.div_ceil(2));
+    let v = cx.out([16, n * down * across, channels]);
+    let fours = v.len() / 64;
     let p = Tiles {
         n: fours as u32,
         height: height as u32,
         width: width as u32,
-        fours: (inputs / 4) as u32,
+        fours: (channels / 4) as u32,
         down: down as u32,
         across: across as u32,
     };
-    let floats = [Some(x), Some(&v), ep.residual, Some(y)];
-    let floats = floats.into_iter().flatten().all(|t| t.dtype() == Dtype::F32);
-    let words = words(floats && cx.gpu().wide_words());
-    cx.run(&INPUT, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
+    let words = words_of(cx, [Some(x), Some(&v)]);
+    cx.run(kernel, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
+    Ok(v)
+}
+
+fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Result<()> {
+    let [_, height, width, outputs] = y.shape().nhwc("winograd")?;
+    let v = by_tiles(cx, &INPUT, x)?;
+    let [_, tiles, inputs] = v.shape().nlc("winograd")?;
 
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16);
     // Still to be summed.
@@ -111,8 +159,8 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
         height: height as u32,
         width: width as u32,
         cols: outputs as u32,
-        down: down as u32,
-        across: across as u32,
+        down: height.div_ceil(2) as u32,
+        across: width.div_ceil(2) as u32,
         b_first: 0,
         epilogue: ep.word(),
         residual_step: if repeats { 0 } else { (height * width * outputs / 4) as u32 },
@@ -120,6 +168,7 @@ fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Re
     let optional = Tensor::read_or_absent;
     let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
     let binds = [m.read(), Bind::Absent, scale, shift, residual, ep.act.slope(), y.write()];
+    let words = words_of(cx, [ep.residual, Some(y)]);
     cx.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
 }
 
@@ -128,13 +177,20 @@ pub const ROW: Row =
     Row { op: "winograd", kernels: KERNELS, tolerance: 4e-6, gradient: 4e-6, cases };
 
 const KERNELS: &[KernelUse] = &[
-    KernelUse { kernel: &INPUT, variants: || [false, true].map(words).to_vec() },
+    KernelUse { kernel: &INPUT, variants: both },
+    KernelUse { kernel: &OUTPUT_BWD, variants: both },
+    KernelUse { kernel: &WEIGHT, variants: both },
+    KernelUse { kernel: &WEIGHT_BWD, variants: both },
     KernelUse {
         kernel: &OUTPUT,
         variants: || [false, true].map(|w| Epilogue::all(words(w))).concat(),
     },
     conv2d::FLIP_USE,
 ];
+
+fn both() -> Vec<Variant> {
+    [false, true].map(words).to_vec()
+}
 
 fn cases() -> Vec<Case> {
     let case = |why: &str, dims: [usize; 4], out: usize, parts: Parts| {
@@ -159,8 +215,26 @@ fn cases() -> Vec<Case> {
                 vec![y]
             },
         );
+        // What `taps` makes of a U that is no transform has another gradient.
         case.wrt.retain(|&input| input != 1);
         (case, flops)
+    };
+    let trained = |why: &str, dims: [usize; 4], out: usize, parts: Parts| {
+        let label = format!("{dims:?} → {out}, trained{parts}: {why}");
+        let mut s = Seeded::new(&label);
+        let [n, h, w, c] = dims;
+        let mut inputs = vec![s.signed(dims), s.uniform([3, 3, c, out], -0.2, 0.2)];
+        inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
+        let run = move |cx: &Cx, t: &[Tensor]| {
+            let u = winograd_transform(cx, &t[1])?;
+            Ok(vec![winograd(cx, &t[0], &u, &parts.tensors(&t[2..]))?])
+        };
+        let reference = move |x: &[Host]| {
+            let mut y = conv2d::oracle(&x[0], &x[1], Window::same(3));
+            parts.apply(&mut y, &x[2..], 0);
+            vec![y]
+        };
+        parts.case(label, inputs, 2.0 * (n * h * w * out * 9 * c) as f64, run, reference)
     };
     let plain = |why, dims, out, parts| case(why, dims, out, parts).0;
     let timed = |why, dims, out, parts| {
@@ -172,6 +246,9 @@ fn cases() -> Vec<Case> {
         plain("one pixel", [1, 1, 1, 4], 4, Parts::ALL),
         plain("half tiles at both edges", [2, 5, 7, 8], 12, Parts::ALL),
         plain("positions", [3, 4, 6, 8], 8, Parts::PLACED),
+        trained("one tile", [1, 2, 2, 4], 4, Parts::default()),
+        trained("half tiles at both edges", [2, 5, 7, 8], 12, Parts::BIAS),
+        trained("the rest behind it", [2, 4, 9, 4], 8, Parts::ALL.with_act(3)),
         plain("a line", [3, 1, 6, 20], 8, Parts::BIAS.with_act(4)),
         plain("rows of one tile", [2, 9, 2, 16], 36, folded),
         timed("trunk, nano", [2, 16, 64, 32], 32, folded),
