@@ -2,7 +2,7 @@
 
 use super::epilogue::{Epilogue, Parts};
 use super::gemm::{self, Gemm, kept};
-use super::{Case, KernelUse, Row, element, linear, suits_winograd, winograd, winograd_transform};
+use super::{Case, KernelUse, Row, element, linear, suits_winograd, winograd};
 use crate::gpu::Variant;
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -21,6 +21,20 @@ params! { struct Flip { n: u32, taps: u32, inputs: u32, outputs: u32 } }
 /// # Errors
 /// Operands whose shapes do not fit, and a kernel larger than the padded image.
 pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) -> Result<Tensor> {
+    let transformed = suits_winograd(window, x.shape().last(), w.shape().last());
+    convolved(cx, x, w, window, ep, transformed)
+}
+
+/// [`conv2d`] with its gradients in Winograd's domain where they are to be `transformed`, which takes a window of 3×3 and fours of
+/// channels.
+pub(super) fn convolved(
+    cx: &Cx,
+    x: &Tensor,
+    w: &Tensor,
+    window: Window,
+    ep: &Epilogue,
+    transformed: bool,
+) -> Result<Tensor> {
     let dims @ [n, height, width, channels] = x.shape().nhwc("conv2d")?;
     let out_channels = w.shape().last();
     let (kh, kw) = window.kernel;
@@ -31,17 +45,19 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
     if window == Window::same(1) {
         return linear(cx, x, &w.reshape([channels, out_channels])?, ep);
     }
-    // A weight that is trained is another in every pass.
-    if cx.tracks(&[x, w]) && suits_winograd(window, channels, out_channels) {
-        return winograd(cx, x, &winograd_transform(cx, w)?, ep);
-    }
     let gemm = Gemm::windows(dims, (oh, ow), window, out_channels);
     ep.after(cx, [x, w], &(0..out_channels), |ep| {
         let y = gemm.run(cx, x, w, ep, shape)?;
         let [x_kept, w_kept] = kept(cx, x, w);
         Ok(ep.record(cx, "conv2d", [x, w], 0..out_channels, y, move |cx, dy| {
-            let of_x = |w: Tensor| input_gradient(cx, dy, &w, window, dims);
+            let of_x = |w: Tensor| match transformed {
+                true => winograd::input_gradient(cx, dy, &w),
+                false => input_gradient(cx, dy, &w, window, dims),
+            };
             let of_w = |x: Tensor| {
+                if transformed {
+                    return winograd::weight_gradient(cx, &x, dy);
+                }
                 let shape = [kh, kw, channels, out_channels].into();
                 gemm.transposed().run(cx, &x, dy, &Epilogue::default(), shape)
             };

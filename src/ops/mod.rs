@@ -76,7 +76,7 @@ pub use softmax::softmax;
 pub use topk::{Order, sort_descending};
 pub use tps::Spline;
 pub(crate) use tps::inverse;
-pub use winograd::{suits_winograd, winograd, winograd_transform, winograd_weight};
+pub use winograd::{suits_winograd, winograd, winograd_weight};
 
 use crate::Result;
 use crate::tensor::{Cx, Grads, Sink, Tensor};

@@ -1,11 +1,14 @@
 //! Convolution 3×3 by Winograd's F(2×2, 3×3): sixteen multiplications for four pixels rather than thirty-six.
 //!
 //! Y = Aᵀ·[U ⊙ (Bᵀ·d·B)]·A with U = G·g·Gᵀ for every 4×4 pixels d around 2×2 outputs (Lavin and Gray 2016, arXiv 1509.09308).
-//! Over the channels, ⊙ is sixteen products of matrices. A weight that is not trained is transformed once, when it is loaded.
-//! All of it is linear, and so are its gradients: Ū = Vᵀ·M̄ for each of the sixteen, with V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ.
+//! Over the channels, ⊙ is sixteen products of matrices. The weight of [`winograd`] is transformed once, when it is loaded.
+//!
+//! The gradients of a convolution go the same way, that of the weight by the adjoint: ḡ = Gᵀ·Ū·G with Ū = Vᵀ·M̄ for each of the
+//! sixteen, V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ. A convolution that is trained takes them for its own; its values it sums directly, since a
+//! rounding there can turn a ReLU behind it, and with it gradients.
 
 use super::epilogue::{Epilogue, Parts};
-use super::gemm::{Gemm, kept};
+use super::gemm::Gemm;
 use super::{Case, KernelUse, Row, conv2d, element};
 use crate::gpu::{Bind, Kernel, Variant};
 use crate::shape::Window;
@@ -49,33 +52,12 @@ pub fn winograd_weight(g: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     u
 }
 
-/// The same on the device: `w [3, 3, Cin, Cout]` → `[4, 4, Cin, Cout]`, differentiable.
-///
-/// # Errors
-/// Another shape, and a Cout that is no multiple of four.
-pub fn winograd_transform(cx: &Cx, w: &Tensor) -> Result<Tensor> {
-    let [.., inputs, outputs] = w.shape().nhwc("winograd")?;
-    cx.expect("winograd", "weight", w, [3, 3, inputs, outputs.next_multiple_of(4)])?;
-    let run = move |cx: &Cx, kernel, from: &Tensor, taps: usize| {
-        let to = cx.out([taps, taps, inputs, outputs]);
-        let n = inputs * outputs / 4;
-        let p = Weights { n: n as u32 };
-        let words = words_of(cx, [Some(from), Some(&to)]);
-        cx.run(kernel, &words, element::grid(n), &p, &[from.read(), to.write()])?;
-        Ok(to)
-    };
-    let u = cx.in_full(|cx| run(cx, &WEIGHT, w, 4))?;
-    Ok(cx.record("winograd_transform", [w], u, move |cx, du, _| {
-        Ok([Some(run(cx, &WEIGHT_BWD, &du, 3)?)])
-    }))
-}
-
 fn along(g: [f64; 3], of: impl Fn(usize) -> f64) -> f64 {
     (0..3).map(|i| g[i] * of(i)).sum()
 }
 
 /// `x [N, H, W, Cin]` with a transformed weight `u [4, 4, Cin, Cout]` → `[N, H, W, Cout]`, then the epilogue: `torch.nn.Conv2d` with
-/// a kernel of 3×3 and padding 1.
+/// a kernel of 3×3 and padding 1. Differentiable in `x` and the epilogue, not in `u`.
 ///
 /// # Errors
 /// Operands whose shapes do not fit, and numbers of channels that are no multiples of four.
@@ -91,25 +73,39 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
         if !y.is_empty() {
             transformed(cx, x, u, ep, &y)?;
         }
-        let [x_kept, u_kept] = kept(cx, x, u);
+        let kept = u.clone();
         Ok(ep.record(cx, "winograd", [x, u], 0..outputs, y, move |cx, dy| {
-            let of_x = |u: Tensor| {
-                let flipped = conv2d::flip(cx, &u, true)?;
-                winograd(cx, dy, &flipped, &Epilogue::default())
-            };
-            let of_u = |x: Tensor| weight_gradient(cx, &x, dy);
-            Ok([u_kept.map(of_x).transpose()?, x_kept.map(of_u).transpose()?])
+            let flipped = conv2d::flip(cx, &kept, true)?;
+            Ok([Some(winograd(cx, dy, &flipped, &Epilogue::default())?), None])
         }))
     })
 }
 
-/// Ū `[4, 4, Cin, Cout]` of `x [N, H, W, Cin]` and Ȳ `[N, H, W, Cout]`.
-fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+/// X̄ `[N, H, W, Cin]` of a convolution with `w [3, 3, Cin, Cout]`, and `dy [N, H, W, Cout]`.
+pub(super) fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
+    let flipped = conv2d::flip(cx, w, false)?;
+    let [.., outputs, inputs] = flipped.shape().nhwc("winograd")?;
+    let u = weights(cx, &WEIGHT, &flipped, [4, 4, outputs, inputs])?;
+    winograd(cx, dy, &u, &Epilogue::default())
+}
+
+/// W̄ `[3, 3, Cin, Cout]` of a convolution of `x [N, H, W, Cin]`, and `dy [N, H, W, Cout]`.
+pub(super) fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let (v, dm) = (by_tiles(cx, &INPUT, x)?, by_tiles(cx, &OUTPUT_BWD, dy)?);
     let [_, tiles, inputs] = v.shape().nlc("winograd")?;
     let outputs = dm.shape().last();
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16).transposed();
-    gemm.run(cx, &v, &dm, &Epilogue::default(), [4, 4, inputs, outputs].into())
+    let du = gemm.run(cx, &v, &dm, &Epilogue::default(), [4, 4, inputs, outputs].into())?;
+    weights(cx, &WEIGHT_BWD, &du, [3, 3, inputs, outputs])
+}
+
+/// A weight in the other domain.
+fn weights(cx: &Cx, kernel: &'static Kernel, w: &Tensor, shape: [usize; 4]) -> Result<Tensor> {
+    let to = cx.out(shape);
+    let n = shape[2] * shape[3] / 4;
+    let (p, words) = (Weights { n: n as u32 }, words_of(cx, [Some(w), Some(&to)]));
+    cx.run(kernel, &words, element::grid(n), &p, &[w.read(), to.write()])?;
+    Ok(to)
 }
 
 /// Whether fours are moved as 64-bit words.
@@ -226,8 +222,8 @@ fn cases() -> Vec<Case> {
         let mut inputs = vec![s.signed(dims), s.uniform([3, 3, c, out], -0.2, 0.2)];
         inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
         let run = move |cx: &Cx, t: &[Tensor]| {
-            let u = winograd_transform(cx, &t[1])?;
-            Ok(vec![winograd(cx, &t[0], &u, &parts.tensors(&t[2..]))?])
+            let ep = parts.tensors(&t[2..]);
+            Ok(vec![conv2d::convolved(cx, &t[0], &t[1], Window::same(3), &ep, true)?])
         };
         let reference = move |x: &[Host]| {
             let mut y = conv2d::oracle(&x[0], &x[1], Window::same(3));
