@@ -34,14 +34,14 @@ fn main(
     let blocks = (p.channels + LANES - 1u) / LANES;
     let group = folded(wid, groups);
     let c = (group % blocks) * LANES + lid % LANES;
-    let begin = (group / blocks) * splits * DEPTH;
+    // Rows that follow each other, since some adapters run one invocation's loop to its end before the next one's.
+    let begin = ((group / blocks) * splits + lid / LANES) * DEPTH;
     if (c >= p.channels) { return; }
     let by = scale[c];
     let plus = shift[c];
     var negative = 0.0;
     if (ACT == ACT_PRELU) { negative = slope[0]; }
-    let end = min(begin + splits * DEPTH, p.rows);
-    for (var r = begin + lid / LANES; r < end; r += splits) {
+    for (var r = begin; r < min(begin + DEPTH, p.rows); r++) {
         let i = r * p.channels + c;
         var v = x[i] * by + plus;
         if (HAS_RESIDUAL) { v += residual[i]; }

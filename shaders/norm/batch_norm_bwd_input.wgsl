@@ -34,7 +34,8 @@ fn main(
     let blocks = (p.channels + LANES - 1u) / LANES;
     let group = folded(wid, groups);
     let c = (group % blocks) * LANES + lid % LANES;
-    let begin = (group / blocks) * splits * DEPTH;
+    // Rows that follow each other, since some adapters run one invocation's loop to its end before the next one's.
+    let begin = ((group / blocks) * splits + lid / LANES) * DEPTH;
     if (c >= p.channels) { return; }
     let slope = gamma[c] * rstd[c];
     var m = Element(0.0);
@@ -45,8 +46,7 @@ fn main(
         level = dbeta[c] / f32(p.rows);
         tilt = rstd[c] * (dgamma[c] / f32(p.rows));
     }
-    let end = min(begin + splits * DEPTH, p.rows);
-    for (var r = begin + lid / LANES; r < end; r += splits) {
+    for (var r = begin; r < min(begin + DEPTH, p.rows); r++) {
         let i = r * p.channels + c;
         var d = dy[i];
         if (!CONSTANT) { d = d - level - (x[i] - m) * tilt; }
