@@ -1,6 +1,6 @@
 //! formula: dx[m, i, c] = Σ w(o, k)·dy[m, o, c] over the outputs o and taps k that read pixel i of this axis, border repeated
 //! bindings: dy [M, O, C] -> dx [M, I, C]
-//! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for sizes up to 32 767
+//! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for sizes up to 16 384
 //! cost: reads about TAPS·O/I values for each it writes; 2 flops and a weight each
 
 #import element

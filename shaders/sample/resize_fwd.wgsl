@@ -1,10 +1,12 @@
 //! formula: y[n, i, j] = Σ w(i)·w(j)·x[n, ·, ·] over the TAPS² nearest pixels, border repeated; 1 nearest, 2 bilinear, 4 bicubic
 //! bindings: x [N, H, W, C] -> y [N, OH, OW, C]
-//! grid: one invocation per element of 1 or 4 channels, folded into x and y; exact for sizes up to 32 767
-//! cost: reads TAPS² values for each it writes; 2·TAPS² flops a value
+//! grid: one invocation per ROWS outputs below each other of 1 or 4 channels, folded into x and y; exact for sizes up to 16 384
+//! cost: reads TAPS values for each row of x that its outputs lie in, TAPS more rows for the first; 2·TAPS flops a value read and written
 
 #import element
 #import taps
+
+const ROWS: u32 = 8u; // tile
 
 struct Params {
     n: u32,
@@ -31,24 +33,40 @@ fn main(
     if (e >= p.n) { return; }
     let pixel = quotient(e, p.channels);
     let c = e - pixel * p.channels;
-    let line = quotient(pixel, p.out_width);
-    let image = quotient(line, p.out_height);
-    let px = place(pixel - line * p.out_width, p.a_x, p.b_x, p.d_x);
-    let py = place(line - image * p.out_height, p.a_y, p.b_y, p.d_y);
-#repeat k 0..TAPS
-    let row{k} = u32(clamp(py.whole - FIRST + {k}, 0, i32(p.height) - 1));
-    let column{k} = u32(clamp(px.whole - FIRST + {k}, 0, i32(p.width) - 1)) * p.channels + c;
-    let w{k} = weight({k}u, px.part);
-#end
-    var sum = Element();
-    var base: u32;
-#repeat i 0..TAPS
-    base = (image * p.height + row{i}) * p.width * p.channels;
-    var line{i} = Element();
+    let strip = quotient(pixel, p.out_width);
+    let column = pixel - strip * p.out_width;
+    let strips = (p.out_height + ROWS - 1u) / ROWS;
+    let image = quotient(strip, strips);
+    let first = (strip - image * strips) * ROWS;
+    let px = place(column, p.a_x, p.b_x, p.d_x);
 #repeat j 0..TAPS
-    line{i} += w{j} * x[base + column{j}];
+    let column{j} = u32(clamp(px.whole - FIRST + {j}, 0, i32(p.width) - 1)) * p.channels + c;
+    let w{j} = weight({j}u, px.part);
 #end
-    sum += weight({i}u, py.part) * line{i};
+
+    // The TAPS rows from `top` on, each summed across its columns, and room for the next one. Indices are constant, so these
+    // are registers.
+    var rows: array<Element, TAPS + 1u>;
+    var top = -0x7fff;
+    for (var i = first; i < min(first + ROWS, p.out_height); i++) {
+        let py = place(i, p.a_y, p.b_y, p.d_y);
+        let wanted = py.whole - FIRST;
+        for (top = max(top, wanted - i32(TAPS)); top < wanted; top++) {
+            let row = u32(clamp(top + i32(TAPS), 0, i32(p.height) - 1));
+            let base = (image * p.height + row) * p.width * p.channels;
+            var sum = Element();
+#repeat j 0..TAPS
+            sum += w{j} * x[base + column{j}];
 #end
-    y[e] = sum;
+            rows[TAPS] = sum;
+#repeat k 0..TAPS
+            rows[{k}u] = rows[{k}u + 1u];
+#end
+        }
+        var sum = Element();
+#repeat k 0..TAPS
+        sum += weight({k}u, py.part) * rows[{k}u];
+#end
+        y[((image * p.out_height + i) * p.out_width + column) * p.channels + c] = sum;
+    }
 }

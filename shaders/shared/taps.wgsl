@@ -1,5 +1,6 @@
 // The TAPS pixels that an output o reads on an axis, from `whole` − FIRST on, and their weights: 1 nearest, 2 linear, 4 cubic.
-// Its source position is the fraction (a·o + b)/d: integer arithmetic finds its whole part exactly.
+// Its source position is the fraction (a·o + b)/d, whose whole part `quotient` finds exactly.
+#import index
 const TAPS: u32 = 1u; // tile
 const FIRST: i32 = i32(TAPS == 4u);
 
@@ -9,7 +10,7 @@ struct Place { whole: i32, part: f32 }
 fn place(o: u32, a: i32, b: i32, d: i32) -> Place {
     // b ≥ −d: adding d keeps the numerator of the division positive.
     let numerator = a * i32(o) + b + d;
-    let whole = numerator / d;
+    let whole = i32(quotient(u32(numerator), u32(d)));
     return Place(whole - 1, f32(numerator - whole * d) / f32(d));
 }
 
