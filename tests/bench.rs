@@ -96,6 +96,14 @@ fn a_profile_adds_up_along_the_modules() {
 }
 
 #[test]
+fn a_step_that_takes_more_images_is_left_out_and_said() {
+    let output = bench(&["--profile", "--batch", "1", "--filter", "training step"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.contains("training step, batch 1: left out, since it takes 2 images"), "{text}");
+}
+
+#[test]
 fn mistakes_are_named_before_anything_is_measured() {
     for (arguments, named) in [
         (&["--seconds", "0"][..], "a number above 0"),

@@ -180,13 +180,21 @@ fn with_mask(n: usize, h: usize, w: usize, cell: usize) -> Vec<f32> {
 /// # Errors
 /// Errors of the device.
 pub(super) fn trainee(gpu: &Gpu, size: Size) -> Result<Trainee> {
+    Trainee::new(gpu, step_config(size), Start::default())
+}
+
+/// Images that a training step takes at least.
+pub fn fewest_in_step(size: Size) -> usize {
+    step_config(size).fewest_at_once()
+}
+
+fn step_config(size: Size) -> TrainConfig {
     let preset = match size {
         Size::Nano => Preset::Nano,
         Size::Official => Preset::Paper,
     };
     let preset = TrainConfig::preset(preset, Stage::Lemma);
-    let config = TrainConfig { text_focus: TextFocus::Abinet, ..preset };
-    Trainee::new(gpu, config, Start::default())
+    TrainConfig { text_focus: TextFocus::Abinet, ..preset }
 }
 
 /// A batch to train LEMMA on: `n` images that show nothing, with words.

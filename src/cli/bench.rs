@@ -4,8 +4,8 @@ use super::files::is_dash;
 use super::results::{make_parent, refuse_existing};
 use super::{Global, Outcome, StorageArgs, print};
 use crate::bench::{
-    Clock, Graph, Peak, Report, Size, each_work, forward_name, measure_model, model_name,
-    profile_forward, profile_step, step_name,
+    Clock, Graph, Peak, Report, Size, each_work, fewest_in_step, forward_name, measure_model,
+    model_name, profile_forward, profile_step, step_name,
 };
 use crate::data::picture::write_file;
 use crate::gpu::{Gpu, GpuOptions, Precision};
@@ -79,8 +79,8 @@ pub fn run(global: &Global, args: &BenchArgs) -> Result<Outcome> {
     if !report.models.is_empty() {
         say(&format!("\n{}", report.model_table().plain()))?;
     }
-    args.profiles(engine.gpu(), &mut report, &say)?;
-    if report.is_empty() {
+    let left_out = args.profiles(engine.gpu(), &mut report, &say)?;
+    if report.is_empty() && !left_out {
         return Err(Error::new(ErrorKind::Argument, "--filter", "nothing has this in its name")
             .got(&args.filter)
             .hint("without --filter everything is measured and named"));
@@ -141,15 +141,17 @@ impl BenchArgs {
         Ok(())
     }
 
+    /// Whether a step was left out.
     fn profiles(
         &self,
         gpu: &Gpu,
         report: &mut Report,
         say: &dyn Fn(&str) -> Result<Outcome>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if !self.profile {
-            return Ok(());
+            return Ok(false);
         }
+        let mut left_out = false;
         let (n, seconds) = (usize::from(self.batch), self.seconds);
         for size in Size::measured(self.official) {
             if self.wants(&forward_name(Graph::Lemma, *size, n)) {
@@ -160,15 +162,22 @@ impl BenchArgs {
         }
         if gpu.options().precision != Precision::F32 {
             say("\nno step of training: it is taken in f32")?;
-            return Ok(());
+            return Ok(false);
         }
         for size in Size::measured(self.official) {
-            if self.wants(&step_name(*size, n)) {
+            let name = step_name(*size, n);
+            if self.wants(&name) && n < fewest_in_step(*size) {
+                say(&format!(
+                    "\n{name}: left out, since it takes {} images",
+                    fewest_in_step(*size)
+                ))?;
+                left_out = true;
+            } else if self.wants(&name) {
                 let profile = profile_step(gpu, *size, n, seconds)?;
                 say(&format!("\n{}", profile.text()))?;
                 report.profiles.push(profile);
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 }

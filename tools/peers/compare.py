@@ -120,6 +120,7 @@ def arguments():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--work", required=True, type=Path, help="folder for logs and kept pipelines")
     parser.add_argument("--rounds", required=True, type=int)
+    parser.add_argument("--shapes", default="", help="only shapes with this in their name")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--burn", help="the built peer of burn/")
     parser.add_argument("--peer", help="a name and why it cannot run, or nothing if it can: NAME=WHY", **pairs)
@@ -214,6 +215,8 @@ class Row:
 
 def table(title, rows, names, cell):
     """One line for each row; `cell` makes text of its shape, its seconds and a name that is in them."""
+    if not rows:
+        return
     lines = [[title, *names]]
     for row in rows:
         of = row.seconds()
@@ -244,12 +247,15 @@ def tables(rows, call, names):
 
 def main():
     args = arguments()
+    chosen = [shape for shape in shapes.SHAPES if args.shapes in str(shape)]
+    if not chosen:
+        sys.exit(f"--shapes: expected a part of one of {', '.join(map(str, shapes.SHAPES))}, got {args.shapes}")
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     args.work.mkdir(parents=True, exist_ok=True)
     ours = Ours(args.binary, str(args.work / "pipelines"))
     try:
-        ours.times(shapes.SHAPES[0], 0.01)
+        ours.times(chosen[0], 0.01)
     except (Failed, OSError, ValueError) as e:
         sys.exit(f"compare.py: {args.binary} bench: {e}")
     adapter = ours.report["adapter"]
@@ -272,7 +278,7 @@ def main():
         print(f"LEFT OUT: {name}: {why}")
     print(flush=True)
 
-    rows = [Row(shape) for shape in [*shapes.SHAPES, shapes.CALL]]
+    rows = [Row(shape) for shape in [*chosen, shapes.CALL]]
     for number in range(args.rounds):
         for row in rows:
             print(f"round {number + 1} of {args.rounds}: {row.shape}", file=sys.stderr)
