@@ -6,10 +6,11 @@ use super::tile::{
 use super::{Gemm, known};
 use crate::gpu::Gpu;
 
-/// Multiply-adds, and length of the sums, from which the larger tiles pay: a driver on the CPU takes seconds to compile each
-/// of them, and a tile that is soon summed up gains little by its size.
-const LARGE_WORK: usize = 1 << 27;
-const LARGE_DEPTH: u32 = 512;
+/// Multiply-adds, and length of the sums, from which the larger tiles of subgroups pay: a driver on the CPU takes half a second to
+/// compile each of them, and a tile that is soon summed up gains little by its size. For columns that fill the widest tile, and
+/// for others, where another tile gains less.
+const LARGE: [(usize, u32); 2] = [(1 << 24, 320), (1 << 26, 128)];
+const LARGE_OF_FEW: [(usize, u32); 1] = [(1 << 27, 512)];
 
 /// Multiply-adds up to which a curved activation stands alone on a CPU, whose driver would compile a kernel for it.
 pub(super) const PLAIN_WORK: usize = 1 << 24;
@@ -84,9 +85,11 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
             if let Some(tile) = narrow(gpu, g, means) {
                 return tile;
             }
-            let large = g.work() >= LARGE_WORK && g.depth() >= LARGE_DEPTH;
+            let few = few(lanes);
+            let bounds: &[_] = if few == 0 { &LARGE } else { &LARGE_OF_FEW };
+            let large = bounds.iter().any(|(w, d)| g.work() >= *w && g.depth() >= *d);
             let all_fours = moves(g, means, 1).all_fours();
-            let (groups, vecs) = SUBGROUPS[if large && all_fours { few(lanes) } else { 2 }];
+            let (groups, vecs) = SUBGROUPS[if large && all_fours { few } else { 2 }];
             Tile::Subgroup { groups, vecs, lanes, moves: moves(g, means, vecs).alike() }
         }
         None if g.transposed => outer(g),
