@@ -133,9 +133,9 @@ fn registers(g: &Gemm) -> Tile {
 /// The tile for few columns, where it serves.
 fn narrow(gpu: &Gpu, g: &Gemm, means: Means) -> Option<Tile> {
     let moves = moves(g, means, 1);
-    let taps = g.p.segment.is_multiple_of(TAPS * g.p.step);
-    let serves = g.sliding && g.batch == 1 && g.p.cols <= 4 && moves.a_fours && taps;
-    lanes(gpu).filter(|_| serves).map(|lanes| Tile::Narrow { lanes, moves })
+    let taps = TAPS.into_iter().find(|taps| g.p.segment.is_multiple_of(taps * g.p.step))?;
+    let serves = g.sliding && g.batch == 1 && g.p.cols <= 4 && moves.a_fours;
+    lanes(gpu).filter(|_| serves).map(|lanes| Tile::Narrow { taps, lanes, moves })
 }
 
 fn moves(g: &Gemm, means: Means, vecs: u32) -> Moves {

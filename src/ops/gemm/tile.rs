@@ -15,8 +15,9 @@ pub(super) enum Tile {
     /// A subgroup for `groups·lanes` by `lanes·4·vecs` outputs; A, B and y are moved in fours where all offsets allow it, and
     /// these as 64-bit words where that is cheaper.
     Subgroup { groups: u32, vecs: u32, lanes: u32, moves: Moves },
-    /// A subgroup for eight neighbouring windows of an image and at most four columns.
-    Narrow { lanes: u32, moves: Moves },
+    /// A subgroup for neighbouring windows of an image, in each of [`LINES`], and at most four columns, of `taps` in a row at a
+    /// time.
+    Narrow { taps: u32, lanes: u32, moves: Moves },
     /// For Aᵀ: tiles in workgroup memory, `side·fours·4` square.
     OuterWorkgroup { side: u32, fours: u32, moves: Moves },
     /// For Aᵀ: a subgroup for `lanes·4` by `lanes·4·vecs` outputs.
@@ -131,9 +132,9 @@ pub(super) const LANES: [u32; 2] = [4, 8];
 pub(super) const OUTER: (u32, u32) = (8, 2);
 pub(super) const OUTER_VECS: [u32; 2] = [2, 1];
 
-/// Windows and taps in a row that [`Tile::Narrow`] serves.
-pub(super) const WINDOWS: u32 = 8;
-pub(super) const TAPS: u32 = 3;
+/// Lines of windows of [`Tile::Narrow`], and how many taps of a window's row it takes at a time.
+pub(super) const LINES: u32 = 4;
+pub(super) const TAPS: [u32; 2] = [9, 3];
 
 impl Tile {
     pub(super) fn kernel(self) -> &'static Kernel {
@@ -159,9 +160,10 @@ impl Tile {
             Tile::Subgroup { groups, vecs, lanes, moves } => {
                 moves.on(v.tile("GROUPS", groups).tile("LANES", lanes), vecs)
             }
-            Tile::Narrow { lanes, moves } => {
-                let v = v.tile("ROWS", WINDOWS).tile("TAPS", TAPS);
-                moves.on(v.tile("REACH", WINDOWS + TAPS - 1).tile("LANES", lanes), 1)
+            Tile::Narrow { taps, lanes, moves } => {
+                let v = v.tile("LINES", LINES).tile("TAPS", taps).tile("LANES", lanes);
+                let v = v.tile("PIXELS", (lanes + taps - 1).div_ceil(lanes));
+                moves.on(v.tile("WEIGHTS", (4 * taps).div_ceil(lanes)), 1)
             }
             Tile::OuterWorkgroup { side, fours, moves } => {
                 moves.on(v.tile("SIDE", side).tile("FOURS", fours), 1)
@@ -188,7 +190,7 @@ impl Tile {
             Tile::Workgroup { size: Workgroup { rows, tx, ty, .. }, .. } => (rows * ty * 4, tx * 4),
             Tile::Registers { rows, vecs, .. } => (8 * rows, 32 * vecs),
             Tile::Subgroup { groups, vecs, lanes, .. } => (groups * lanes, lanes * 4 * vecs),
-            Tile::Narrow { .. } => (WINDOWS, 4),
+            Tile::Narrow { lanes, .. } => (LINES * lanes, 4),
             Tile::OuterWorkgroup { side, fours, .. } => (side * fours * 4, side * fours * 4),
             Tile::OuterSubgroup { vecs, lanes, .. } => (lanes * 4, lanes * 4 * vecs),
         }
@@ -202,7 +204,9 @@ impl Tile {
                 p.rows.div_ceil(m)
             }
             // Each begins anew with a line of windows,
-            Tile::Narrow { .. } => p.rows / p.out_width * p.out_width.div_ceil(m),
+            Tile::Narrow { lanes, .. } => {
+                (p.rows / p.out_width).div_ceil(LINES) * p.out_width.div_ceil(lanes)
+            }
             // or with a row of the window.
             Tile::OuterWorkgroup { .. } | Tile::OuterSubgroup { .. } => {
                 p.segments * p.segment.div_ceil(m)
@@ -273,10 +277,10 @@ fn subgroup_tiles() -> Vec<Tile> {
 }
 
 fn narrow_tiles() -> Vec<Tile> {
-    let moves = |lanes| {
-        Moves::ALL.into_iter().filter(|m| m.a_fours).map(move |moves| Tile::Narrow { lanes, moves })
-    };
-    LANES.into_iter().flat_map(moves).collect()
+    let fours = || Moves::ALL.into_iter().filter(|m| m.a_fours);
+    let sizes = LANES.into_iter().flat_map(|lanes| TAPS.map(|taps| (lanes, taps)));
+    let tiles = |(lanes, taps)| fours().map(move |moves| Tile::Narrow { taps, lanes, moves });
+    sizes.flat_map(tiles).collect()
 }
 
 fn outer_variants() -> Vec<Variant> {
