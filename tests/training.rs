@@ -334,10 +334,12 @@ fn runs_repeat_to_the_bit() {
 #[test]
 fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
     let gpu = open();
-    // In parts of at most three images: one, two of unequal sizes, two of the same.
-    let batches = [words(DRAWN, 2), words("weights/held-out", 5), words(DRAWN, 6)];
+    // In parts of at most three images: one, two of unequal sizes, two of the same, of which the second knows more.
+    let mut batches = [words(DRAWN, 2), words("weights/held-out", 5), words(DRAWN, 6)];
+    batches[2].characters[..3].fill(Vec::new());
     let lemma = [SMALL_LEMMA, &["text_focus=abinet", "dropout=0.1", "lemma.stn=true"]].concat();
-    let reader = [TINY, &["warmup=0", "dropout=0.1", "degraded=0.5"]].concat();
+    let own = ["warmup=0", "dropout=0.1", "degraded=0.5", "guide_attention=0.3"];
+    let reader = [TINY, &own].concat();
     for (stage, sets) in [(Stage::Abinet, reader), (Stage::Lemma, lemma)] {
         let run = |anew: bool| {
             let trainee = trainee(&gpu, stage, &sets);
@@ -347,11 +349,13 @@ fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
                 }
                 let factor = 1.0 / (1 + step) as f32;
                 let losses = trainee.step(&batches[step % 3], 3, step, factor).expect("a step");
-                part(&gpu, &losses, "loss")
+                losses.iter().map(|(name, _)| (*name, part(&gpu, &losses, name))).collect()
             };
-            ((0..7).map(step).collect::<Vec<f64>>(), weights(&gpu, &trainee))
+            ((0..7).map(step).collect::<Vec<Vec<_>>>(), weights(&gpu, &trainee))
         };
         let (kept, anew) = (run(false), run(true));
+        let guided = |i: usize| kept.0[i].iter().any(|(name, _)| *name == "places");
+        assert_eq!([0, 1, 2].map(guided), [true, false, true].map(|g| g && stage == Stage::Abinet));
         assert_eq!(kept.0, anew.0, "{stage:?}");
         assert!(kept.1 == anew.1, "{stage:?}: weights");
     }

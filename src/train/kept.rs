@@ -16,10 +16,17 @@ pub(super) struct Key {
     pub(super) longest: usize,
     /// Whether places of characters are known.
     pub(super) known: bool,
-    /// Whether losses and gradients begin here.
-    pub(super) first: bool,
-    /// Which gradients the parts before have left.
-    pub(super) before: Collected,
+    /// What the parts before have left.
+    pub(super) before: Left,
+}
+
+/// What there is behind some parts of a step.
+#[derive(Clone, PartialEq)]
+pub(super) struct Left {
+    /// Which gradients.
+    pub(super) gradients: Collected,
+    /// Which losses, in the order of their names' first coming.
+    pub(super) losses: Vec<&'static str>,
 }
 
 /// Parts kept at once; they share the memory that the largest takes.
@@ -30,6 +37,7 @@ const MOST: usize = 32;
 pub(super) struct KeptSteps {
     parts: Vec<(Key, Part)>,
     update: Option<(Collected, KeptPass)>,
+    /// Where parts sum each loss up.
     sums: Losses,
     workspace: Option<Workspace>,
 }
@@ -38,13 +46,12 @@ pub(super) struct KeptSteps {
 struct Part {
     pass: KeptPass,
     inputs: Vec<Tensor>,
-    /// Which gradients there are behind it.
-    collected: Collected,
+    after: Left,
 }
 
 impl KeptSteps {
-    /// Records a part unless it is kept; returns which gradients there are behind it. `record` takes what was fed, the
-    /// losses that parts before it have summed, and the gradients that there are.
+    /// Records a part unless it is kept; returns what there is behind it. `record` takes what was fed, where losses are summed,
+    /// and what there is before.
     ///
     /// # Errors
     /// Those of recording; what is kept must then be dropped.
@@ -53,25 +60,25 @@ impl KeptSteps {
         gpu: &Gpu,
         key: &Key,
         inputs: impl FnOnce(&mut Feed) -> Result<Inputs>,
-        record: impl FnOnce(Cx, &Inputs, &mut Losses, &mut Collected) -> Result<Cx>,
-    ) -> Result<Collected> {
+        record: impl FnOnce(Cx, &Inputs, &mut Losses, &mut Left) -> Result<Cx>,
+    ) -> Result<Left> {
         if let Some(place) = self.parts.iter().position(|(k, _)| k == key) {
             let known = self.parts.remove(place);
-            let collected = known.1.collected.clone();
+            let after = known.1.after.clone();
             self.parts.push(known);
-            return Ok(collected);
+            return Ok(after);
         }
         if self.parts.len() == MOST {
             self.parts.remove(0);
         }
         let mut feed = Feed::new(gpu);
         let fed = inputs(&mut feed)?;
-        let mut collected = key.before.clone();
-        let cx = record(self.cx(gpu), &fed, &mut self.sums, &mut collected)?;
+        let mut after = key.before.clone();
+        let cx = record(self.cx(gpu), &fed, &mut self.sums, &mut after)?;
         let inputs = feed.into_tensors();
-        let part = Part { pass: cx.into_kept()?, inputs, collected: collected.clone() };
+        let part = Part { pass: cx.into_kept()?, inputs, after: after.clone() };
         self.parts.push((key.clone(), part));
-        Ok(collected)
+        Ok(after)
     }
 
     /// Records the update of what `collected` names unless it is kept.
@@ -108,20 +115,26 @@ impl KeptSteps {
         submit(&part.pass)
     }
 
-    /// Runs the recorded update by `submit`, and returns the losses that the parts before it have summed.
+    /// Runs the recorded update by `submit`, and returns the sums of these losses.
     ///
     /// # Errors
     /// As [`KeptSteps::run_part`].
-    pub(super) fn run_update(&self, gpu: &Gpu, submit: &mut Submit<'_>) -> Result<Losses> {
+    pub(super) fn run_update(
+        &self,
+        gpu: &Gpu,
+        losses: &[&'static str],
+        submit: &mut Submit<'_>,
+    ) -> Result<Losses> {
         submit(&self.update.as_ref().expect("a recorded update").1)?;
         // The next step writes over the sums.
         let cx = Cx::new(gpu);
-        let copy = |(name, sum): &(&'static str, Tensor)| {
+        let copy = |name: &&'static str| {
+            let (_, sum) = self.sums.iter().find(|(n, _)| n == name).expect("a sum");
             let own = cx.out_f32([1]);
             cx.copy_into(sum, &own, 0)?;
             Ok((*name, own))
         };
-        let own = self.sums.iter().map(copy).collect::<Result<Losses>>()?;
+        let own = losses.iter().map(copy).collect::<Result<Losses>>()?;
         cx.submit()?;
         Ok(own)
     }

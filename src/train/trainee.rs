@@ -3,7 +3,7 @@
 use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
 use super::inputs::{Feed, Inputs, Plan, longest};
-use super::kept::{KeptSteps, Key, Submit};
+use super::kept::{KeptSteps, Key, Left, Submit};
 use super::optimizer::{Collected, Optimizer};
 use super::start::{Enlarging, Informed};
 use crate::data::checkpoint::StateDict;
@@ -203,7 +203,7 @@ impl Trainee {
         let n = batch.len();
         let sharp = self.sharp(step, n);
         let plan = |part: usize| Plan { batch, step, part, sharp: &sharp };
-        let mut collected = self.optimizer.nothing_collected();
+        let mut left = Left { gradients: self.optimizer.nothing_collected(), losses: Vec::new() };
         let mut parts = Vec::new();
         for (i, first) in (0..n).step_by(micro).enumerate() {
             let images = first..(first + micro).min(n);
@@ -211,23 +211,22 @@ impl Trainee {
                 images: [images.len(), n],
                 longest: longest(batch),
                 known: batch.characters[images.clone()].iter().any(|c| !c.is_empty()),
-                first: i == 0,
-                before: collected,
+                before: left,
             };
             let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images.clone());
-            collected = kept.part(&self.gpu, &key, inputs, |cx, inputs, sums, collected| {
+            left = kept.part(&self.gpu, &key, inputs, |cx, inputs, sums, left| {
                 let cx = cx.with_tape().with_mode(self.mode(inputs));
-                self.part(&cx, inputs, &key, sums, collected)?;
+                self.part(&cx, inputs, &key, sums, left)?;
                 Ok(cx)
             })?;
             parts.push((key, images));
         }
-        kept.update(&self.gpu, &collected, |cx| self.optimise(cx, &collected))?;
+        kept.update(&self.gpu, &left.gradients, |cx| self.optimise(cx, &left.gradients))?;
         for (i, (key, images)) in parts.into_iter().enumerate() {
             let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
             kept.run_part(&self.gpu, &key, inputs, submit)?;
         }
-        kept.run_update(&self.gpu, submit)
+        kept.run_update(&self.gpu, &left.losses, submit)
     }
 
     fn mode(&self, inputs: &Inputs) -> Mode {
@@ -240,14 +239,14 @@ impl Trainee {
         Mode { batch_statistics: true, dropout }
     }
 
-    /// Records a part: its losses go to `sums`, its gradients are `collected`.
+    /// Records a part: its losses are added to `sums`, its gradients collected, both noted as `left`.
     fn part(
         &self,
         cx: &Cx,
         inputs: &Inputs,
         key: &Key,
         sums: &mut Losses,
-        collected: &mut Collected,
+        left: &mut Left,
     ) -> Result<()> {
         let phase = cx.phase("forward");
         let losses = self.losses(cx, inputs)?;
@@ -256,9 +255,9 @@ impl Trainee {
         let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
         let share = key.images[0] as f32 / key.images[1] as f32;
         backward_to(cx, &losses[0].1, by * share, &mut |cx, leaf, gradient| {
-            self.optimizer.collect(cx, leaf, &gradient, collected)
+            self.optimizer.collect(cx, leaf, &gradient, &mut left.gradients)
         })?;
-        sum(cx, &losses, share, key.first, sums)
+        add_up(cx, &losses, share, sums, &mut left.losses)
     }
 
     fn optimise(&self, cx: &Cx, collected: &Collected) -> Result<()> {
@@ -373,18 +372,26 @@ impl Trainee {
     }
 }
 
-/// Adds this `share` of a part's losses to those of the parts before, or begins with them.
-fn sum(cx: &Cx, losses: &Losses, share: f32, first: bool, sums: &mut Losses) -> Result<()> {
+/// Adds this `share` of a part's losses to their `sums`, which those that are not `there` begin.
+fn add_up(
+    cx: &Cx,
+    losses: &Losses,
+    share: f32,
+    sums: &mut Losses,
+    there: &mut Vec<&'static str>,
+) -> Result<()> {
     for (name, value) in losses {
-        let value = scale(cx, &value.detached().reshape([1])?, share)?;
-        let known = sums.iter().find(|(n, _)| n == name).map(|(_, sum)| sum.clone());
-        let sum = known.unwrap_or_else(|| {
-            let new = Tensor::upload(cx.gpu(), [1], &[0.0]);
-            sums.push((name, new.clone()));
-            new
+        let mut value = scale(cx, &value.detached().reshape([1])?, share)?;
+        let place = sums.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
+            sums.push((name, Tensor::upload(cx.gpu(), [1], &[0.0])));
+            sums.len() - 1
         });
-        let value = if first { value } else { add(cx, &sum, &value)? };
-        cx.copy_into(&value, &sum, 0)?;
+        let sum = &sums[place].1;
+        match there.contains(name) {
+            true => value = add(cx, sum, &value)?,
+            false => there.push(name),
+        }
+        cx.copy_into(&value, sum, 0)?;
     }
     Ok(())
 }
