@@ -4,8 +4,8 @@
 //! Over the channels, ⊙ is sixteen products of matrices. The weight of [`winograd`] is transformed once, when it is loaded.
 //!
 //! The gradients of a convolution go the same way, that of the weight by the adjoint: ḡ = Gᵀ·Ū·G with Ū = Vᵀ·M̄ for each of the
-//! sixteen, V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ. A convolution that is trained takes them for its own; its values it sums directly, since a
-//! rounding there can turn a ReLU behind it, and with it gradients.
+//! sixteen, V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ. A convolution that is trained takes these for its gradients; its values it sums directly,
+//! since another rounding there can turn a ReLU behind it, and gradients with that.
 
 use super::epilogue::{Epilogue, Parts};
 use super::gemm::Gemm;
@@ -211,7 +211,7 @@ fn cases() -> Vec<Case> {
                 vec![y]
             },
         );
-        // What `taps` makes of a U that is no transform has another gradient.
+        // No gradient goes to `u`.
         case.wrt.retain(|&input| input != 1);
         (case, flops)
     };
