@@ -1,13 +1,13 @@
 //! Whole passes, a training step and the loading of data: `cargo bench --bench models -- NAME`.
 //!
-//! Times are by the host's clock, to the end on the device; of a forward pass from its submission, of a training step from the start
-//! of its recording. The official sizes take part where `LEMMA_GPU_OFFICIAL` is set.
+//! Times are by the host's clock, to the end on the device; of a forward pass from its submission, of a training step, which is
+//! recorded once, from the copying of its batch. The official sizes take part where `LEMMA_GPU_OFFICIAL` is set. Percentiles, and
+//! passes on a device that was just opened: `lemma-gpu bench --filter model`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use lemma_gpu::bench::{Graph, Size, Subject, training_batch};
+use lemma_gpu::bench::{Graph, Size, Subject, trainee, training_batch};
 use lemma_gpu::data::words::{Loader, LoaderOptions, Mix};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ fn open() -> Gpu {
     Gpu::new(options).expect("an adapter for the benches")
 }
 
+fn sizes() -> &'static [Size] {
+    Size::measured(std::env::var_os("LEMMA_GPU_OFFICIAL").is_some())
+}
+
 fn forward(c: &mut Criterion) {
     let gpu = open();
-    let mut sizes = vec![Size::Nano];
-    if std::env::var_os("LEMMA_GPU_OFFICIAL").is_some() {
-        sizes.push(Size::Official);
-    }
-    for (size, graph) in sizes.iter().flat_map(|s| [(s, Graph::Lemma), (s, Graph::Abinet)]) {
+    for (size, graph) in sizes().iter().flat_map(|s| [(s, Graph::Lemma), (s, Graph::Abinet)]) {
         let subject = std::cell::OnceCell::new();
         let mut group = c.benchmark_group(format!("forward {graph} {size}"));
         for batch in [1, 8, 64] {
@@ -39,21 +39,22 @@ fn forward(c: &mut Criterion) {
 }
 
 fn training(c: &mut Criterion) {
-    const BATCH: usize = 8;
     let mut group = c.benchmark_group("training step");
-    group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("LEMMA nano, batch 8", |b| {
-        let gpu = open();
-        let config = TrainConfig::preset(Preset::Nano, Stage::Lemma);
-        let trainee = Trainee::new(&gpu, config, Start::default()).expect("a network");
-        let batch = training_batch(BATCH);
-        let mut step = 0;
-        b.iter(|| {
-            step += 1;
-            let losses = trainee.step(&batch, BATCH, step, 1.0).expect("a step");
-            losses[0].1.to_host(&gpu).expect("the loss")
+    for size in sizes() {
+        let images = if *size == Size::Nano { 8 } else { 4 };
+        group.throughput(Throughput::Elements(images as u64));
+        group.bench_function(format!("LEMMA {size}, batch {images}"), |b| {
+            let gpu = open();
+            let trainee = trainee(&gpu, *size).expect("a network");
+            let batch = training_batch(images);
+            let mut step = 0;
+            b.iter(|| {
+                step += 1;
+                let losses = trainee.step(&batch, images, step, 1.0).expect("a step");
+                losses[0].1.to_host(&gpu).expect("the loss")
+            });
         });
-    });
+    }
 }
 
 fn loader(c: &mut Criterion) {

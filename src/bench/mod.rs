@@ -25,6 +25,6 @@ pub use models::{ModelResult, measure_model, model_name};
 pub use profile::{Profile, forward_name, profile_forward, profile_step, step_name};
 pub use report::{AdapterRecord, Report};
 pub use stats::{median, percentile};
-pub use subject::{Graph, Size, Subject, fewest_in_step, training_batch};
+pub use subject::{Graph, Size, Subject, fewest_in_step, trainee, training_batch};
 pub use tree::{KernelTime, TimeTree, by_kernel};
 pub use tune::{Tuned, tune};

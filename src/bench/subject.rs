@@ -179,7 +179,7 @@ fn with_mask(n: usize, h: usize, w: usize, cell: usize) -> Vec<f32> {
 ///
 /// # Errors
 /// Errors of the device.
-pub(super) fn trainee(gpu: &Gpu, size: Size) -> Result<Trainee> {
+pub fn trainee(gpu: &Gpu, size: Size) -> Result<Trainee> {
     Trainee::new(gpu, step_config(size), Start::default())
 }
 

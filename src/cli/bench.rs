@@ -51,7 +51,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Batches that networks are measured at.
-const BATCHES: [usize; 2] = [1, 8];
+const BATCHES: [usize; 3] = [1, 8, 64];
 
 /// Measures what was asked for.
 pub fn run(global: &Global, args: &BenchArgs) -> Result<Outcome> {
