@@ -22,6 +22,25 @@ impl MicroBatch {
         MicroBatch { images, halves: false }
     }
 
+    /// Checks that every part of a batch has as many images as the network needs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] where one has fewer.
+    pub fn check(&self, batch: usize, config: &TrainConfig) -> Result<()> {
+        let fewest = config.fewest_at_once();
+        let least = match batch % self.images.clamp(1, batch.max(1)) {
+            0 => self.images.min(batch),
+            rest => rest,
+        };
+        if least >= fewest {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Argument, "training", "images of each part of a batch")
+            .expected(format!("at least {fewest} in every part of a batch of {batch}"))
+            .got(format!("a part of {least}"))
+            .hint("another --micro-batch, another batch, or lemma.stn=false"))
+    }
+
     /// Halves the number for a batch, where it may be halved and every part of the batch still has as many images as the
     /// network needs.
     pub fn halve(&mut self, batch: usize, config: &TrainConfig) -> bool {
@@ -99,6 +118,11 @@ mod tests {
         assert_eq!(course(Stage::Lemma, 6), [3, 2]);
         assert_eq!(course(Stage::Lemma, 9), [5, 3], "a part of 1 would be left");
         assert_eq!(course(Stage::Lemma, 3), [0; 0]);
+        let lemma = config(Stage::Lemma);
+        let fits = |images, batch| MicroBatch::fixed(images).check(batch, &lemma).is_ok();
+        assert!(fits(3, 8) && fits(8, 8) && fits(64, 8) && fits(2, 4));
+        assert!(!fits(1, 8) && !fits(3, 7) && !fits(8, 1));
+        assert!(MicroBatch::fixed(1).check(7, &config(Stage::Vision)).is_ok());
         let mut micro = MicroBatch::fixed(8);
         assert!(!micro.halve(8, &config(Stage::Vision)) && micro.images == 8);
         let mut more = MicroBatch { images: 64, halves: true };

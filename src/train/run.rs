@@ -71,8 +71,9 @@ pub enum Ended {
 /// at what was used last.
 ///
 /// # Errors
-/// [`ErrorKind::Memory`] when there is none for a step or an evaluation, after a checkpoint of the steps before it; [`ErrorKind::Result`] when too
-/// many batches in a row have no finite gradient; a lost device; files that cannot be written. The last checkpoint stays.
+/// [`ErrorKind::Argument`] where `micro` leaves a part with fewer images than the network needs; [`ErrorKind::Memory`] when there
+/// is none for a step or an evaluation, after a checkpoint of the steps before it; [`ErrorKind::Result`] when too many batches in a
+/// row have no finite gradient; a lost device; files that cannot be written. The last checkpoint stays.
 pub fn run(
     gpu: &Gpu,
     trainee: &Trainee,
@@ -83,6 +84,7 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Ended> {
     let c = position.config.clone();
+    micro.check(c.batch, &c)?;
     let total = c.total_steps(data.per_epoch());
     let begun = position.step;
     let mut saved = None;

@@ -164,6 +164,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         AtOnce::Images(n) => MicroBatch::fixed(n.min(config.batch)),
         AtOnce::Auto => planner()?.micro_batch(args.memory)?,
     };
+    micro.check(config.batch, &config)?;
     if micro.images < config.batch && !global.quiet {
         eprintln!("note: the device works on {} of {} images at once", micro.images, config.batch);
     }
