@@ -222,11 +222,36 @@ impl Trainee {
             parts.push((key, images));
         }
         kept.update(&self.gpu, &left.gradients, |cx| self.optimise(cx, &left.gradients))?;
-        for (i, (key, images)) in parts.into_iter().enumerate() {
-            let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
-            kept.run_part(&self.gpu, &key, inputs, submit)?;
+        let before = if parts.len() > 1 { self.statistics()? } else { Vec::new() };
+        let run = || {
+            for (i, (key, images)) in parts.into_iter().enumerate() {
+                let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
+                kept.run_part(&self.gpu, &key, inputs, submit)?;
+            }
+            kept.run_update(&self.gpu, &left.losses, submit)
+        };
+        let result = run();
+        if result.is_err() {
+            let cx = Cx::new(&self.gpu);
+            before.iter().try_for_each(|(now, before)| cx.copy_into(before, now, 0))?;
+            cx.submit()?;
         }
-        kept.run_update(&self.gpu, &left.losses, submit)
+        result
+    }
+
+    /// The running statistics, which every part moves, each with a copy.
+    fn statistics(&self) -> Result<Vec<(Tensor, Tensor)>> {
+        let cx = Cx::new(&self.gpu);
+        let moves = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
+        let own = self.parameters.all().iter().filter(|p| moves(&p.name));
+        let copied = own.map(|p| {
+            let copy = cx.out(p.tensor.shape());
+            cx.copy_into(&p.tensor, &copy, 0)?;
+            Ok((p.tensor.clone(), copy))
+        });
+        let copied = copied.collect::<Result<_>>()?;
+        cx.submit()?;
+        Ok(copied)
     }
 
     fn mode(&self, inputs: &Inputs) -> Mode {
