@@ -4,23 +4,7 @@
 //! cost: reads x four times, writes four times its size; 32 additions for each element of a tile
 
 #import index
-#import tile_place
-
-const WORDS: u32 = 0u; // tile
-#import quad
-
-struct Params { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 }
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<Quad>;
-@group(0) @binding(2) var<storage, read_write> v: array<Quad>;
-
-fn pixel(image: u32, row: u32, column: u32, four: u32) -> vec4f {
-    // What lies before the image has wrapped round.
-    let inside = (row < p.height) & (column < p.width);
-    let at = ((image * p.height + row) * p.width + column) * p.fours + four;
-    return select(vec4f(), open(x[select(0u, at, inside)]), inside);
-}
+#import by_tiles
 
 @compute @workgroup_size(64)
 fn main(

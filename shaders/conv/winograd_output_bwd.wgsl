@@ -1,25 +1,10 @@
-//! formula: dm[4i + j, t, n] = (A·d·Aᵀ)[i, j], d the 2×2 pixels of dy that tile t is, zero outside the image
-//! bindings: dy [images, H, W, N] -> dm [16, T, N], T = images·⌈H/2⌉·⌈W/2⌉
+//! formula: v[4i + j, t, n] = (A·d·Aᵀ)[i, j], d the 2×2 pixels of x that tile t is, zero outside the image
+//! bindings: x [images, H, W, N], a gradient -> v [16, T, N], T = images·⌈H/2⌉·⌈W/2⌉
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; N a multiple of four, any H and W
-//! cost: reads dy once, writes four times its size; 12 additions for each channel of a tile
+//! cost: reads x once, writes four times its size; 12 additions for each channel of a tile
 
 #import index
-#import tile_place
-
-const WORDS: u32 = 0u; // tile
-#import quad
-
-struct Params { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 }
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> dy: array<Quad>;
-@group(0) @binding(2) var<storage, read_write> dm: array<Quad>;
-
-fn pixel(image: u32, row: u32, column: u32, four: u32) -> vec4f {
-    let inside = (row < p.height) & (column < p.width);
-    let at = ((image * p.height + row) * p.width + column) * p.fours + four;
-    return select(vec4f(), open(dy[select(0u, at, inside)]), inside);
-}
+#import by_tiles
 
 @compute @workgroup_size(64)
 fn main(
@@ -42,9 +27,9 @@ fn main(
     let e3_{j} = -d1_{j};
     #end
     #repeat r 0..4
-    dm[i + {r}u * 4u * p.n] = seal(e{r}_0);
-    dm[i + ({r}u * 4u + 1u) * p.n] = seal(e{r}_0 + e{r}_1);
-    dm[i + ({r}u * 4u + 2u) * p.n] = seal(e{r}_0 - e{r}_1);
-    dm[i + ({r}u * 4u + 3u) * p.n] = seal(-e{r}_1);
+    v[i + {r}u * 4u * p.n] = seal(e{r}_0);
+    v[i + ({r}u * 4u + 1u) * p.n] = seal(e{r}_0 + e{r}_1);
+    v[i + ({r}u * 4u + 2u) * p.n] = seal(e{r}_0 - e{r}_1);
+    v[i + ({r}u * 4u + 3u) * p.n] = seal(-e{r}_1);
     #end
 }

@@ -24,6 +24,7 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "activation",
         "attention",
         "bilinear",
+        "by_tiles",
         "columns",
         "epilogue",
         "element",
