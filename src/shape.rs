@@ -38,9 +38,12 @@ impl Shape {
         self.rank
     }
 
-    /// Number of elements.
+    /// Number of elements; the largest number there is where they are more.
     pub fn len(&self) -> usize {
-        self.dims().iter().product()
+        match self.dims().contains(&0) {
+            true => 0,
+            false => self.dims().iter().fold(1, |n, d| n.saturating_mul(*d)),
+        }
     }
 
     /// Whether there is no element.

@@ -3,8 +3,8 @@
 mod common;
 
 use lemma_gpu::data::picture::{RgbImage, decode};
-use lemma_gpu::engine::{Options, Wanted};
-use lemma_gpu::gpu::{Gpu, GpuOptions, Part};
+use lemma_gpu::engine::{Head, Options, Wanted, plan_memory};
+use lemma_gpu::gpu::{Gpu, GpuOptions, Part, wgpu};
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
 use lemma_gpu::models::procedural::{Model, Procedural};
 use lemma_gpu::tensor::{Cx, Tensor};
@@ -161,6 +161,93 @@ fn a_caller_hears_of_progress_and_can_stop() {
     let error = lemma.upscale_with(&images, stop).expect_err("stopped");
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert_eq!(calls.load(Ordering::Relaxed), 4);
+}
+
+/// Where there is nothing to do, nothing is done.
+#[test]
+fn no_images_are_no_results() {
+    let engine = Engine::new(options()).expect("an adapter for the tests");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    for (text, attention) in [(false, false), (true, false), (false, true), (true, true)] {
+        let wanted = Wanted { text, attention };
+        let none: [RgbImage; 0] = [];
+        for _ in 0..3 {
+            let pending = lemma.submit(&none, wanted).expect("nothing to submit");
+            assert!(pending.wait().expect("nothing").is_empty());
+        }
+        let options = Options { wanted, ..Options::default() };
+        assert!(lemma.upscale_with(&[], options).expect("nothing").is_empty());
+    }
+    assert!(lemma.baseline(&[]).expect("nothing").is_empty());
+    for head in [Head::Vision, Head::Language, Head::Fusion] {
+        assert!(reader.read(&[], head).expect("nothing").is_empty());
+        assert!(reader.read_values(&[], (32, 128), head).expect("nothing").is_empty());
+        assert!(reader.read_values(&[], (16, 64), head).expect("nothing").is_empty());
+        assert!(reader.read_values(&[], (0, 0), head).is_err());
+    }
+    let input = host_buffer(engine.gpu(), 16, wgpu::BufferUsages::STORAGE);
+    assert_eq!(lemma.upscale_on_device(input, 0).expect("nothing").count(), 0);
+    let planning = Engine::new(GpuOptions { planning: true, ..options() }).expect("an adapter");
+    let lemma = Lemma::load(&planning, Source::Shipped).expect("the shipped model");
+    let plan = plan_memory(&lemma, 0).expect("a plan");
+    assert!(plan.binds() && plan.total() < plan_memory(&lemma, 1).expect("a plan").total());
+}
+
+fn host_buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    let desc = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+    gpu.device().create_buffer(&desc)
+}
+
+/// A buffer of the host's that kernels cannot take is an error of ours, not a panic of wgpu's.
+#[test]
+fn a_host_buffer_that_does_not_do_is_refused() {
+    let engine = Engine::new(options()).expect("an adapter for the tests");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let one = 16 * 64 * 4 * 4;
+    let storage = wgpu::BufferUsages::STORAGE;
+    let refused = |buffer, n| lemma.upscale_on_device(buffer, n).err().expect("an error");
+    let e = refused(host_buffer(engine.gpu(), one, wgpu::BufferUsages::UNIFORM), 1);
+    assert_eq!(e.kind(), ErrorKind::Argument, "{e}");
+    assert!(e.to_string().contains("STORAGE"), "{e}");
+    for n in [2, usize::MAX / 4096 + 1, usize::MAX] {
+        let e = refused(host_buffer(engine.gpu(), one, storage), n);
+        assert_eq!(e.kind(), ErrorKind::Shape, "{e}");
+    }
+    let other = Gpu::new(options()).expect("an adapter for the tests");
+    let e = refused(host_buffer(&other, one, storage), 1);
+    assert_eq!(e.kind(), ErrorKind::Device, "{e}");
+    let most = engine.gpu().largest_buffer();
+    if engine.gpu().device().limits().max_buffer_size > most {
+        let e = refused(host_buffer(engine.gpu(), most + 16, storage), 1);
+        assert_eq!(e.kind(), ErrorKind::Argument, "{e}");
+    }
+    // Behind all that, the device is as good as before.
+    let usage = storage | wgpu::BufferUsages::COPY_SRC;
+    let done = lemma.upscale_on_device(host_buffer(engine.gpu(), one, usage), 1);
+    assert_eq!(done.expect("an image").count(), 1);
+}
+
+/// A device of the host's that asked for less than kernels need.
+#[test]
+fn a_host_device_with_small_limits_is_refused() {
+    let gpu = Gpu::new(options()).expect("an adapter for the tests");
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let all = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapter = all.into_iter().find(|a| a.get_info().name == gpu.summary().name);
+    let adapter = adapter.expect("the adapter of the tests");
+    let open = |limits: wgpu::Limits| {
+        let desc = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+        let (device, queue) = pollster::block_on(adapter.request_device(&desc)).expect("a device");
+        Engine::from_wgpu(&adapter, device, queue, GpuOptions::default())
+    };
+    let e = open(wgpu::Limits::downlevel_defaults()).expect_err("too small");
+    assert_eq!(e.kind(), ErrorKind::Device, "{e}");
+    assert!(e.to_string().contains("max_storage_buffers_per_shader_stage"), "{e}");
+    let engine = open(wgpu::Limits::default()).expect("large enough");
+    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let readings = reader.read(&words(&["coffee"]), Head::Fusion).expect("readings");
+    assert_eq!(readings[0].text(), "coffee");
 }
 
 fn small() -> LemmaConfig {

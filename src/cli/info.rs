@@ -152,5 +152,11 @@ pub fn plan(title: &str, plan: &MemoryPlan) -> String {
         text += &format!("    {part:<36}{:>12}\n", bytes(*n));
     }
     text += &format!("    {:<36}{:>12}\n", "together", bytes(plan.total()));
+    let largest = format!("{:<36}{:>12}", "the largest buffer among them", bytes(plan.largest));
+    let most = bytes(plan.most);
+    text += &match plan.binds() {
+        true => format!("    {largest}  of at most {most}\n"),
+        false => format!("    {largest}  DOES NOT FIT: the adapter takes at most {most}\n"),
+    };
     text
 }

@@ -21,7 +21,7 @@ mod train;
 mod tune;
 
 use crate::engine::Engine;
-use crate::gpu::{GpuOptions, Precision};
+use crate::gpu::{GpuOptions, Precision, panic_is_caught};
 use crate::{Error, ErrorKind, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -161,6 +161,7 @@ impl Global {
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
     leave_displays_alone();
+    report_what_is_not_caught();
     let result = match Cli::try_parse() {
         Ok(cli) => run(&cli),
         Err(_) if asks_for_adapters() => list_adapters(),
@@ -200,6 +201,16 @@ const DRIVERS: &str = "
 fn leave_displays_alone() {
     // SAFETY: the process has no other thread yet.
     unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+}
+
+/// Keeps quiet of panics that come back as errors, which are told once.
+fn report_what_is_not_caught() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic_is_caught() {
+            report(panic);
+        }
+    }));
 }
 
 /// Whether the arguments ask for the list of adapters, and may lack whatever their command needs.

@@ -10,12 +10,21 @@ use crate::{Error, ErrorKind, Result};
 pub struct MemoryPlan {
     /// Names and bytes of the parts.
     pub parts: Vec<(&'static str, u64)>,
+    /// The largest buffer among them.
+    pub largest: u64,
+    /// The largest buffer that kernels of the adapter can bind.
+    pub most: u64,
 }
 
 impl MemoryPlan {
     /// Bytes of all parts.
     pub fn total(&self) -> u64 {
         self.parts.iter().map(|(_, n)| n).sum()
+    }
+
+    /// Whether the adapter can bind its buffers, however much memory there is.
+    pub fn binds(&self) -> bool {
+        self.largest <= self.most
     }
 }
 
@@ -38,9 +47,12 @@ pub fn plan_memory(lemma: &Lemma, batch: usize) -> Result<MemoryPlan> {
     gpu.reset_memory_peaks();
     let cx = Cx::new(gpu);
     let output = lemma.network().forward(&cx, &input)?;
-    let peak = gpu.memory().peak_allocated;
+    let after = gpu.memory();
+    let peak = after.peak_allocated;
     drop(output);
     Ok(MemoryPlan {
+        largest: after.largest,
+        most: gpu.largest_buffer(),
         parts: vec![
             ("weights that inference loads", weights),
             ("input", input.buffer().bytes()),

@@ -55,8 +55,8 @@ impl Engine {
 
     /// Keeps the driver's compiled pipelines in a folder, which is made if need be: they are read now and written when the
     /// last clone of this engine goes. Without effect where the driver hands none out, as outside Vulkan. To be called before
-    /// the first pass. What is in the folder is never needed: damaged files count as none, and one that cannot be written is
-    /// left.
+    /// the first pass. What is in the folder is never needed: files that are damaged, or that others than this user can write, count as
+    /// none, and one that cannot be written is left.
     pub fn keep_pipelines(mut self, folder: &Path) -> Self {
         self._kept = Kept::open(&self.gpu, folder).map(Arc::new);
         self

@@ -99,9 +99,9 @@ impl Recogniser {
         head: Head,
     ) -> Result<Vec<Reading>> {
         let (high, low) = ((32, 128), (16, 64));
-        let one = height * width * 3;
-        if ((height, width) != high && (height, width) != low) || !values.len().is_multiple_of(one)
-        {
+        let known = (height, width) == high || (height, width) == low;
+        let one = if known { height * width * 3 } else { 0 };
+        if !known || !values.len().is_multiple_of(one) {
             return Err(Error::new(ErrorKind::Shape, "recogniser", "values of images")
                 .expected("[n, 32, 128, 3] or [n, 16, 64, 3]")
                 .got(format!("{} for images of {height} by {width}", values.len())));
@@ -153,6 +153,10 @@ pub(super) struct Scores {
 
 /// Readings of a batch.
 pub(super) fn decode(config: &AbinetConfig, logits: &Host, maps: &Host) -> Result<Vec<Reading>> {
+    let n = logits.dims()[0];
+    if n == 0 {
+        return Ok(Vec::new());
+    }
     if logits.data.iter().any(|v| !v.is_finite()) {
         return Err(Error::new(ErrorKind::Result, "recogniser", "a class score is not a number")
             .hint("weights with NaN, or values beyond f32, give this"));
@@ -164,7 +168,6 @@ pub(super) fn decode(config: &AbinetConfig, logits: &Host, maps: &Host) -> Resul
     };
     let width = maps.shape.last();
     let (scores, looks) = (logits.to_f32(), maps.to_f32());
-    let n = logits.dims()[0];
     let per = (scores.len() / n, looks.len() / n);
     Ok(scores
         .chunks_exact(per.0)

@@ -5,7 +5,7 @@ use crate::gpu::{Gpu, KeptPass, Readback};
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{ErrorKind, Result};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 /// Number of windows, and what comes back.
 type Key = (usize, Wanted);
@@ -41,7 +41,7 @@ impl Recorded {
         record: impl Fn(&Cx, &Tensor) -> Result<Vec<Tensor>>,
     ) -> Result<Coming> {
         // Until the copies of the outputs are on the queue, nobody may run the pass again.
-        let mut state = self.0.lock().expect("recorded passes");
+        let mut state = self.0.lock();
         let again = state.last.replace(key) == Some(key);
         if let Some((_, kept)) = state.kept.as_ref().filter(|(k, _)| *k == key) {
             kept.input.write_values(gpu, values)?;

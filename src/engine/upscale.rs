@@ -3,10 +3,10 @@
 use super::blocking::on_thread;
 use super::reading::Reading;
 use super::recognise::{Head, Recogniser, Scores, decode};
-use super::recorded::Recorded;
+use super::recorded::{Coming, Recorded};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Map, Plan, RgbImage};
-use crate::gpu::{HostBuffer, Readback};
+use crate::gpu::HostBuffer;
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
 use crate::ops::{Filter, resize, slice_last};
 use crate::shape::Shape;
@@ -203,14 +203,14 @@ impl Lemma {
             values.extend(picture::lr_input(window));
         }
         let n = windows.len();
-        let (readback, shapes) = self.recorded.run(
-            self.engine.gpu(),
-            (n, wanted),
-            [n, LOW.0, LOW.1, PLANES],
-            &values,
-            |cx, input| self.record(cx, input, wanted),
-        )?;
-        Ok(Pending { lemma: self.clone(), readback, shapes, wanted })
+        let run = || {
+            let shape = [n, LOW.0, LOW.1, PLANES];
+            self.recorded.run(self.engine.gpu(), (n, wanted), shape, &values, |cx, input| {
+                self.record(cx, input, wanted)
+            })
+        };
+        let coming = if n == 0 { None } else { Some(run()?) };
+        Ok(Pending { lemma: self.clone(), coming, wanted })
     }
 
     /// Records a pass over `input [N, 16, 64, 4]`; what comes back of it, in the order of [`Pending::wait`].
@@ -244,7 +244,10 @@ impl Lemma {
     /// [`ErrorKind::Shape`] when the values are not those of whole images, [`ErrorKind::Device`] when the device fails.
     pub fn baseline(&self, values: &[f32]) -> Result<Vec<f32>> {
         let one = LOW.0 * LOW.1 * 3;
-        if values.is_empty() || !values.len().is_multiple_of(one) {
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !values.len().is_multiple_of(one) {
             return Err(Error::new(ErrorKind::Shape, "lemma", "values of images")
                 .expected(format!("a multiple of {one}"))
                 .got(values.len()));
@@ -261,11 +264,22 @@ impl Lemma {
     /// RGB in [0, 1] and the mask of dark pixels, in a buffer of the shared device with `STORAGE` usage.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] for a buffer that is too small, [`ErrorKind::Device`] when the device fails.
+    /// [`ErrorKind::Shape`] for a buffer that is too small, [`ErrorKind::Argument`] for one that kernels cannot read or that is
+    /// larger than they can bind, [`ErrorKind::Device`] for one of another device and when the device fails.
     pub fn upscale_on_device(&self, input: HostBuffer, n: usize) -> Result<DeviceImages> {
         let gpu = self.engine.gpu();
+        let room = input.size() / (LOW.0 * LOW.1 * PLANES * 4) as u64;
+        if n as u64 > room {
+            return Err(Error::new(ErrorKind::Shape, "lemma", "images in the buffer")
+                .expected(format!("{n}"))
+                .got(format!("room for {room} in {} bytes", input.size())));
+        }
+        if n == 0 {
+            let tensor = Tensor::upload(gpu, [0, HIGH.0, HIGH.1, PLANES], &[]);
+            return Ok(DeviceImages { tensor });
+        }
         let shape = Shape::new(&[n, LOW.0, LOW.1, PLANES]);
-        let input = Tensor::from_buffer(gpu.adopt(input), shape, Dtype::F32)?;
+        let input = Tensor::from_buffer(gpu.adopt(input)?, shape, Dtype::F32)?;
         let cx = Cx::new(gpu);
         let tensor = self.network.forward(&cx, &input)?.image;
         cx.submit()?;
@@ -293,8 +307,8 @@ impl DeviceImages {
 /// A pass on its way.
 pub struct Pending {
     lemma: Lemma,
-    readback: Readback,
-    shapes: Vec<(Shape, Dtype)>,
+    /// None where there are no windows.
+    coming: Option<Coming>,
     wanted: Wanted,
 }
 
@@ -304,9 +318,9 @@ impl Pending {
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
     pub fn wait(self) -> Result<Vec<WindowResult>> {
-        let bytes = self.readback.wait()?;
-        let mut hosts = self
-            .shapes
+        let Some((readback, shapes)) = self.coming else { return Ok(Vec::new()) };
+        let bytes = readback.wait()?;
+        let mut hosts = shapes
             .iter()
             .zip(&bytes)
             .map(|((shape, dtype), b)| Host::from_bytes(*shape, *dtype, b));

@@ -8,10 +8,12 @@
 //! Where there is no memory for a buffer, by the driver or by [`GpuOptions::memory`](super::GpuOptions::memory), one is handed
 //! out that has nothing behind it: whatever is to use it, a dispatch, a copy or a read-back, fails with the reason.
 
+use super::driver::{Driver, mib, no_memory};
 use crate::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
 /// Bytes of buffers: held from the driver, in use by tensors, and the largest figure each has had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct MemoryUse {
     pub peak_allocated: u64,
     /// Largest `live` so far.
     pub peak_live: u64,
+    /// The largest buffer so far.
+    pub largest: u64,
     /// Largest `live` so far at the moment that a tape was about to be walked back: what there was before the pass, and what
     /// its forward left for the backward.
     pub peak_saved: u64,
@@ -35,6 +39,7 @@ pub(super) struct Counters {
     live: AtomicU64,
     peak_allocated: AtomicU64,
     peak_live: AtomicU64,
+    largest: AtomicU64,
     peak_saved: AtomicU64,
 }
 
@@ -45,6 +50,7 @@ impl Counters {
             live: self.live.load(Relaxed),
             peak_allocated: self.peak_allocated.load(Relaxed),
             peak_live: self.peak_live.load(Relaxed),
+            largest: self.largest.load(Relaxed),
             peak_saved: self.peak_saved.load(Relaxed),
         }
     }
@@ -58,6 +64,7 @@ impl Counters {
         self.peak_allocated.store(self.allocated.load(Relaxed), Relaxed);
         self.peak_live.store(self.live.load(Relaxed), Relaxed);
         self.peak_saved.store(0, Relaxed);
+        self.largest.store(0, Relaxed);
     }
 }
 
@@ -84,9 +91,8 @@ pub(super) enum Kind {
 
 /// Fours of floats in a row of an image.
 pub const IMAGE_WIDTH: u32 = 1024;
-/// Bytes in a row of an image, and rows that every device allows.
+/// Bytes in a row of an image.
 pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
-const IMAGE_ROWS: u64 = 8191;
 
 /// Where free buffers wait: the device's pool, a workspace, or the shelf of a pass in the making.
 pub(super) struct Shelf {
@@ -137,9 +143,9 @@ impl Shelf {
     /// Empties the shelf into the pool; what comes home later goes there directly.
     pub(super) fn close(&self) {
         let Some(pool) = &self.pool else { return };
-        let mut free = self.free.lock().expect("shelf");
+        let mut free = self.free.lock();
         self.closed.store(true, Relaxed);
-        let mut target = pool.free.lock().expect("pool");
+        let mut target = pool.free.lock();
         for (class, mut buffers) in free.drain() {
             target.entry(class).or_default().append(&mut buffers);
         }
@@ -151,28 +157,31 @@ impl Shelf {
 
     /// Gives every free buffer of the pool back to the driver.
     pub(super) fn trim(&self) {
-        let mut free = self.free.lock().expect("pool");
+        let mut free = self.free.lock();
         for ((_, class), buffers) in free.drain() {
             self.counters.allocated.fetch_sub(class * buffers.len() as u64, Relaxed);
         }
     }
 
     fn find(&self, class: Class) -> Option<Raw> {
-        let own = self.free.lock().expect("shelf").get_mut(&class).and_then(Vec::pop);
+        let own = self.free.lock().get_mut(&class).and_then(Vec::pop);
         own.or_else(|| self.pool.as_ref().and_then(|p| p.find(class)))
     }
 
     /// Makes a buffer or an image of a class. Where there is no room for it, free ones are given back to the driver first.
-    fn make(&self, device: &wgpu::Device, (kind, class): Class) -> Result<Raw> {
+    fn make(&self, driver: &Driver, (kind, class): Class) -> Result<Raw> {
         if self.planning {
             self.grow(class)?;
             return Ok(Raw::Planned);
         }
-        self.ask(device, kind, class).or_else(|_| {
-            self.root().trim();
-            // What the device still works with is the driver's again when that is done; a lost device is told by what follows.
-            let _ = device.poll(wgpu::PollType::wait_indefinitely());
-            self.ask(device, kind, class)
+        self.ask(driver, kind, class).or_else(|e| match e.kind() {
+            ErrorKind::Memory => {
+                self.root().trim();
+                // What the device still works with is the driver's again when that is done.
+                driver.wait(None)?;
+                self.ask(driver, kind, class)
+            }
+            _ => Err(e),
         })
     }
 
@@ -182,20 +191,18 @@ impl Shelf {
         let before = c.allocated.fetch_add(class, Relaxed);
         if let Some(limit) = self.limit.filter(|limit| !self.planning && before + class > *limit) {
             c.allocated.fetch_sub(class, Relaxed);
-            return Err(no_memory(class, format!("{} of {} taken", mib(before), mib(limit))));
+            let taken = format!("{} of {} taken", mib(before), mib(limit));
+            return Err(no_memory(taken).expected(mib(class)));
         }
         c.peak_allocated.fetch_max(before + class, Relaxed);
         Ok(())
     }
 
-    fn ask(&self, device: &wgpu::Device, kind: Kind, class: u64) -> Result<Raw> {
+    fn ask(&self, driver: &Driver, kind: Kind, class: u64) -> Result<Raw> {
         self.grow(class)?;
         let made = match kind {
-            Kind::Buffer => create_buffer(device, class).map(Raw::Buffer),
-            Kind::Image => create_image(device, class).map(|texture| {
-                let view = texture.create_view(&Default::default());
-                Raw::Image(texture, view)
-            }),
+            Kind::Buffer => create_buffer(driver, class),
+            Kind::Image => create_image(driver, class),
         };
         if made.is_err() {
             self.counters.allocated.fetch_sub(class, Relaxed);
@@ -204,18 +211,15 @@ impl Shelf {
     }
 
     /// A buffer, or an image, of at least `bytes`; one with nothing behind it where there is no memory.
-    pub(super) fn take(
-        self: &Arc<Self>,
-        device: &wgpu::Device,
-        kind: Kind,
-        bytes: u64,
-    ) -> Arc<Buffer> {
+    pub(super) fn take(self: &Arc<Self>, driver: &Driver, kind: Kind, bytes: u64) -> Arc<Buffer> {
         let class = match kind {
             Kind::Buffer => size_class(bytes),
-            // From eight rows on, classes are whole rows.
-            Kind::Image => size_class(bytes.max(8 * IMAGE_ROW)),
+            Kind::Image => image_class(bytes),
         };
-        let found = self.find((kind, class)).map_or_else(|| self.make(device, (kind, class)), Ok);
+        if kind == Kind::Buffer {
+            self.counters.largest.fetch_max(class, Relaxed);
+        }
+        let found = self.find((kind, class)).map_or_else(|| self.make(driver, (kind, class)), Ok);
         let raw = match found {
             Ok(raw) => raw,
             Err(e) => return Buffer::refused(kind, class, e),
@@ -234,52 +238,24 @@ impl Drop for Shelf {
     }
 }
 
-/// Runs `f`, which asks the driver for about `bytes`.
-///
-/// # Errors
-/// [`ErrorKind::Memory`] when the driver has none left.
-pub(super) fn within_memory<T>(
-    device: &wgpu::Device,
-    bytes: u64,
-    f: impl FnOnce() -> T,
-) -> Result<T> {
-    let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let result = f();
-    match pollster::block_on(scope.pop()) {
-        None => Ok(result),
-        Some(_) => Err(no_memory(bytes, "no more from the driver")),
-    }
-}
-
-fn no_memory(bytes: u64, got: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Memory, "gpu", "memory of the device").expected(mib(bytes)).got(got)
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-fn create_buffer(device: &wgpu::Device, bytes: u64) -> Result<wgpu::Buffer> {
-    let limits = device.limits();
-    let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-    if bytes > most {
-        return Err(no_memory(bytes, format!("{} at most in one buffer", mib(most))));
+fn create_buffer(driver: &Driver, bytes: u64) -> Result<Raw> {
+    if bytes > driver.most {
+        let most = format!("{} at most in one buffer", mib(driver.most));
+        return Err(no_memory(most).expected(mib(bytes)));
     }
     let usage =
         wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     let desc =
         wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
-    within_memory(device, bytes, || device.create_buffer(&desc))
+    driver.make(bytes, || Raw::Buffer(driver.device().create_buffer(&desc)))
 }
 
-fn create_image(device: &wgpu::Device, bytes: u64) -> Result<wgpu::Texture> {
-    // No height is a power of two: Mesa's llvmpipe compiles a kernel anew for images that differ in this.
-    let rows = (bytes / IMAGE_ROW) as u32;
+fn create_image(driver: &Driver, bytes: u64) -> Result<Raw> {
     let desc = wgpu::TextureDescriptor {
         label: None,
         size: wgpu::Extent3d {
             width: IMAGE_WIDTH,
-            height: rows + u32::from(rows.is_power_of_two()),
+            height: image_rows(bytes),
             depth_or_array_layers: 1,
         },
         mip_level_count: 1,
@@ -289,7 +265,29 @@ fn create_image(device: &wgpu::Device, bytes: u64) -> Result<wgpu::Texture> {
         usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],
     };
-    within_memory(device, bytes, || device.create_texture(&desc))
+    driver.make(bytes, || {
+        let texture = driver.device().create_texture(&desc);
+        let view = texture.create_view(&Default::default());
+        Raw::Image(texture, view)
+    })
+}
+
+/// Rows of the image of a size class. None is a power of two: Mesa's llvmpipe compiles a kernel anew for images that differ in
+/// this.
+fn image_rows(bytes: u64) -> u32 {
+    let rows = (bytes / IMAGE_ROW) as u32;
+    rows + u32::from(rows.is_power_of_two())
+}
+
+/// Whether a device whose images have at most `most` rows and columns has one for so many bytes.
+fn fits_image(bytes: u64, most: u32) -> bool {
+    let class = image_class(bytes);
+    IMAGE_WIDTH <= most && class / IMAGE_ROW < u64::from(most) && image_rows(class) <= most
+}
+
+/// The size class of an image: from eight rows on, classes are whole rows.
+fn image_class(bytes: u64) -> u64 {
+    size_class(bytes.max(8 * IMAGE_ROW))
 }
 
 /// Eight classes between powers of two: at most an eighth of a buffer is unused.
@@ -343,15 +341,10 @@ impl Buffer {
     /// Copies `bytes` in by the queue from `offset` on, before later submissions.
     ///
     /// # Errors
-    /// [`ErrorKind::Memory`] where the driver has none for them on their way.
-    pub(super) fn write(
-        &self,
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        offset: u64,
-        bytes: &[u8],
-    ) -> Result<()> {
-        within_memory(device, self.class, || {
+    /// [`ErrorKind::Memory`] where the driver has none for them on their way, [`ErrorKind::Device`] for what lies outside.
+    pub(super) fn write(&self, driver: &Driver, offset: u64, bytes: &[u8]) -> Result<()> {
+        let queue = driver.queue();
+        driver.make(bytes.len() as u64, || {
             let whole = bytes.len() & !3;
             queue.write_buffer(self.raw(), offset, &bytes[..whole]);
             if whole < bytes.len() {
@@ -374,13 +367,13 @@ impl Buffer {
         }
     }
 
-    /// Whether kernels can read it through an image: it may be copied, and is not too large.
-    pub fn fits_image(&self) -> bool {
+    /// Whether kernels of a device can read it through an image: it may be copied, and is not too large.
+    pub(super) fn fits_image(&self, driver: &Driver, guard: u64) -> bool {
         let copies = match &self.raw {
             Raw::Buffer(buffer) => buffer.usage().contains(wgpu::BufferUsages::COPY_SRC),
             _ => true,
         };
-        copies && self.class <= IMAGE_ROW * IMAGE_ROWS
+        copies && fits_image(self.class + guard, driver.image)
     }
 
     /// Whether it returns to `shelf` when dropped.
@@ -400,10 +393,10 @@ impl Drop for Buffer {
         let raw = std::mem::replace(&mut self.raw, Raw::Planned);
         let class = (self.kind, self.class);
         home.counters.live.fetch_sub(self.class, Relaxed);
-        let mut free = home.free.lock().expect("shelf");
+        let mut free = home.free.lock();
         match &home.pool {
             Some(pool) if home.closed.load(Relaxed) => {
-                pool.free.lock().expect("pool").entry(class).or_default().push(raw);
+                pool.free.lock().entry(class).or_default().push(raw);
             }
             _ => free.entry(class).or_default().push(raw),
         }
@@ -445,7 +438,7 @@ impl Fill {
 
 #[cfg(test)]
 mod tests {
-    use super::{IMAGE_ROW, size_class};
+    use super::{IMAGE_ROW, IMAGE_WIDTH, fits_image, image_class, image_rows, size_class};
 
     #[test]
     fn classes_are_close_and_multiples_of_32() {
@@ -454,7 +447,19 @@ mod tests {
             assert!(class >= bytes && class.is_multiple_of(32));
             assert!(bytes < 256 || class - bytes <= bytes / 8 + 1);
             assert_eq!(class, size_class(class));
-            assert!(size_class(bytes.max(8 * IMAGE_ROW)).is_multiple_of(IMAGE_ROW));
+            assert!(image_class(bytes).is_multiple_of(IMAGE_ROW));
         }
+    }
+
+    #[test]
+    fn images_are_within_the_limits_of_a_device() {
+        for most in [2048, 4096, 8192, 16384] {
+            let largest =
+                (1..u64::from(most) * 2).filter(|n| fits_image(n * IMAGE_ROW, most)).max();
+            let rows = image_rows(image_class(largest.expect("an image") * IMAGE_ROW));
+            assert!(rows <= most && rows > most / 2, "{rows} rows of {most}");
+        }
+        assert!(!fits_image(1, IMAGE_WIDTH - 1));
+        assert!(!fits_image(u64::MAX / 4, u32::MAX));
     }
 }

@@ -16,9 +16,12 @@ impl DriverCache {
     }
 
     /// A cache that begins with what [`DriverCache::bytes`] gave, if that is whole; on a device that has a name for it.
-    pub(super) fn new(device: &wgpu::Device, bytes: &[u8]) -> Self {
-        // SAFETY: the data are a driver's, since their sum is right. wgpu and the driver compare devices and versions, and
-        // drop what is not theirs.
+    ///
+    /// # Safety
+    /// The sum tells damage, not intent: nobody else may have written the bytes.
+    pub(super) unsafe fn new(device: &wgpu::Device, bytes: &[u8]) -> Self {
+        // SAFETY: the data are a driver's, since their sum is right and nobody else wrote them. wgpu and the driver compare
+        // devices and versions, and drop what is not theirs.
         DriverCache(unsafe {
             device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                 label: Some("pipelines"),

@@ -1,16 +1,18 @@
 //! Opening an adapter, and what lives as long as the device.
 
 use super::adapter::{self, AdapterSummary};
-use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace, within_memory};
+use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace};
 use super::cache::DriverCache;
 use super::choices::Choices;
+use super::driver::{Driver, mib, too_small};
 use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
 use super::readback;
 use super::record::{Part, Recorder};
 use crate::{Error, ErrorKind, Result};
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// How a device is chosen and used.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +23,7 @@ pub struct GpuOptions {
     pub no_subgroups: bool,
     /// Compile bounds and loop checks into every kernel.
     pub checked: bool,
-    /// For tests: every buffer is handed out full of NaN, with guard words behind the tensor.
+    /// For tests: every buffer is handed out full of NaN, with guard words before and behind the tensor.
     pub poison: bool,
     /// Record and count bytes only: no buffer is allocated and nothing is computed.
     pub planning: bool,
@@ -46,8 +48,7 @@ pub enum Precision {
 }
 
 struct Inner {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    driver: Driver,
     summary: AdapterSummary,
     options: GpuOptions,
     subgroup: Option<u32>,
@@ -109,34 +110,39 @@ impl Gpu {
             ..Default::default()
         }))
         .map_err(|e| Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}")))?;
-        // Tensors' memory is asked for within a scope that catches its lack. Elsewhere the lack of it loses the device, and
-        // whoever waits for it next is told that.
-        device.on_uncaptured_error(Arc::new(|e: wgpu::Error| match e {
-            wgpu::Error::OutOfMemory { .. } => {}
-            e => panic!("wgpu error: {e}"),
-        }));
-        Self::with_device(device, queue, summary, options)
+        let driver = Driver::own(device, queue, &summary.name);
+        Self::with_driver(driver, summary, options)
     }
 
     /// Uses the device and queue of a host program. Features and limits are those the host asked for.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] for a precision that needs a feature which the host did not ask for.
+    /// [`ErrorKind::Device`] for a device of another adapter, for limits below WebGPU's defaults and for a precision that needs
+    /// a feature which the host did not ask for.
     pub fn from_wgpu(
         adapter: &wgpu::Adapter,
         device: wgpu::Device,
         queue: wgpu::Queue,
         options: GpuOptions,
     ) -> Result<Self> {
-        Self::with_device(device, queue, adapter::summary(0, adapter), options)
+        let summary = adapter::summary(0, adapter);
+        let [mine, of] = [adapter.get_info(), device.adapter_info()]
+            .map(|info| format!("{} ({}, {:#x})", info.name, info.backend, info.device));
+        if mine != of {
+            let what = "adapter of the device";
+            return Err(Error::new(ErrorKind::Device, "gpu", what).expected(mine).got(of));
+        }
+        if let Some((limit, want, got)) = too_small(&device.limits()) {
+            return Err(Error::new(ErrorKind::Device, &summary.name, format!("limit {limit}"))
+                .expected(format!("{want}, WebGPU's default"))
+                .got(got)
+                .hint("the host asks for limits when it opens the device"));
+        }
+        Self::with_driver(Driver::of_host(device, queue, &summary.name), summary, options)
     }
 
-    fn with_device(
-        device: wgpu::Device,
-        queue: wgpu::Queue,
-        summary: AdapterSummary,
-        options: GpuOptions,
-    ) -> Result<Self> {
+    fn with_driver(driver: Driver, summary: AdapterSummary, options: GpuOptions) -> Result<Self> {
+        let device = driver.device();
         let halves = device.features().contains(wgpu::Features::SHADER_F16);
         if options.precision == Precision::F16 && !halves {
             return Err(Error::new(ErrorKind::Device, &summary.name, "halves in kernels")
@@ -150,28 +156,30 @@ impl Gpu {
             .then_some(summary.subgroup.0);
         let timestamps =
             options.profile && device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let null = Buffer::foreign(device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("null"),
-            size: 256,
-            usage: wgpu::BufferUsages::STORAGE,
-            mapped_at_creation: false,
-        }));
-        let poison = options.poison.then(|| {
-            let raw = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("poison"),
-                size: POISON_BYTES,
-                usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        let buffer = |label, size, usage| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage,
                 mapped_at_creation: false,
-            });
-            let words = vec![POISON; POISON_BYTES as usize / 4];
-            queue.write_buffer(&raw, 0, bytemuck::cast_slice(&words));
-            Buffer::foreign(raw)
+            })
+        };
+        let null = driver.make(256, || buffer("null", 256, wgpu::BufferUsages::STORAGE))?;
+        let null = Buffer::foreign(null);
+        let poison = options.poison.then(|| {
+            driver.make(POISON_BYTES, || {
+                let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+                let raw = buffer("poison", POISON_BYTES, usage);
+                let words = vec![POISON; POISON_BYTES as usize / 4];
+                driver.queue().write_buffer(&raw, 0, bytemuck::cast_slice(&words));
+                Buffer::foreign(raw)
+            })
         });
+        let poison = poison.transpose()?;
         Ok(Gpu(Arc::new(Inner {
             pipelines: Pipelines::default(),
             choices: Choices::default(),
-            device,
-            queue,
+            driver,
             summary,
             pool: Shelf::pool(options.planning, options.memory),
             options,
@@ -191,12 +199,16 @@ impl Gpu {
 
     /// The wgpu device, for hosts that share it.
     pub fn device(&self) -> &wgpu::Device {
-        &self.0.device
+        self.0.driver.device()
     }
 
     /// The wgpu queue, for hosts that share it.
     pub fn queue(&self) -> &wgpu::Queue {
-        &self.0.queue
+        self.0.driver.queue()
+    }
+
+    pub(super) fn driver(&self) -> &Driver {
+        &self.0.driver
     }
 
     /// Lanes of a subgroup, where subgroup operations are available and all subgroups have one size.
@@ -207,7 +219,7 @@ impl Gpu {
     /// Whether a kernel should move data as 64-bit integers: the device has them, and computes on the CPU, where a load
     /// costs by its components rather than its bytes.
     pub fn wide_words(&self) -> bool {
-        self.0.summary.software && self.0.device.features().contains(wgpu::Features::SHADER_INT64)
+        self.0.summary.software && self.device().features().contains(wgpu::Features::SHADER_INT64)
     }
 
     /// Whether kernels should read large operands through images: the device computes on the CPU, in lanes whose driver loads
@@ -224,6 +236,11 @@ impl Gpu {
     /// Bytes held and in use.
     pub fn memory(&self) -> MemoryUse {
         self.0.pool.counters().read()
+    }
+
+    /// Bytes of the largest buffer that kernels can bind.
+    pub fn largest_buffer(&self) -> u64 {
+        self.driver().most
     }
 
     /// Starts the peaks of [`Gpu::memory`] anew.
@@ -259,8 +276,22 @@ impl Gpu {
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
     /// Where there is no memory for it, whatever is to use it fails.
     pub fn upload(&self, bytes: &[u8]) -> Arc<Buffer> {
-        let buffer = self.0.pool.take(&self.0.device, Kind::Buffer, bytes.len() as u64);
+        let buffer = self.0.pool.take(self.driver(), Kind::Buffer, bytes.len() as u64);
         self.upload_to(&buffer, 0, bytes)
+    }
+
+    /// [`Gpu::upload`] of a tensor, and where it begins: on a poisoned device behind guard words.
+    pub(crate) fn upload_guarded(&self, bytes: &[u8]) -> (Arc<Buffer>, u64) {
+        let guard = self.guard();
+        if guard == 0 {
+            return (self.upload(bytes), 0);
+        }
+        let size = guard + bytes.len() as u64 + guard;
+        let buffer = self.0.pool.take(self.driver(), Kind::Buffer, size);
+        let mut all: Vec<u8> =
+            POISON.to_le_bytes().into_iter().cycle().take(buffer.bytes() as usize).collect();
+        all[guard as usize..][..bytes.len()].copy_from_slice(bytes);
+        (self.upload_to(&buffer, 0, &all), guard)
     }
 
     /// `buffer`, which outlives passes, with `bytes` copied in from `offset` on as by [`Gpu::upload`].
@@ -281,12 +312,36 @@ impl Gpu {
         if self.0.options.planning {
             return Ok(());
         }
-        buffer.write(&self.0.device, &self.0.queue, offset, bytes)
+        buffer.write(self.driver(), offset, bytes)
     }
 
     /// Wraps a storage buffer of the host's own device.
-    pub fn adopt(&self, raw: wgpu::Buffer) -> Arc<Buffer> {
-        Buffer::foreign(raw)
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] for a buffer that kernels cannot read, or of more bytes than they can bind at once.
+    pub fn adopt(&self, raw: wgpu::Buffer) -> Result<Arc<Buffer>> {
+        let wrong = |what| Error::new(ErrorKind::Argument, "gpu", what);
+        if !raw.usage().contains(wgpu::BufferUsages::STORAGE) {
+            return Err(wrong("usage of the buffer")
+                .expected("STORAGE among it")
+                .got(format!("{:?}", raw.usage())));
+        }
+        if raw.size() > self.driver().most {
+            return Err(wrong("size of the buffer")
+                .expected(format!("{} at most", mib(self.driver().most)))
+                .got(mib(raw.size())));
+        }
+        Ok(Buffer::foreign(raw))
+    }
+
+    /// Whether kernels can read a buffer through an image: it may be copied, and is not too large.
+    pub fn fits_image(&self, buffer: &Buffer) -> bool {
+        buffer.fits_image(self.driver(), self.guard())
+    }
+
+    /// Bytes before and behind each tensor that tests watch.
+    pub(super) fn guard(&self) -> u64 {
+        if self.options().poison { GUARD_BYTES } else { 0 }
     }
 
     /// Reads parts of buffers back. Waits for the queue.
@@ -320,7 +375,7 @@ impl Gpu {
 
     /// A uniform buffer for parameters, at least `ARENA` bytes; comes back by [`Gpu::return_arena`].
     pub(super) fn take_arena(&self) -> Result<wgpu::Buffer> {
-        if let Some(arena) = self.0.arenas.lock().expect("arenas").pop() {
+        if let Some(arena) = self.0.arenas.lock().pop() {
             return Ok(arena);
         }
         let desc = wgpu::BufferDescriptor {
@@ -329,11 +384,11 @@ impl Gpu {
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        within_memory(&self.0.device, ARENA, || self.0.device.create_buffer(&desc))
+        self.driver().make(ARENA, || self.device().create_buffer(&desc))
     }
 
     pub(super) fn return_arena(&self, arena: wgpu::Buffer) {
-        self.0.arenas.lock().expect("arenas").push(arena);
+        self.0.arenas.lock().push(arena);
     }
 
     /// The pipeline of a kernel's variant, made at first use.
@@ -350,23 +405,32 @@ impl Gpu {
         &self,
         wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
     ) -> Result<()> {
-        self.0.pipelines.compile(&self.0.device, wanted)
+        self.0.pipelines.compile(self.driver(), wanted)
     }
 
     /// What [`Gpu::compiled_pipelines`] is called on this adapter; none where the device hands nothing out.
     pub fn pipeline_cache_name(&self) -> Option<String> {
-        DriverCache::name(&self.0.device)
+        DriverCache::name(self.device())
     }
 
     /// Begins with the pipelines that another run's [`Gpu::compiled_pipelines`] gave: before the first pass, and once. Bytes
     /// that are damaged or of another driver count as none.
-    pub fn recall_pipelines(&self, bytes: &[u8]) {
+    ///
+    /// # Safety
+    /// What is whole goes to the driver as it is: nobody else may have written it.
+    pub(crate) unsafe fn recall_pipelines(&self, bytes: &[u8]) {
         if self.pipeline_cache_name().is_some() {
-            self.0.pipelines.recall(DriverCache::new(&self.0.device, bytes));
+            // Without it the driver compiles what it would have remembered.
+            // SAFETY: the caller's promise.
+            let new = || unsafe { DriverCache::new(self.device(), bytes) };
+            let made = self.driver().watched(|| Ok(new()));
+            if let Ok(cache) = made {
+                self.0.pipelines.recall(cache);
+            }
         }
     }
 
-    /// What the driver remembers of the pipelines since [`Gpu::recall_pipelines`].
+    /// What the driver remembers of the pipelines that this device has made.
     pub fn compiled_pipelines(&self) -> Option<Vec<u8>> {
         self.0.pipelines.driver()?.bytes()
     }
@@ -379,7 +443,7 @@ impl Gpu {
 
 /// A quiet NaN that no computation makes, and two of them as halves: buffers of a poisoned device are handed out full of it.
 pub const POISON: u32 = 0x7fc0_7eef;
-/// Guard bytes behind each tensor of a poisoned device.
+/// Guard bytes before and behind each tensor of a poisoned device.
 pub const GUARD_BYTES: u64 = 256;
 pub(super) const POISON_BYTES: u64 = 1 << 20;
 

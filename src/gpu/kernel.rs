@@ -33,8 +33,9 @@ pub trait Params: bytemuck::Pod {
     const FIELDS: &'static [Field];
 }
 
-/// A kernel: one WGSL file with one entry point `main`; made by [`kernel!`](crate::kernel).
+/// A kernel of this crate: one WGSL file with one entry point `main`; made by [`kernel!`](crate::kernel).
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Kernel {
     /// Path below `shaders/` without the extension.
     pub path: &'static str,

@@ -7,6 +7,7 @@ mod buffer;
 mod cache;
 mod choices;
 mod device;
+mod driver;
 mod flatten;
 mod half;
 mod kernel;
@@ -27,6 +28,7 @@ pub use wgpu::{
 pub use adapter::AdapterSummary;
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, Workspace};
 pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON, Precision};
+pub use driver::panic_is_caught;
 pub use flatten::{Flat, flatten, shared_sources};
 pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
 pub use pass::{KeptPass, Pass};

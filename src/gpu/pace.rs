@@ -5,9 +5,9 @@
 //! the device always has one to go on with.
 
 use super::device::Gpu;
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What a part should take at most.
@@ -47,8 +47,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().expect("pace")
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
     }
 }
 
@@ -123,11 +123,7 @@ impl<'a> Parts<'a> {
 
     fn wait_for(&self, part: Part) -> Result<()> {
         let asked = Instant::now();
-        let wait = wgpu::PollType::Wait { submission_index: Some(part.index), timeout: None };
-        self.gpu.device().poll(wait).map_err(|e| {
-            let what = format!("waiting for a part of a pass: {e}");
-            Error::new(ErrorKind::Device, &self.gpu.summary().name, what)
-        })?;
+        self.gpu.driver().wait(Some(part.index))?;
         let now = Instant::now();
         let mut state = self.gpu.pace().lock();
         let began = state.seen.map_or(part.sent, |seen| seen.max(part.sent));

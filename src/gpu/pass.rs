@@ -96,7 +96,7 @@ impl Pass {
             Command::Dispatch { pipeline, .. } => Some(pipeline),
             Command::Copy { .. } => None,
         }))?;
-        self.watched(|| {
+        self.gpu.driver().watched(|| {
             for (arena, bytes) in &self.arenas {
                 self.gpu.queue().write_buffer(arena, 0, bytes);
             }
@@ -120,7 +120,7 @@ impl Pass {
                 "timestamp queries are not available",
             ));
         }
-        let clock = Clock::new(&self.gpu, self.dispatches());
+        let clock = Clock::new(&self.gpu, self.dispatches())?;
         self.send(Some(&clock))?;
         let seconds = clock.seconds(&self.gpu)?;
         let dispatches = self.commands.iter().filter_map(|c| match c {
@@ -134,24 +134,7 @@ impl Pass {
     }
 
     fn send(&self, clock: Option<&Clock>) -> Result<()> {
-        self.watched(|| self.encode(clock))
-    }
-
-    /// Runs `f`; what the driver has against it is an error.
-    fn watched(&self, f: impl FnOnce() -> Result<()>) -> Result<()> {
-        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation]
-            .map(|filter| self.gpu.device().push_error_scope(filter));
-        f()?;
-        for scope in scopes.into_iter().rev() {
-            if let Some(e) = pollster::block_on(scope.pop()) {
-                let kind = match &e {
-                    wgpu::Error::OutOfMemory { .. } => ErrorKind::Memory,
-                    _ => ErrorKind::Device,
-                };
-                return Err(Error::new(kind, &self.gpu.summary().name, e));
-            }
-        }
-        Ok(())
+        self.gpu.driver().watched(|| self.encode(clock))
     }
 
     fn encode(&self, clock: Option<&Clock>) -> Result<()> {
@@ -196,7 +179,7 @@ impl Pass {
                         if run > 0 && !fills.is_empty() {
                             break;
                         }
-                        pass.set_pipeline(pipeline.raw()?);
+                        pass.set_pipeline(pipeline.raw());
                         let offset = params.map(|(_, o)| o);
                         pass.set_bind_group(0, group, offset.as_slice());
                         let [x, y, z] = grid.size;

@@ -5,12 +5,14 @@
 
 use super::cache::DriverCache;
 use super::device::Gpu;
+use super::driver::Driver;
 use super::kernel::{Access, Kernel, Variant, reflect};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 /// A kernel's variant on a device: what it binds, and the driver's pipeline from the first pass on that runs it.
 pub(super) struct Pipeline {
@@ -21,7 +23,8 @@ pub(super) struct Pipeline {
     pub(super) params_size: u32,
     pipeline_layout: wgpu::PipelineLayout,
     shader: wgpu::ShaderModule,
-    compiled: OnceLock<std::result::Result<wgpu::ComputePipeline, String>>,
+    compiled: OnceLock<wgpu::ComputePipeline>,
+    compiling: Mutex<()>,
 }
 
 /// The pipelines of a device, and what the driver remembers of earlier ones.
@@ -50,22 +53,22 @@ impl Pipelines {
         variant: &Variant,
     ) -> Result<Arc<Pipeline>> {
         let key = (kernel.path, variant.clone());
-        if let Some(p) = self.made.lock().expect("pipelines").get(&key) {
+        if let Some(p) = self.made.lock().get(&key) {
             return Ok(p.clone());
         }
         let made = Arc::new(Pipeline::new(gpu, kernel, variant)?);
-        Ok(self.made.lock().expect("pipelines").entry(key).or_insert(made).clone())
+        Ok(self.made.lock().entry(key).or_insert(made).clone())
     }
 
     /// The kernels and variants that have been made so far.
     pub(super) fn list(&self) -> Vec<(&'static str, Variant)> {
-        self.made.lock().expect("pipelines").keys().cloned().collect()
+        self.made.lock().keys().cloned().collect()
     }
 
     /// Compiles those of `wanted` that are not, on all threads.
     pub(super) fn compile<'a>(
         &self,
-        device: &wgpu::Device,
+        driver: &Driver,
         wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
     ) -> Result<()> {
         let missing: HashMap<*const Pipeline, &Arc<Pipeline>> =
@@ -75,19 +78,25 @@ impl Pipelines {
         }
         let missing: Vec<&Arc<Pipeline>> = missing.into_values().collect();
         let next = AtomicUsize::new(0);
+        let failed = Mutex::new(None);
         let work = || {
             while let Some(pipeline) = missing.get(next.fetch_add(1, Relaxed)) {
-                pipeline.compile(device, self.driver());
+                if let Err(e) = pipeline.compile(driver, self.driver()) {
+                    // What is told of is the first failure, and not what it had for others.
+                    failed.lock().get_or_insert(e);
+                    return;
+                }
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         std::thread::scope(|scope| {
             for _ in 1..threads.min(missing.len()) {
-                scope.spawn(work);
+                // Where the system has no thread to give, the others do its work.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
         });
-        missing.iter().try_for_each(|p| p.raw().map(|_| ()))
+        failed.into_inner().map_or(Ok(()), Err)
     }
 }
 
@@ -96,7 +105,6 @@ impl Pipeline {
         let device = gpu.device();
         let flat = kernel.flatten(variant)?;
         let (module, seen) = reflect(kernel.path, variant, &flat)?;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -126,31 +134,31 @@ impl Pipeline {
             };
             entries.push(entry(i as u32 + 1, ty));
         }
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.path),
-            entries: &entries,
+        let made = gpu.driver().watched(|| {
+            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(kernel.path),
+                entries: &entries,
+            });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(kernel.path),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let desc = wgpu::ShaderModuleDescriptor {
+                label: Some(kernel.path),
+                source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module)),
+            };
+            let shader = if gpu.options().checked {
+                device.create_shader_module(desc)
+            } else {
+                let unchecked = wgpu::ShaderRuntimeChecks::unchecked();
+                // SAFETY: no kernel of this crate reads or writes outside its bindings (tests run them with checks compiled
+                // in against the same oracles and with guard words around every buffer), every loop ends, no divisor is zero.
+                unsafe { device.create_shader_module_trusted(desc, unchecked) }
+            };
+            Ok((layout, pipeline_layout, shader))
         });
-        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(kernel.path),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let desc = wgpu::ShaderModuleDescriptor {
-            label: Some(kernel.path),
-            source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module)),
-        };
-        let shader = if gpu.options().checked {
-            device.create_shader_module(desc)
-        } else {
-            // SAFETY: no kernel of this crate reads or writes outside its bindings (tests run them with checks compiled in
-            // against the same oracles and with guard words behind every buffer), every loop ends, no divisor is zero.
-            unsafe {
-                device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked())
-            }
-        };
-        if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(refused(kernel, variant, e));
-        }
+        let (layout, pipeline_layout, shader) = made.map_err(|e| refused(kernel, variant, e))?;
         Ok(Pipeline {
             kernel,
             variant: variant.clone(),
@@ -160,41 +168,44 @@ impl Pipeline {
             pipeline_layout,
             shader,
             compiled: OnceLock::new(),
+            compiling: Mutex::new(()),
         })
     }
 
-    fn compile(&self, device: &wgpu::Device, driver: Option<&DriverCache>) {
-        self.compiled.get_or_init(|| {
-            let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-            let constants: Vec<(&str, f64)> =
-                self.variant.overrides().iter().map(|(n, v)| (*n, f64::from(*v))).collect();
-            let raw = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(self.kernel.path),
-                layout: Some(&self.pipeline_layout),
-                module: &self.shader,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &constants,
-                    // Every kernel that reads workgroup memory writes it first.
-                    zero_initialize_workgroup_memory: false,
-                },
-                cache: driver.map(DriverCache::raw),
-            });
-            match pollster::block_on(scope.pop()) {
-                Some(e) => Err(e.to_string()),
-                None => Ok(raw),
-            }
-        });
+    /// Compiles it unless that is done; a failure is not kept, so that it can be tried again.
+    fn compile(&self, driver: &Driver, cache: Option<&DriverCache>) -> Result<()> {
+        let _one = self.compiling.lock();
+        if self.compiled.get().is_some() {
+            return Ok(());
+        }
+        let constants: Vec<(&str, f64)> =
+            self.variant.overrides().iter().map(|(n, v)| (*n, f64::from(*v))).collect();
+        let desc = wgpu::ComputePipelineDescriptor {
+            label: Some(self.kernel.path),
+            layout: Some(&self.pipeline_layout),
+            module: &self.shader,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Every kernel that reads workgroup memory writes it first.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: cache.map(DriverCache::raw),
+        };
+        let raw = driver
+            .watched(|| Ok(driver.device().create_compute_pipeline(&desc)))
+            .map_err(|e| refused(self.kernel, &self.variant, e))?;
+        self.compiled.get_or_init(|| raw);
+        Ok(())
     }
 
     /// The driver's pipeline, of a pipeline that has been compiled.
-    pub(super) fn raw(&self) -> Result<&wgpu::ComputePipeline> {
-        let compiled = self.compiled.get().expect("a compiled pipeline");
-        compiled.as_ref().map_err(|e| refused(self.kernel, &self.variant, e))
+    pub(super) fn raw(&self) -> &wgpu::ComputePipeline {
+        self.compiled.get().expect("a compiled pipeline")
     }
 }
 
-fn refused(kernel: &Kernel, variant: &Variant, e: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Device, format!("shaders/{}.wgsl", kernel.path), e)
-        .detail(format!("variant [{variant}]"))
+/// An error of the driver over a kernel.
+fn refused(kernel: &Kernel, variant: &Variant, e: Error) -> Error {
+    e.within(format!("shaders/{}.wgsl", kernel.path)).detail(format!("variant [{variant}]"))
 }

@@ -28,19 +28,24 @@ pub(super) struct Clock {
 const QUERIES: usize = 4096;
 
 impl Clock {
-    pub(super) fn new(gpu: &Gpu, dispatches: usize) -> Self {
+    pub(super) fn new(gpu: &Gpu, dispatches: usize) -> Result<Self> {
+        let bytes = ((2 * dispatches).next_multiple_of(QUERIES) * 8).max(256) as u64;
+        gpu.driver().make(bytes, || Self::made(gpu.device(), dispatches, bytes))
+    }
+
+    fn made(device: &wgpu::Device, dispatches: usize, bytes: u64) -> Self {
         let sets = (0..(2 * dispatches).div_ceil(QUERIES))
             .map(|_| {
-                gpu.device().create_query_set(&wgpu::QuerySetDescriptor {
+                device.create_query_set(&wgpu::QuerySetDescriptor {
                     label: None,
                     ty: wgpu::QueryType::Timestamp,
                     count: QUERIES as u32,
                 })
             })
             .collect();
-        let raw = gpu.device().create_buffer(&wgpu::BufferDescriptor {
+        let raw = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("timestamps"),
-            size: ((2 * dispatches).next_multiple_of(QUERIES) * 8).max(256) as u64,
+            size: bytes,
             usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });

@@ -1,6 +1,5 @@
 //! Bringing results to the host: the only call that waits for a pass to end.
 
-use super::buffer::within_memory;
 use super::device::Gpu;
 use super::record::Part;
 use crate::{Error, ErrorKind, Result};
@@ -47,32 +46,33 @@ impl Copies {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        let staging = within_memory(gpu.device(), total, || gpu.device().create_buffer(&desc))?;
-        let mut encoder = gpu.device().create_command_encoder(&Default::default());
-        for (part, (offset, _)) in parts.iter().zip(&offsets) {
-            encoder.copy_buffer_to_buffer(
-                part.buffer.raw(),
-                part.offset,
-                &staging,
-                *offset,
-                part.bytes.next_multiple_of(4),
-            );
-        }
-        let submission = gpu.queue().submit([encoder.finish()]);
+        let (device, queue) = (gpu.device(), gpu.queue());
+        let staging = gpu.driver().make(total, || device.create_buffer(&desc))?;
         let (send, mapped) = mpsc::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
-            // The receiver is gone only when nobody wants the result any more.
-            let _ = send.send(r);
-        });
+        let submission = gpu.driver().watched(|| {
+            let mut encoder = device.create_command_encoder(&Default::default());
+            for (part, (offset, _)) in parts.iter().zip(&offsets) {
+                encoder.copy_buffer_to_buffer(
+                    part.buffer.raw(),
+                    part.offset,
+                    &staging,
+                    *offset,
+                    part.bytes.next_multiple_of(4),
+                );
+            }
+            let submission = queue.submit([encoder.finish()]);
+            staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
+                // The receiver is gone only when nobody wants the result any more.
+                let _ = send.send(r);
+            });
+            Ok(submission)
+        })?;
         Ok(Copies { gpu: gpu.clone(), staging, submission, parts: offsets, mapped })
     }
 
     fn wait(self) -> Result<Vec<Vec<u8>>> {
         let lost = |what: String| Error::new(ErrorKind::Device, &self.gpu.summary().name, what);
-        self.gpu
-            .device()
-            .poll(wgpu::PollType::Wait { submission_index: Some(self.submission), timeout: None })
-            .map_err(|e| lost(format!("waiting for results: {e}")))?;
+        self.gpu.driver().wait(Some(self.submission))?;
         // The copy is done, but another thread that polls may be the one that says so, a moment later.
         match self.mapped.recv() {
             Ok(Ok(())) => {}

@@ -123,20 +123,20 @@ impl Recorder {
         self.scope = scope.into();
     }
 
-    /// A buffer of at least `bytes` with unspecified content.
-    pub fn alloc(&mut self, bytes: u64) -> Arc<Buffer> {
+    /// A buffer with room for `bytes` with unspecified content, and where they begin: on a poisoned device behind guard words.
+    pub fn alloc(&mut self, bytes: u64) -> (Arc<Buffer>, u64) {
         let Some(poison) = self.gpu.poison().cloned() else {
-            return self.shelf.take(self.gpu.device(), Kind::Buffer, bytes);
+            return (self.shelf.take(self.gpu.driver(), Kind::Buffer, bytes), 0);
         };
-        let guarded = bytes.next_multiple_of(4) + GUARD_BYTES;
-        let buffer = self.shelf.take(self.gpu.device(), Kind::Buffer, guarded);
+        let guarded = GUARD_BYTES + bytes.next_multiple_of(4) + GUARD_BYTES;
+        let buffer = self.shelf.take(self.gpu.driver(), Kind::Buffer, guarded);
         let mut at = 0;
         while at < buffer.bytes() {
             let part = (buffer.bytes() - at).min(POISON_BYTES);
             let Ok(()) = self.copy(&poison, 0, &buffer, at, part) else { break };
             at += part;
         }
-        buffer
+        (buffer, GUARD_BYTES)
     }
 
     /// Copies `bytes` between buffers, in order with the dispatches.
@@ -166,7 +166,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records one dispatch of a kernel's variant.
+    /// Records one dispatch of a kernel's variant. Kernels are compiled without checks, so what is dispatched is this crate's:
+    /// its kernels, and parameters that its operations have checked.
     ///
     /// # Errors
     /// A kernel that the device's compiler refuses; [`ErrorKind::Memory`](crate::ErrorKind::Memory) for a buffer that there was
@@ -174,7 +175,7 @@ impl Recorder {
     ///
     /// # Panics
     /// When `binds` does not fit the kernel in number or access, or `params` in size: a mistake in this crate.
-    pub fn dispatch<P: Params>(
+    pub(crate) fn dispatch<P: Params>(
         &mut self,
         kernel: &'static Kernel,
         variant: &Variant,
@@ -215,18 +216,20 @@ impl Recorder {
                 Bind::Image(part) => {
                     let (to, view) = images.next().expect("an image of each").image()?;
                     let (from, offset) = (part.buffer.raw().clone(), part.offset);
-                    let bytes = (part.bytes + self.guard()).min(part.buffer.bytes() - offset);
+                    let bytes = (part.bytes + self.gpu.guard()).min(part.buffer.bytes() - offset);
                     fills.push(Fill { from, offset, to: to.clone(), bytes });
                     wgpu::BindingResource::TextureView(view)
                 }
             };
             entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
         }
-        let group = self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(kernel.path),
-            layout: &pipeline.layout,
-            entries: &entries,
-        });
+        let group = self.gpu.driver().watched(|| {
+            Ok(self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(kernel.path),
+                layout: &pipeline.layout,
+                entries: &entries,
+            }))
+        })?;
         self.commands.push(Command::Dispatch {
             pipeline,
             group,
@@ -243,16 +246,11 @@ impl Recorder {
     fn images(&self, binds: &[Bind<'_>]) -> Vec<Arc<Buffer>> {
         let image = |bind: &Bind<'_>| match bind {
             Bind::Image(part) => {
-                Some(self.shelf.take(self.gpu.device(), Kind::Image, part.bytes + self.guard()))
+                Some(self.shelf.take(self.gpu.driver(), Kind::Image, part.bytes + self.gpu.guard()))
             }
             _ => None,
         };
         binds.iter().filter_map(image).collect()
-    }
-
-    /// Bytes behind each tensor that tests watch.
-    fn guard(&self) -> u64 {
-        if self.gpu.options().poison { GUARD_BYTES } else { 0 }
     }
 
     /// Keeps a buffer from outside this pass until it is submitted: dropped before, it could go to an upload, whose write
@@ -266,7 +264,7 @@ impl Recorder {
 
     /// Puts parameters into the next slot: the arena's index and the byte offset.
     fn params(&mut self, bytes: &[u8]) -> Result<(usize, u32)> {
-        let align = self.gpu.device().limits().min_uniform_buffer_offset_alignment as usize;
+        let align = self.gpu.driver().align;
         let full = self.arenas.last().is_none_or(|(_, used)| {
             used.len().next_multiple_of(align) + bytes.len() > ARENA as usize
         });

@@ -172,15 +172,16 @@ impl Cx {
     }
 
     fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
-        let buffer = self.recorder.borrow_mut().alloc(shape.len() as u64 * dtype.bytes());
-        Tensor { buffer, offset: 0, shape, dtype, var: Var::Constant }
+        let bytes = (shape.len() as u64).saturating_mul(dtype.bytes());
+        let (buffer, offset) = self.recorder.borrow_mut().alloc(bytes);
+        Tensor { buffer, offset, shape, dtype, var: Var::Constant }
     }
 
     /// Records one dispatch. `binds` in the order of the kernel's bindings from 1.
     ///
     /// # Errors
     /// A kernel that the device's compiler refuses.
-    pub fn run<P: Params>(
+    pub(crate) fn run<P: Params>(
         &self,
         kernel: &'static Kernel,
         variant: &Variant,

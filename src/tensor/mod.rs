@@ -69,7 +69,7 @@ impl Tensor {
     /// # Errors
     /// [`ErrorKind::Shape`] when the buffer is too small.
     pub fn from_buffer(buffer: Arc<Buffer>, shape: Shape, dtype: Dtype) -> Result<Self> {
-        let bytes = shape.len() as u64 * dtype.bytes();
+        let bytes = (shape.len() as u64).saturating_mul(dtype.bytes());
         if buffer.bytes() < bytes {
             return Err(Error::new(ErrorKind::Shape, "tensor", "buffer too small for the shape")
                 .expected(format!("{bytes} bytes for {shape}"))
@@ -85,8 +85,8 @@ impl Tensor {
     pub fn upload(gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Self {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
-        let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, offset: 0, shape, dtype: Dtype::F32, var: Var::Constant }
+        let (buffer, offset) = gpu.upload_guarded(bytemuck::cast_slice(data));
+        Tensor { buffer, offset, shape, dtype: Dtype::F32, var: Var::Constant }
     }
 
     /// Rounds values to halves and copies them to the device before later submissions.
@@ -97,8 +97,8 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let halves: Vec<u8> = data.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
-        let buffer = gpu.upload(&halves);
-        Tensor { buffer, offset: 0, shape, dtype: Dtype::F16, var: Var::Constant }
+        let (buffer, offset) = gpu.upload_guarded(&halves);
+        Tensor { buffer, offset, shape, dtype: Dtype::F16, var: Var::Constant }
     }
 
     /// A weight, stored as the device's precision says: halves only for what has two and more axes.
@@ -120,8 +120,8 @@ impl Tensor {
     pub fn upload_u32(gpu: &Gpu, shape: impl Into<Shape>, data: &[u32]) -> Self {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
-        let buffer = gpu.upload(bytemuck::cast_slice(data));
-        Tensor { buffer, offset: 0, shape, dtype: Dtype::U32, var: Var::Constant }
+        let (buffer, offset) = gpu.upload_guarded(bytemuck::cast_slice(data));
+        Tensor { buffer, offset, shape, dtype: Dtype::U32, var: Var::Constant }
     }
 
     /// Copies other values into an uploaded tensor of floats, before later submissions and behind earlier ones.

@@ -88,6 +88,8 @@ pub fn plan_memory(trainee: &Trainee, images: usize) -> Result<MemoryPlan> {
     trainee.step(&batch, images, 0, 1.0)?;
     let after = gpu.memory();
     Ok(MemoryPlan {
+        largest: after.largest,
+        most: gpu.largest_buffer(),
         parts: vec![
             ("weights and moments", before),
             ("batch, and what the backward needs", after.peak_saved - before),

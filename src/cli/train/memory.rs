@@ -57,7 +57,8 @@ impl Planner {
         plan_memory(&self.0, images)
     }
 
-    /// The largest half, quarter, … of the batch that stays within the limit, or else the budget.
+    /// The largest half, quarter, … of the batch that stays within the limit, or else the budget, and whose buffers the adapter
+    /// can bind.
     ///
     /// # Errors
     /// As [`Planner::plan`].
@@ -65,11 +66,8 @@ impl Planner {
         let limit = limit.unwrap_or_else(|| budget(self.0.gpu()));
         let batch = self.0.config().batch;
         let mut micro = MicroBatch { images: batch, halves: true };
-        while self.plan(micro.images)?.total() > limit {
-            if !micro.halve(batch, self.0.config()) {
-                break;
-            }
-        }
+        let fits = |plan: MemoryPlan| plan.total() <= limit && plan.binds();
+        while !fits(self.plan(micro.images)?) && micro.halve(batch, self.0.config()) {}
         Ok(micro)
     }
 

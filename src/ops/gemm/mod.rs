@@ -203,7 +203,7 @@ impl Gemm {
     /// What A, B, residual and result may be moved as.
     fn means(&self, gpu: &Gpu, operands: [Option<&Tensor>; 4]) -> Means {
         let floats = operands.iter().flatten().all(|t| t.dtype() == Dtype::F32);
-        let fit = operands[..2].iter().flatten().all(|t| t.buffer().fits_image());
+        let fit = operands[..2].iter().flatten().all(|t| gpu.fits_image(t.buffer()));
         Means {
             words: floats && gpu.wide_words(),
             images: floats && fit && gpu.image_reads() && self.work() >= IMAGE_WORK,
