@@ -13,7 +13,7 @@ use super::{Case, KernelUse, Row, conv2d, element};
 use crate::gpu::{Bind, Kernel, Variant};
 use crate::shape::Window;
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
-use crate::{Result, kernel, params};
+use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(INPUT = "conv/winograd_input", Tiles);
 kernel!(OUTPUT = "conv/winograd_output", Pixels);
@@ -64,8 +64,12 @@ fn along(g: [f64; 3], of: impl Fn(usize) -> f64) -> f64 {
 pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor> {
     let [n, height, width, inputs] = x.shape().nhwc("winograd")?;
     let outputs = u.shape().last();
-    let fours = |channels: usize| channels.next_multiple_of(4);
-    cx.expect("winograd", "weight", u, [4, 4, fours(inputs), fours(outputs)])?;
+    if !inputs.is_multiple_of(4) || !outputs.is_multiple_of(4) {
+        return Err(Error::new(ErrorKind::Shape, "winograd", "channels, in and out")
+            .expected("multiples of four")
+            .got(format!("{inputs} and {outputs}")));
+    }
+    cx.expect("winograd", "weight", u, [4, 4, inputs, outputs])?;
     let shape = [n, height, width, outputs].into();
     ep.check(cx, "winograd", outputs, shape)?;
     ep.after(cx, [x, u], &(0..outputs), |ep| {
