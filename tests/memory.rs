@@ -205,6 +205,72 @@ fn a_step_that_fails_half_way_leaves_no_trace() {
     assert!(failed.expect("too little memory") == values(&gpu, &calm));
 }
 
+/// Bits of every parameter, every moment and the clock.
+fn everything(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<u8>> {
+    let mut state = StateDict::default();
+    trainee.optimizer().save(gpu, trainee.parameters(), &mut state).expect("values");
+    let moments = state.tensors.values().map(|t| t.bytes().to_vec());
+    let weights = values(gpu, trainee).into_iter();
+    weights.map(|v| v.into_iter().flat_map(u32::to_le_bytes).collect()).chain(moments).collect()
+}
+
+/// Steps whose losses nobody reads yet, on a device with so much memory: what there is after each step that was taken.
+fn steps(memory: Option<u64>, batch: &Batch, micro: usize) -> (Vec<Vec<Vec<u8>>>, u64, bool) {
+    let gpu = open(memory, false);
+    let config = vision();
+    let trainee = trainee(&gpu, &config);
+    let mut held = Vec::new();
+    let mut after = vec![everything(&gpu, &trainee)];
+    for step in 0..3 {
+        match trainee.step(batch, micro, step, 1.0) {
+            Ok(losses) => held.push(losses),
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Memory, "{e}");
+                // Whatever was recorded is as it was before the step.
+                after.push(everything(&gpu, &trainee));
+                return (after, gpu.memory().peak_allocated, false);
+            }
+        }
+        after.push(everything(&gpu, &trainee));
+    }
+    (after, gpu.memory().peak_allocated, true)
+}
+
+/// Wherever the memory ends, a step is taken as a whole or not at all: with every 256 bytes less, another allocation is the
+/// first that is refused.
+fn sweep(micro: usize, limits: u64) {
+    let batch = words(DRAWN, 8);
+    let (calm, peak, whole) = steps(None, &batch, micro);
+    assert!(whole && calm.len() == 4);
+    let mut refused = 0;
+    for less in 1..=limits {
+        let (after, _, whole) = steps(Some(peak - 256 * less), &batch, micro);
+        let taken = after.len() - 1 - usize::from(!whole);
+        assert!(after[..=taken] == calm[..=taken], "{less} × 256 bytes less: a step differs");
+        if !whole {
+            refused += 1;
+            assert!(
+                after[taken + 1] == calm[taken],
+                "{less} × 256 bytes less: step {taken} left something behind"
+            );
+        }
+    }
+    assert!(refused > 0, "no step was refused within {limits} × 256 bytes");
+}
+
+#[test]
+fn a_step_is_taken_as_a_whole_or_not_at_all() {
+    sweep(8, 8);
+    sweep(4, 4);
+}
+
+#[test]
+#[ignore = "minutes; tools/test-slow limits"]
+fn a_step_is_taken_as_a_whole_or_not_at_all_at_every_limit() {
+    sweep(8, 256);
+    sweep(4, 256);
+}
+
 fn command(at: &Path, stage: &str, sets: &[&str], data: &str, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
     command.current_dir(at).stdin(Stdio::null());

@@ -3,9 +3,9 @@
 use super::inputs::{Feed, Inputs};
 use super::optimizer::Collected;
 use super::trainee::Losses;
-use crate::Result;
 use crate::gpu::{Gpu, KeptPass, Workspace};
 use crate::tensor::{Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
 
 /// What the recording of a part depends on.
 #[derive(Clone, PartialEq)]
@@ -37,9 +37,16 @@ const MOST: usize = 32;
 pub(super) struct KeptSteps {
     parts: Vec<(Key, Part)>,
     update: Option<(Collected, KeptPass)>,
+    statistics: Option<Statistics>,
     /// Where parts sum each loss up.
     sums: Losses,
     workspace: Option<Workspace>,
+}
+
+/// The running statistics, which parts move before it is known that the step comes to its end.
+struct Statistics {
+    keep: KeptPass,
+    put_back: KeptPass,
 }
 
 /// A part of a step.
@@ -99,6 +106,57 @@ impl KeptSteps {
         Ok(())
     }
 
+    /// Records how `moved` are kept and put back unless that is there.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::part`].
+    pub(super) fn statistics(&mut self, gpu: &Gpu, moved: &[&Tensor]) -> Result<()> {
+        if self.statistics.is_some() {
+            return Ok(());
+        }
+        let (keep, put_back) = (Cx::new(gpu), Cx::new(gpu));
+        for tensor in moved {
+            let copy = keep.out_f32(tensor.shape());
+            keep.copy_into(tensor, &copy, 0)?;
+            put_back.copy_into(&copy, tensor, 0)?;
+        }
+        let (keep, put_back) = (keep.into_kept()?, put_back.into_kept()?);
+        self.statistics = Some(Statistics { keep, put_back });
+        Ok(())
+    }
+
+    /// Keeps what was recorded by [`KeptSteps::statistics`], as it is now.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::run_part`].
+    pub(super) fn keep_statistics(&self) -> Result<()> {
+        self.statistics.as_ref().map_or(Ok(()), |s| s.keep.submit())
+    }
+
+    /// Puts back what was kept.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::run_part`].
+    pub(super) fn put_statistics_back(&self) -> Result<()> {
+        self.statistics.as_ref().map_or(Ok(()), |s| s.put_back.submit())
+    }
+
+    /// Records that the sums of these losses are copied, since the next step writes over them.
+    ///
+    /// # Errors
+    /// As [`KeptSteps::part`].
+    pub(super) fn losses(&self, gpu: &Gpu, losses: &[&'static str]) -> Result<(Cx, Losses)> {
+        let cx = Cx::new(gpu);
+        let copy = |name: &&'static str| {
+            let (_, sum) = self.sums.iter().find(|(n, _)| n == name).expect("a sum");
+            let own = cx.out_f32([1]);
+            cx.copy_into(sum, &own, 0)?;
+            Ok((*name, own))
+        };
+        let own = losses.iter().map(copy).collect::<Result<Losses>>()?;
+        Ok((cx, own))
+    }
+
     /// Feeds a recorded part and runs it by `submit`.
     ///
     /// # Errors
@@ -115,28 +173,15 @@ impl KeptSteps {
         submit(&part.pass)
     }
 
-    /// Runs the recorded update by `submit`, and returns the sums of these losses.
+    /// Runs the recorded update by `submit`: the last thing of a step.
     ///
     /// # Errors
-    /// As [`KeptSteps::run_part`].
-    pub(super) fn run_update(
-        &self,
-        gpu: &Gpu,
-        losses: &[&'static str],
-        submit: &mut Submit<'_>,
-    ) -> Result<Losses> {
-        submit(&self.update.as_ref().expect("a recorded update").1)?;
-        // The next step writes over the sums.
-        let cx = Cx::new(gpu);
-        let copy = |name: &&'static str| {
-            let (_, sum) = self.sums.iter().find(|(n, _)| n == name).expect("a sum");
-            let own = cx.out_f32([1]);
-            cx.copy_into(sum, &own, 0)?;
-            Ok((*name, own))
-        };
-        let own = losses.iter().map(copy).collect::<Result<Losses>>()?;
-        cx.submit()?;
-        Ok(own)
+    /// [`ErrorKind::Device`] whatever went wrong, since the weights may have moved in part.
+    pub(super) fn run_update(&self, submit: &mut Submit<'_>) -> Result<()> {
+        submit(&self.update.as_ref().expect("a recorded update").1).map_err(|e| {
+            Error::new(ErrorKind::Device, "training", "the update of the weights broke off")
+                .detail(e)
+        })
     }
 
     fn cx(&mut self, gpu: &Gpu) -> Cx {

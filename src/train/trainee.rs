@@ -20,7 +20,7 @@ use crate::ops::{
 };
 use crate::tensor::{Cx, Dropout, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 enum Network {
     Abinet(Box<abinet::Network>),
@@ -171,7 +171,7 @@ impl Trainee {
 
     /// Gives back the memory that the passes of steps are kept in, until the next one.
     pub fn release(&self) {
-        *self.kept.lock().expect("kept steps") = KeptSteps::default();
+        *self.kept.lock() = KeptSteps::default();
     }
 
     fn step_by(
@@ -182,16 +182,17 @@ impl Trainee {
         factor: f32,
         submit: &mut Submit<'_>,
     ) -> Result<Losses> {
+        let mut home = self.kept.lock();
+        // What a step that breaks off has recorded is of no use to the next.
+        let mut kept = std::mem::take(&mut *home);
         self.optimizer.set_factor(&self.gpu, factor)?;
-        let mut kept = self.kept.lock().expect("kept steps");
-        let result = self.step_in(&mut kept, batch, micro.max(1), step, submit);
-        if result.is_err() {
-            *kept = KeptSteps::default();
-        }
-        result
+        let losses = self.step_in(&mut kept, batch, micro.max(1), step, submit)?;
+        *home = kept;
+        Ok(losses)
     }
 
-    /// A step by passes that are kept: first all are recorded that are not there, then they run.
+    /// A step by passes that are kept: first all are recorded that are not there, with the memory that they take, then they
+    /// run. Nothing comes behind the update, so a step is taken as a whole or not at all.
     fn step_in(
         &self,
         kept: &mut KeptSteps,
@@ -222,36 +223,36 @@ impl Trainee {
             parts.push((key, images));
         }
         kept.update(&self.gpu, &left.gradients, |cx| self.optimise(cx, &left.gradients))?;
-        let before = if parts.len() > 1 { self.statistics()? } else { Vec::new() };
+        let (copies, losses) = kept.losses(&self.gpu, &left.losses)?;
+        kept.statistics(&self.gpu, &self.statistics())?;
+        kept.keep_statistics()?;
         let run = || {
             for (i, (key, images)) in parts.into_iter().enumerate() {
                 let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
                 kept.run_part(&self.gpu, &key, inputs, submit)?;
             }
-            kept.run_update(&self.gpu, &left.losses, submit)
+            copies.submit()
         };
-        let result = run();
-        if result.is_err() {
-            let cx = Cx::new(&self.gpu);
-            before.iter().try_for_each(|(now, before)| cx.copy_into(before, now, 0))?;
-            cx.submit()?;
+        if let Err(e) = run() {
+            return Err(match kept.put_statistics_back() {
+                Ok(()) => e,
+                Err(_) => self.broken(e),
+            });
         }
-        result
+        kept.run_update(submit)?;
+        Ok(losses)
     }
 
-    /// The running statistics, which every part moves, each with a copy.
-    fn statistics(&self) -> Result<Vec<(Tensor, Tensor)>> {
-        let cx = Cx::new(&self.gpu);
+    /// An error behind which the network is not what it was before the step.
+    fn broken(&self, e: Error) -> Error {
+        let what = "the running statistics cannot be put back";
+        Error::new(ErrorKind::Device, "training", what).detail(e)
+    }
+
+    /// The running statistics, which every part moves.
+    fn statistics(&self) -> Vec<&Tensor> {
         let moves = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        let own = self.parameters.all().iter().filter(|p| moves(&p.name));
-        let copied = own.map(|p| {
-            let copy = cx.out(p.tensor.shape());
-            cx.copy_into(&p.tensor, &copy, 0)?;
-            Ok((p.tensor.clone(), copy))
-        });
-        let copied = copied.collect::<Result<_>>()?;
-        cx.submit()?;
-        Ok(copied)
+        self.parameters.all().iter().filter(|p| moves(&p.name)).map(|p| &p.tensor).collect()
     }
 
     fn mode(&self, inputs: &Inputs) -> Mode {
