@@ -1,12 +1,13 @@
 //! For every row of the table and every case: forward against the oracle, on a device whose buffers come full of NaN with
-//! guard words behind each tensor and whose kernels carry bounds checks; twice with the same bits; and again without checks
-//! and without subgroup operations.
+//! guard words around each tensor and whose kernels carry bounds checks; twice with the same bits; and again as they ship,
+//! without checks, with and without subgroup operations.
 
 mod common;
 
 use lemma_gpu::gpu::{Gpu, GpuOptions, Variant};
 use lemma_gpu::ops::check::Checker;
-use lemma_gpu::ops::{Act, TABLE, activate};
+use lemma_gpu::ops::{Act, TABLE, activate, max_pool, softmax};
+use lemma_gpu::shape::Window;
 use lemma_gpu::tensor::{Cx, Seeded, Tensor};
 use std::collections::HashSet;
 
@@ -63,4 +64,30 @@ fn inputs_may_be_dropped_before_their_pass_is_submitted() {
     let _others = [(); 2].map(|()| Tensor::upload(&gpu, [1000], &[7.0; 1000]));
     cx.submit().expect("submits");
     assert!(second.to_host(&gpu).expect("reads") == values, "an input of an earlier pass");
+}
+
+/// What max and min make of a NaN is each driver's own, so no operation that a network can break in front of may rely on them.
+#[test]
+fn what_is_not_a_number_does_not_look_like_one_again() {
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
+        .expect("an adapter for the tests");
+    // One NaN in each of sixteen rows of eight, at another place in each half.
+    let mut values = [0.5f32; 128];
+    (0..16).for_each(|row| values[row * 8 + row % 8] = f32::NAN);
+    let x = Tensor::upload(&gpu, [1, 16, 8, 1], &values);
+    let slope = Tensor::upload(&gpu, [1], &[0.25]);
+    let acts = [Act::None, Act::Relu, Act::Prelu(&slope), Act::Mish, Act::Tanh, Act::Sigmoid];
+    let cx = Cx::new(&gpu);
+    let activated = acts.map(|act| activate(&cx, &x, act).expect("records"));
+    let shares = softmax(&cx, &x, 2).expect("records");
+    let window = Window { kernel: (1, 8), stride: (1, 8), pad: (0, 0) };
+    let largest = max_pool(&cx, &x, window).expect("records");
+    cx.submit().expect("submits");
+    let read = |t: &Tensor| t.to_host(&gpu).expect("reads").to_f32();
+    for (act, y) in acts.iter().zip(&activated) {
+        let (got, want) = (read(y), values.map(f32::is_nan));
+        assert!(got.iter().map(|v| v.is_nan()).eq(want), "{act:?}: {got:?}");
+    }
+    assert!(read(&shares).iter().all(|v| v.is_nan()), "soft-max: {:?}", read(&shares));
+    assert!(read(&largest).iter().all(|v| v.is_nan()), "max_pool: {:?}", read(&largest));
 }

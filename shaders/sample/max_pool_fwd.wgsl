@@ -41,7 +41,9 @@ fn main(
     var most = x[((image + rows.x) * p.width + columns.x) * p.channels + c];
     for (var i = rows.x; i < rows.y; i++) {
         for (var j = columns.x; j < columns.y; j++) {
-            most = max(most, x[((image + i) * p.width + j) * p.channels + c]);
+            let v = x[((image + i) * p.width + j) * p.channels + c];
+            // A NaN stays the largest, as in PyTorch; compared by `==`, which is false for it on every target.
+            if (v > most || !(v == v)) { most = v; }
         }
     }
     y[e] = most;

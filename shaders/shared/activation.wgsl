@@ -23,9 +23,10 @@ fn mish(v: f32) -> f32 {
     return select(v * (n / (n + 2.0)), v, v > 20.0);
 }
 
+// A NaN stays one: what max makes of it is each driver's own, and a network that broke must not look whole again.
 fn activate(kind: u32, v: f32, slope: f32) -> f32 {
     switch kind {
-        case ACT_RELU: { return max(v, 0.0); }
+        case ACT_RELU: { return select(v, 0.0, v < 0.0); }
         case ACT_PRELU: { return select(slope * v, v, v > 0.0); }
         case ACT_MISH: { return mish(v); }
         case ACT_TANH: { return tanh_safe(v); }

@@ -28,7 +28,10 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
     if grads != again {
         return Err(Error::new(ErrorKind::Result, "", "two gradients differ"));
     }
-    let (plain, _) = gradients(&checker.plain, case, &cotangents)?;
+    let mut all = vec![("", grads)];
+    for (gpu, how) in checker.unchecked() {
+        all.push((how, gradients(gpu, case, &cotangents)?.0));
+    }
     let loss = |inputs: &[Host]| -> f64 {
         let outputs = (case.oracle)(inputs);
         let each = recorded.iter().zip(outputs.iter().zip(&cotangents));
@@ -37,7 +40,8 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
             .map(|(y, g)| y * g)
             .sum()
     };
-    for (i, (grad, plain)) in case.wrt.iter().zip(grads.iter().zip(&plain)) {
+    for (place, i) in case.wrt.iter().enumerate() {
+        let grad = &all[0].1[place];
         let n = grad.data.len();
         let differences = Differences { inputs: &case.inputs, of: *i, loss: &loss };
         let largest = grad.data.iter().fold(0f64, |m, v| m.max(v.abs()));
@@ -57,12 +61,12 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
                     row.gradient
                 )))
         };
-        for (name, grad) in [("", grad), (" without checks and subgroup operations", plain)] {
+        for (name, grad) in all.iter().map(|(name, grads)| (name, &grads[place])) {
             if n > ALL {
                 let signs: Vec<f64> =
                     (0..n).map(|_| if seeded.unit() < 0.5 { -1.0 } else { 1.0 }).collect();
                 let got = grad.data.iter().zip(&signs).map(|(g, s)| g * s).sum();
-                judge(format!("projection{name}"), norm, got, differences.along(&signs))?;
+                judge(format!("projection {name}"), norm, got, differences.along(&signs))?;
             }
             let single: Vec<usize> = match n {
                 0..=ALL => (0..n).collect(),
@@ -76,7 +80,7 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
                 let mut direction = vec![0.0; n];
                 direction[at] = 1.0;
                 let want = differences.along(&direction);
-                judge(format!("element {at}{name}"), largest, grad.data[at], want)?;
+                judge(format!("element {at} {name}"), largest, grad.data[at], want)?;
             }
         }
     }
@@ -140,7 +144,8 @@ fn gradients(gpu: &Gpu, case: &Case, cotangents: &[Host]) -> Result<(Vec<Host>, 
     }
     cx.submit()?;
     if gpu.options().poison {
-        guards_whole(gpu, &found)?;
+        guards_whole(gpu, "input", &inputs)?;
+        guards_whole(gpu, "gradient", &found)?;
     }
     let hosts = Tensor::read_all(gpu, &found.iter().collect::<Vec<_>>())?;
     Ok((hosts, recorded))

@@ -9,10 +9,12 @@ use crate::gpu::{Gpu, GpuOptions, POISON, Part, Precision, Variant};
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 
-/// One adapter opened twice: with every check, and as plain as production can be.
+/// One adapter opened several times. Buffers come full of NaN, with guard words before and behind each tensor.
 pub struct Checker {
-    /// Bounds checks compiled in; buffers come full of NaN, with guard words behind each tensor.
+    /// Bounds checks compiled in: what reads outside does not get what lies there.
     pub checked: Gpu,
+    /// What ships: no checks, and subgroup operations where there are any.
+    pub shipped: Gpu,
     /// No checks and no subgroup operations.
     pub plain: Gpu,
     /// As `checked`, with tensors stored as halves; none where the adapter cannot.
@@ -25,34 +27,36 @@ impl Checker {
     /// # Errors
     /// As [`Gpu::new`].
     pub fn open(adapter: Option<String>) -> Result<Self> {
-        let options = GpuOptions { adapter, ..Default::default() };
-        let checked = GpuOptions { checked: true, poison: true, ..options.clone() };
+        let options = GpuOptions { adapter, poison: true, ..Default::default() };
+        let checked = GpuOptions { checked: true, ..options.clone() };
         let halves = GpuOptions { precision: Precision::F16, ..checked.clone() };
         Ok(Checker {
             checked: Gpu::new(checked)?,
+            shipped: Gpu::new(options.clone())?,
             plain: Gpu::new(GpuOptions { no_subgroups: true, ..options })?,
             halves: Gpu::new(halves).ok(),
         })
     }
 
-    /// Runs `case` against its oracle: with checks, where guard words must stay whole and a second run must give the same
-    /// bits, and again without checks and subgroup operations, and in halves. Gradients are compared with finite differences of the oracle.
+    /// Runs `case` against its oracle: with checks, where a second run must give the same bits, as it ships, without subgroup
+    /// operations, and in halves. Guard words around inputs and outputs must stay whole. Gradients are compared with finite
+    /// differences of the oracle.
     ///
     /// # Errors
     /// [`ErrorKind::Result`] saying which output differs where and by how much; errors of the operation itself.
     pub fn check(&self, row: &Row, case: &Case) -> Result<()> {
         let check = || -> Result<()> {
             let want = (case.oracle)(&case.inputs);
-            let (first, outputs) = run(&self.checked, case)?;
+            let first = run(&self.checked, case)?;
             compare(row.tolerance, &first, &want)?;
-            guards_whole(&self.checked, &outputs)?;
-            let (second, _) = run(&self.checked, case)?;
-            if first != second {
+            if first != run(&self.checked, case)? {
                 return Err(Error::new(ErrorKind::Result, "", "two runs differ"));
             }
-            let (plain, _) = run(&self.plain, case)?;
-            compare(row.tolerance, &plain, &want)
-                .map_err(|e| e.within("without checks and subgroup operations"))?;
+            for (gpu, how) in self.unchecked() {
+                run(gpu, case)
+                    .and_then(|got| compare(row.tolerance, &got, &want))
+                    .map_err(|e| e.within(how))?;
+            }
             if let Some(gpu) = self.halves.as_ref().filter(|_| case.halves) {
                 in_halves(gpu, row, case).map_err(|e| e.within("in halves"))?;
             }
@@ -61,10 +65,15 @@ impl Checker {
         check().map_err(|e| located(row, case, e))
     }
 
+    /// The devices without checks, and what they are called.
+    fn unchecked(&self) -> [(&Gpu, &'static str); 2] {
+        [(&self.shipped, "without checks"), (&self.plain, "without checks and subgroup operations")]
+    }
+
     /// The pipelines made so far: kernel path and variant, without what is stored as halves.
     pub fn pipelines(&self) -> impl Iterator<Item = (&'static str, Variant)> {
-        let all = [Some(&self.checked), Some(&self.plain), self.halves.as_ref()];
-        let all = all.into_iter().flatten().flat_map(Gpu::pipelines);
+        let all = [&self.checked, &self.shipped, &self.plain].map(Some);
+        let all = all.into_iter().chain([self.halves.as_ref()]).flatten().flat_map(Gpu::pipelines);
         all.map(|(path, variant)| (path, variant.halves(0)))
     }
 }
@@ -75,7 +84,7 @@ impl Checker {
 /// As [`Checker::check`].
 pub fn agrees(gpu: &Gpu, row: &Row, case: &Case) -> Result<()> {
     run(gpu, case)
-        .and_then(|(got, _)| compare(row.tolerance, &got, &(case.oracle)(&case.inputs)))
+        .and_then(|got| compare(row.tolerance, &got, &(case.oracle)(&case.inputs)))
         .map_err(|e| located(row, case, e))
 }
 
@@ -83,13 +92,17 @@ fn located(row: &Row, case: &Case, error: Error) -> Error {
     error.within(format!("{} {}", row.op, case.label))
 }
 
-fn run(gpu: &Gpu, case: &Case) -> Result<(Vec<Host>, Vec<Tensor>)> {
+/// The values of the outputs; on a poisoned device no guard word may be written.
+fn run(gpu: &Gpu, case: &Case) -> Result<Vec<Host>> {
     let inputs = case.upload(gpu);
     let cx = Cx::new(gpu);
     let outputs = (case.run)(&cx, &inputs)?;
     cx.submit()?;
-    let hosts = Tensor::read_all(gpu, &outputs.iter().collect::<Vec<_>>())?;
-    Ok((hosts, outputs))
+    if gpu.options().poison {
+        guards_whole(gpu, "input", &inputs)?;
+        guards_whole(gpu, "output", &outputs)?;
+    }
+    Tensor::read_all(gpu, &outputs.iter().collect::<Vec<_>>())
 }
 
 /// What storing values as halves adds to an error, relative to the largest magnitude: a half is off by 2⁻¹¹ at most, and an
@@ -103,15 +116,14 @@ fn in_halves(gpu: &Gpu, row: &Row, case: &Case) -> Result<()> {
         _ => h.clone(),
     });
     let rounded: Vec<Host> = rounded.collect();
-    let (got, outputs) = run(gpu, case)?;
+    let got = run(gpu, case)?;
+    let exact = row.tolerance == 0.0 && got.iter().all(|h| h.dtype != Dtype::F16);
     let floats = got.into_iter().map(|h| match h.dtype {
         Dtype::F16 => Host { dtype: Dtype::F32, ..h },
         _ => h,
     });
-    let exact = row.tolerance == 0.0 && outputs.iter().all(|t| t.dtype() != Dtype::F16);
     let tolerance = if exact { 0.0 } else { row.tolerance + HALF };
-    compare(tolerance, &floats.collect::<Vec<_>>(), &(case.oracle)(&rounded))?;
-    guards_whole(gpu, &outputs)
+    compare(tolerance, &floats.collect::<Vec<_>>(), &(case.oracle)(&rounded))
 }
 
 /// Compares outputs with an oracle's: every error within `tolerance` of the largest magnitude of its output.
@@ -148,14 +160,19 @@ pub fn compare(tolerance: f64, got: &[Host], want: &[Host]) -> Result<()> {
     Ok(())
 }
 
-fn guards_whole(gpu: &Gpu, outputs: &[Tensor]) -> Result<()> {
-    for (o, t) in outputs.iter().enumerate() {
-        let whole = Part { bytes: t.buffer().bytes(), ..t.part() };
-        let bytes = &gpu.read(&[whole])?[0];
-        let words: &[u32] = bytemuck::cast_slice(&bytes[t.bytes().next_multiple_of(4) as usize..]);
-        if words.is_empty() || words.iter().any(|w| *w != POISON) {
-            let what = format!("output {o}: a guard word behind the tensor was overwritten");
-            return Err(Error::new(ErrorKind::Result, "", what));
+/// Checks the guard words before and behind each tensor that has a buffer of its own.
+fn guards_whole(gpu: &Gpu, what: &str, tensors: &[Tensor]) -> Result<()> {
+    for (i, t) in tensors.iter().enumerate() {
+        let buffer = t.buffer();
+        let bytes = &gpu.read(&[Part::first(buffer, buffer.bytes())])?[0];
+        let begin = t.part().offset as usize;
+        let end = begin + t.bytes().next_multiple_of(4) as usize;
+        for (side, guard) in [("before", &bytes[..begin]), ("behind", &bytes[end..])] {
+            let words: &[u32] = bytemuck::cast_slice(guard);
+            if words.is_empty() || words.iter().any(|w| *w != POISON) {
+                let what = format!("{what} {i}: a guard word {side} the tensor was overwritten");
+                return Err(Error::new(ErrorKind::Result, "", what));
+            }
         }
     }
     Ok(())
