@@ -7,7 +7,10 @@
 //! ```
 //!
 //! Mistakes of a user return an [`Error`]; broken promises inside the engine panic.
+//!
+//! What an error tells of a file or a path may hold anything. It is made [`visible`] here, once, so that nobody else needs to.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// `Result` with this crate's [`Error`].
@@ -119,13 +122,58 @@ impl Error {
     }
 }
 
+/// Text of a file, or a name, as a terminal and a table can take it: what would control a terminal, break a line or a column,
+/// turn the direction of writing or not be seen at all is written out, as `\u{1b}` or `\n`.
+///
+/// ```
+/// use lemma_gpu::error::visible;
+/// assert_eq!(visible("a\tb\u{1b}[2J"), "a\\tb\\u{1b}[2J");
+/// assert_eq!(visible("gnp.\u{202e}png"), "gnp.\\u{202e}png");
+/// assert_eq!(visible("Łódź, 北京"), "Łódź, 北京");
+/// ```
+pub fn visible(text: &str) -> Cow<'_, str> {
+    visible_but(text, &[])
+}
+
+/// [`visible`] text whose line breaks and tabs are our own.
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    visible_but(text, &['\n', '\t'])
+}
+
+fn visible_but<'t>(text: &'t str, own: &[char]) -> Cow<'t, str> {
+    let hidden = |c: char| (c.is_control() || is_unseen(c)) && !own.contains(&c);
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            c if !hidden(c) => out.push(c),
+            '\n' | '\t' | '\r' | '\0' => out.extend(c.escape_debug()),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Characters without a glyph that move, join or hide others: breaks of lines and paragraphs, marks of direction, and what
+/// Unicode calls ignorable.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { place, what, expected, got, detail, hint, .. } = &*self.0;
+        // Messages of libraries may have several lines; those behind the first are set in.
+        let lines = |text: &str| text.lines().map(visible).collect::<Vec<_>>().join("\n    ");
+        let [expected, got, hint] = [expected, got, hint].map(|part| part.as_deref().map(lines));
         if !place.is_empty() {
-            write!(f, "{place}: ")?;
+            write!(f, "{}: ", visible(place))?;
         }
-        write!(f, "{what}")?;
+        f.write_str(&lines(what))?;
         match (expected, got) {
             (Some(e), Some(g)) => write!(f, ": expected {e}, got {g}")?,
             (Some(e), None) => write!(f, ": expected {e}")?,
@@ -134,7 +182,7 @@ impl fmt::Display for Error {
         }
         if let Some(detail) = detail {
             for line in detail.lines() {
-                write!(f, "\n    {line}")?;
+                write!(f, "\n    {}", visible(line))?;
             }
         }
         if let Some(hint) = hint {
@@ -149,6 +197,20 @@ impl std::error::Error for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_of_a_file_reaches_the_terminal_as_it_is() {
+        let evil = "a\u{1b}]0;b\u{7}\r\u{9b}2J\u{202e}c\u{2028}";
+        let e = Error::new(ErrorKind::Format, format!("{evil}\nx"), evil)
+            .expected(evil)
+            .got(format!("{evil}\nerror: forged"))
+            .detail(evil)
+            .hint(evil);
+        let text = e.to_string();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control() && !is_unseen(c)), "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("    ")), "{text}");
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
 
     #[test]
     fn a_message_has_its_parts_in_order() {

@@ -48,7 +48,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod engine;
-mod error;
+pub mod error;
 pub mod eval;
 pub mod gpu;
 pub mod models;
