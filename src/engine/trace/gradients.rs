@@ -139,7 +139,7 @@ fn of_abinet(
         Subject::Procedural(_) => abinet::AbinetConfig::default(),
     };
     let config = counting_as(config, inputs)?;
-    let steps = config.max_length;
+    let (steps, classes) = (config.max_length, config.num_classes);
     let (network, parameters) =
         abinet::Network::to_train(gpu, subject.source(), config, &|_| false)?;
     let images = pool_or_bytes(inputs, "abi", 32, 128)?;
@@ -147,6 +147,18 @@ fn of_abinet(
     let image = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
     let ids = integers(inputs, "target.ids", 2)?;
     let lengths = integers(inputs, "target.lengths", 1)?.to_u32();
+    let fits = lengths.len() == images.len()
+        && lengths.iter().all(|n| (1..=steps).contains(&(*n as usize)))
+        && ids.dims() == [images.len(), steps]
+        && ids.data.iter().all(|id| (*id as usize) < classes);
+    if !fits {
+        return Err(Error::new(ErrorKind::Shape, "target", "words of the batch")
+            .expected(format!(
+                "{} lengths from 1 to {steps}, classes [{0}, {steps}] below {classes}",
+                images.len()
+            ))
+            .got(format!("lengths {lengths:?}, ids {}", ids.shape)));
+    }
     let words = abinet::Words {
         ids: Tensor::upload_u32(gpu, ids.shape, &ids.to_u32()),
         share: share(gpu, &lengths, steps),
@@ -206,7 +218,7 @@ fn words(gpu: &Gpu, inputs: &StateDict) -> Result<lemma::Words> {
     let tokens = integers(inputs, "lab.input", 2)?;
     let lengths = integers(inputs, "lab.lengths", 1)?.to_u32();
     let l = tokens.dims()[1];
-    let fits = lengths.len() == tokens.dims()[0]
+    let fits = [tokens.dims()[0], ids.dims()[0]] == [lengths.len(); 2]
         && lengths.iter().all(|n| (1..=l).contains(&(*n as usize)))
         && tokens.data.iter().all(|t| *t < 37.0)
         && ids.data.iter().all(|t| *t < 37.0);

@@ -15,10 +15,10 @@ pub(super) fn rgb_images(
     h: usize,
     w: usize,
 ) -> Result<Vec<RgbImage>> {
-    if tensor.dtype() != Dtype::U8 || !matches!(tensor.shape(), [_, 3, a, b] if (*a, *b) == (h, w))
-    {
+    let fits = matches!(tensor.shape(), [n, 3, a, b] if *n > 0 && (*a, *b) == (h, w));
+    if tensor.dtype() != Dtype::U8 || !fits {
         return Err(Error::new(ErrorKind::Shape, name, "images")
-            .expected(format!("bytes [N, 3, {h}, {w}]"))
+            .expected(format!("bytes [N, 3, {h}, {w}] of at least one"))
             .got(format!("{} {:?}", tensor.dtype().name(), tensor.shape())));
     }
     let area = h * w;
@@ -52,12 +52,18 @@ pub(super) fn pool_or_bytes(
     };
     const POOL: usize = 8;
     let pool = procedural::images(seed, &format!("input:{which}"), POOL, h, w, h / 2);
-    let chosen = list.iter().filter_map(|i| Some(i.as_u64()? as usize)).filter(|i| *i < POOL);
+    let number = |i: &serde_json::Value| Some(i.as_u64()? as usize).filter(|i| *i < POOL);
+    let chosen: Option<Vec<usize>> = list.iter().map(number).collect();
+    let chosen = chosen.filter(|chosen| !chosen.is_empty()).ok_or_else(|| {
+        Error::new(ErrorKind::Format, "inputs", "pool_index in `info`")
+            .expected(format!("numbers of images, from 0 to {}", POOL - 1))
+            .got(format!("{list:?}"))
+    })?;
     let image = |i: usize| {
         let bytes = pool[i * h * w * 3..][..h * w * 3].to_vec();
         RgbImage::from_raw(w as u32, h as u32, bytes).expect("bytes of one image")
     };
-    Ok(chosen.map(image).collect())
+    Ok(chosen.into_iter().map(image).collect())
 }
 
 /// Floats `[N, C or more, H, W]` of the first tensor found, on the device as `[N, H, W, C]`.
@@ -87,10 +93,10 @@ fn channels_last(
     w: usize,
 ) -> Result<(usize, Vec<f32>)> {
     let (n, planes) = match t.shape() {
-        [n, planes, a, b] if *planes >= c && (*a, *b) == (h, w) => (*n, *planes),
+        [n, planes, a, b] if *n > 0 && *planes >= c && (*a, *b) == (h, w) => (*n, *planes),
         other => {
             return Err(Error::new(ErrorKind::Shape, name, "images")
-                .expected(format!("floats [N, {c}, {h}, {w}]"))
+                .expected(format!("floats [N, {c}, {h}, {w}] of at least one"))
                 .got(format!("{} {other:?}", t.dtype().name())));
         }
     };
@@ -103,16 +109,18 @@ fn channels_last(
     Ok((n, last.collect()))
 }
 
-/// Non-negative integers of a tensor of `rank` axes.
+/// Non-negative integers of a tensor of `rank` axes, at least one.
 pub(super) fn integers(inputs: &StateDict, name: &str, rank: usize) -> Result<Host> {
     let wrong = |got: String| {
         Error::new(ErrorKind::Format, name, "labels of the recogniser")
-            .expected(format!("non-negative integers of {rank} axes"))
+            .expected(format!("non-negative integers of {rank} axes, at least one"))
             .got(got)
     };
     let t = inputs.tensors.get(name).ok_or_else(|| wrong("no such tensor".into()))?;
     let values = to_f64(t)?;
-    if t.shape().len() != rank || values.iter().any(|v| *v < 0.0 || v.fract() != 0.0) {
+    let most = f64::from(u32::MAX);
+    let counts = |v: &f64| (0.0..=most).contains(v) && v.fract() == 0.0;
+    if t.shape().len() != rank || values.is_empty() || !values.iter().all(counts) {
         return Err(wrong(format!("{} {:?}", t.dtype().name(), t.shape())));
     }
     Ok(Host::new(t.shape(), values))

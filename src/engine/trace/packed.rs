@@ -3,9 +3,9 @@
 
 use super::compare::norm;
 use super::{Activation, Comparison, info, to_f64};
-use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::models::procedural::Stream;
+use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 
 /// Families of packed tables and the smallest bound of each on a relative error.
@@ -22,24 +22,44 @@ const ROUNDING: f64 = 1e-4;
 /// zero in exact arithmetic is compared absolutely, and its step not at all: Adam makes full steps of rounding errors.
 ///
 /// # Errors
-/// Tables that cannot be read.
+/// [`ErrorKind::Format`] for tables that cannot be read or do not fit their names.
 pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<Vec<Comparison>> {
     let info = info(golden).unwrap_or_default();
     let by_name: HashMap<&str, &Activation> =
         activations.iter().map(|a| (a.name.as_str(), a)).collect();
-    let table = |name: String| golden.tensors.get(&name).map(to_f64).transpose();
     let seed = info["seed"].as_u64().unwrap_or(1);
     let mut out = Vec::new();
     let mut zeros: Vec<String> = Vec::new();
     for (family, least) in FAMILIES {
         let Some(names) = info[format!("{family}_names")].as_array() else { continue };
-        let names: Vec<&str> = names.iter().filter_map(|v| v.as_str()).collect();
-        let Some(l2) = table(format!("{family}.l2"))? else { continue };
-        let noise = table(format!("{family}.rel32"))?.unwrap_or_default();
-        let norm_noise = table(format!("{family}.normrel32"))?.unwrap_or_default();
-        let largest = table(format!("{family}.maxabs"))?.unwrap_or_default();
-        let first = table(format!("{family}.first8"))?.unwrap_or_default();
-        let probes = table(format!("{family}.probe"))?.unwrap_or_default();
+        let Some(names) = names.iter().map(|v| v.as_str()).collect::<Option<Vec<&str>>>() else {
+            return Err(Error::new(ErrorKind::Format, "reference", format!("{family}_names"))
+                .expected("texts alone"));
+        };
+        // The tables of a family have a row for each name, or are not there at all.
+        let table = |kind: &str, columns: usize| -> Result<Option<Vec<f64>>> {
+            let key = format!("{family}.{kind}");
+            let Some(tensor) = golden.tensors.get(&key) else { return Ok(None) };
+            let values = to_f64(tensor)?;
+            match values.len() == names.len() * columns {
+                true => Ok(Some(values)),
+                false => Err(Error::new(ErrorKind::Format, "reference", key)
+                    .expected(format!("{columns} values for each of {} names", names.len()))
+                    .got(values.len())),
+            }
+        };
+        let Some(l2) = table("l2", 1)? else { continue };
+        let noise = table("rel32", 1)?.unwrap_or_default();
+        let norm_noise = table("normrel32", 1)?.unwrap_or_default();
+        let probes = table("probe", PROBES)?.unwrap_or_default();
+        let first = table("first8", FIRST)?.unwrap_or_default();
+        let largest = match table("maxabs", 1)? {
+            None if !first.is_empty() => {
+                return Err(Error::new(ErrorKind::Format, "reference", format!("{family}.first8"))
+                    .expected(format!("the table {family}.maxabs beside it")));
+            }
+            largest => largest.unwrap_or_default(),
+        };
         let whole = norm(l2.iter().copied());
         for (i, name) in names.iter().enumerate() {
             let key = format!("{family}.{name}");
