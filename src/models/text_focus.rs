@@ -66,6 +66,9 @@ impl Block {
     }
 }
 
+/// What errors call its weights.
+const PLACE: &str = "text-focus recogniser";
+
 /// A stage: blocks, then a convolution with norm and ReLU.
 struct Stage {
     name: &'static str,
@@ -146,10 +149,7 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
     pub fn load(gpu: &Gpu, source: &dyn Source) -> Result<Self> {
-        let weights = Weights::new(gpu, source);
-        let model = Self::build(&weights.root());
-        weights.finish("text-focus recogniser")?;
-        Ok(model)
+        Ok(Weights::load(gpu, source, None, PLACE, |s| Ok(Self::build(s)))?.0)
     }
 
     /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
@@ -161,9 +161,7 @@ impl Network {
         source: &dyn Source,
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
-        let weights = Weights::new(gpu, source).to_train(frozen);
-        let model = Self::build(&weights.root());
-        Ok((model, weights.finish("text-focus recogniser")?))
+        Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s)))
     }
 
     fn build(s: &Scope) -> Self {

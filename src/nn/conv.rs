@@ -163,7 +163,7 @@ pub struct Branches {
 impl Branches {
     /// Loads convolution, batch norm and PReLU of each branch from `0`, `1` and `2` below its path; none for training.
     pub fn load(branches: &[Scope], input: usize, output: usize) -> Option<Self> {
-        let first = branches.first().filter(|s| !s.trains())?;
+        let first = branches.first().filter(|s| !s.trains() && !s.surveys())?;
         let wide = branches.len() * output;
         let (mut weight, mut scale, mut shift) = (vec![0.0; input * wide], vec![], vec![]);
         let mut slopes = Vec::new();
@@ -214,7 +214,7 @@ impl Enlargement {
     pub fn load(s: &Scope, input: usize, channels: usize, window: Window) -> Option<Self> {
         let ((kh, kw), wide) = (window.kernel, 4 * channels);
         let served = channels.is_multiple_of(4) && !suits_winograd(window, input, wide);
-        if s.trains() || !served {
+        if s.trains() || s.surveys() || !served {
             return None;
         }
         // Of channel c and pixel q, number 4·c + q in the file.
@@ -266,10 +266,13 @@ mod tests {
             let values = random.signed(shape).to_f32();
             state.tensors.insert(name.into(), HostTensor::from_f32(shape, &values).unwrap());
         }
-        let weights = Weights::new(&gpu, &state);
-        let (s, window) = (weights.root().at("up"), Window::same(3));
-        let conv = Conv::load(&s, 3, 16, window, true);
-        let enlargement = Enlargement::load(&s, 3, 4, window).unwrap();
+        let window = Window::same(3);
+        let build = |s: &Scope| {
+            let s = s.at("up");
+            Ok((Conv::load(&s, 3, 16, window, true), Enlargement::load(&s, 3, 4, window)))
+        };
+        let ((conv, enlargement), _) = Weights::load(&gpu, &state, None, "up", build).unwrap();
+        let enlargement = enlargement.unwrap();
         let x = random.signed([2, 3, 5, 3]).upload(&gpu);
         let cx = Cx::new(&gpu);
         let apart = conv.forward(&cx, &x, Act::None).unwrap();

@@ -18,6 +18,11 @@ pub trait Source {
     /// The array `name`, which the model wants in `shape`.
     fn tensor(&self, name: &str, shape: &[usize]) -> Option<Cow<'_, HostTensor>>;
 
+    /// The shape of the array `name`, if there is one; what is made on demand has the shape that is wanted.
+    fn shape_of<'s>(&'s self, _name: &str, wanted: &'s [usize]) -> Option<&'s [usize]> {
+        Some(wanted)
+    }
+
     /// Names of all arrays, where that is known.
     fn names(&self) -> Vec<&str>;
 }
@@ -27,15 +32,21 @@ impl Source for StateDict {
         self.tensors.get(name).map(Cow::Borrowed)
     }
 
+    fn shape_of<'s>(&'s self, name: &str, _wanted: &'s [usize]) -> Option<&'s [usize]> {
+        self.tensors.get(name).map(HostTensor::shape)
+    }
+
     fn names(&self) -> Vec<&str> {
         self.tensors.keys().map(String::as_str).collect()
     }
 }
 
-/// A state dict being loaded. Problems are collected, and reported together by [`Weights::finish`].
+/// A state dict being loaded by [`Weights::load`].
 pub struct Weights<'a> {
     gpu: &'a Gpu,
     source: &'a dyn Source,
+    /// For the walk over names and shapes alone: what all tensors share, since nobody reads them.
+    hollow: Option<Tensor>,
     taken: RefCell<BTreeSet<String>>,
     left: RefCell<Vec<String>>,
     missing: RefCell<Vec<String>>,
@@ -48,38 +59,55 @@ pub struct Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// Starts loading `source` onto the device.
-    pub fn new(gpu: &'a Gpu, source: &'a dyn Source) -> Self {
+    /// Loads the model that `build` makes of `source`, which errors call `place`. With `frozen` it is for training: layers
+    /// keep their parameters apart, every parameter that is not frozen is a leaf, and all are listed.
+    ///
+    /// The model is built twice. The first time nothing has values: names and shapes are compared, so that what a model costs
+    /// is never more than what its file holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing every tensor that is missing, misshapen or left over. Step counters of batch norms, and
+    /// the optimizer's state in a checkpoint of a run, are never missed nor left over. Errors of `build`.
+    pub fn load<T>(
+        gpu: &'a Gpu,
+        source: &'a dyn Source,
+        frozen: Option<&'a dyn Fn(&str) -> bool>,
+        place: &str,
+        build: impl Fn(&Scope) -> Result<T>,
+    ) -> Result<(T, Parameters)> {
+        let survey =
+            Weights { hollow: Some(Tensor::hollow(gpu)), ..Weights::new(gpu, source, frozen) };
+        build(&survey.root())?;
+        survey.report(place)?;
+        let weights = Weights::new(gpu, source, frozen);
+        let model = build(&weights.root())?;
+        weights.report(place)?;
+        let rest = weights.rest();
+        Ok((model, Parameters::new(weights.registered.take(), rest)))
+    }
+
+    fn new(gpu: &'a Gpu, source: &'a dyn Source, frozen: Option<&'a dyn Fn(&str) -> bool>) -> Self {
         Weights {
             gpu,
             source,
+            hollow: None,
             taken: RefCell::default(),
             left: RefCell::default(),
             missing: RefCell::default(),
             misshapen: RefCell::default(),
-            frozen: None,
+            frozen,
             registered: RefCell::default(),
             arena: RefCell::default(),
         }
     }
 
-    /// The same for training: layers keep their parameters apart, and every parameter that is not `frozen` is a leaf.
-    pub fn to_train(self, frozen: &'a dyn Fn(&str) -> bool) -> Self {
-        Weights { frozen: Some(frozen), ..self }
-    }
-
-    /// The empty path.
-    pub fn root(&self) -> Scope<'_> {
+    fn root(&self) -> Scope<'_> {
         Scope { weights: self, path: String::new() }
     }
 
-    /// Ends loading; the parameters are listed if they are for training.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Shape`] listing every tensor that is missing, misshapen or left over. Step counters of batch norms, and
-    /// the optimiser's state in a checkpoint of a run, are never missed nor left over.
-    pub fn finish(self, place: &str) -> Result<Parameters> {
-        let (taken, left) = (self.taken.take(), self.left.take());
+    /// The problems that were met, together.
+    fn report(&self, place: &str) -> Result<()> {
+        let (taken, left) = (self.taken.borrow(), self.left.borrow());
         let unused = self.source.names().into_iter().filter(|name| {
             !taken.contains(*name)
                 && !name.ends_with("num_batches_tracked")
@@ -92,7 +120,7 @@ impl<'a> Weights<'a> {
             ("left over", unused.map(String::from).collect()),
         ];
         if lists.iter().all(|(_, list)| list.is_empty()) {
-            return Ok(Parameters::new(self.registered.take(), self.rest(&taken)));
+            return Ok(());
         }
         let mut lines = Vec::new();
         for (what, list) in &lists {
@@ -113,10 +141,11 @@ const MOST_LISTED: usize = 12;
 
 impl Weights<'_> {
     /// Tensors that training does not touch and that its checkpoints carry on.
-    fn rest(&self, taken: &BTreeSet<String>) -> BTreeMap<String, HostTensor> {
+    fn rest(&self) -> BTreeMap<String, HostTensor> {
         if self.frozen.is_none() {
             return BTreeMap::new();
         }
+        let taken = self.taken.borrow();
         let names = self.source.names().into_iter();
         let names = names.filter(|name| !taken.contains(*name) && !name.starts_with(OPTIMIZER));
         let with =
@@ -152,28 +181,39 @@ impl Scope<'_> {
         if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
     }
 
-    /// Values of a tensor in the official layout. Zeros when it is missing or misshapen, which [`Weights::finish`] reports.
+    /// Values of a tensor in the official layout. In the walk over names and shapes zeros, of a table of one axis alone.
     pub fn values(&self, name: &str, shape: &[usize]) -> Vec<f32> {
         let name = self.join(name);
-        let len = shape.iter().product();
         let weights = self.weights;
-        let Some(tensor) = weights.source.tensor(&name, shape) else {
+        let len = shape.iter().product();
+        if self.surveys() {
+            match weights.source.shape_of(&name, shape) {
+                None => weights.missing.borrow_mut().push(name),
+                Some(found) => {
+                    if found != shape {
+                        let note = format!("{name}: expected {shape:?}, got {found:?}");
+                        weights.misshapen.borrow_mut().push(note);
+                    }
+                    weights.taken.borrow_mut().insert(name);
+                }
+            }
+            return if shape.len() == 1 { vec![0.0; len] } else { Vec::new() };
+        }
+        let tensor = weights.source.tensor(&name, shape);
+        let Some(tensor) = tensor.filter(|tensor| tensor.shape() == shape) else {
             weights.missing.borrow_mut().push(name);
             return vec![0.0; len];
         };
         weights.taken.borrow_mut().insert(name.clone());
-        if tensor.shape() != shape {
-            let note = format!("{name}: expected {shape:?}, got {:?}", tensor.shape());
-            weights.misshapen.borrow_mut().push(note);
-            return vec![0.0; len];
-        }
-        match tensor.to_f32() {
-            Ok(values) => values,
-            Err(e) => {
-                weights.misshapen.borrow_mut().push(format!("{name}: {e}"));
-                vec![0.0; len]
-            }
-        }
+        tensor.to_f32().unwrap_or_else(|e| {
+            weights.misshapen.borrow_mut().push(format!("{name}: {e}"));
+            vec![0.0; len]
+        })
+    }
+
+    /// Whether this is the walk over names and shapes, in which tensors have neither.
+    pub fn surveys(&self) -> bool {
+        self.weights.hollow.is_some()
     }
 
     /// Whether the parameters are for training, so that layers must not fold them into each other.
@@ -203,12 +243,20 @@ impl Scope<'_> {
 
     /// A convolution's weight `[out, in, 3, 3]` as [`winograd`](crate::ops::winograd()) takes it, which cannot be trained.
     pub fn winograd_weight(&self, name: &str, inputs: usize, outputs: usize) -> Tensor {
-        let u = winograd_weight(&self.values(name, &[outputs, inputs, 3, 3]), inputs, outputs);
+        let values = self.values(name, &[outputs, inputs, 3, 3]);
+        if let Some(hollow) = &self.weights.hollow {
+            return hollow.hollow_as([4, 4, inputs, outputs]);
+        }
+        let u = winograd_weight(&values, inputs, outputs);
         Tensor::upload_weight(self.gpu(), [4, 4, inputs, outputs], &u)
     }
 
     fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {
-        let values = layout.to_device(&self.values(name, &layout.official));
+        let values = self.values(name, &layout.official);
+        if let Some(hollow) = &self.weights.hollow {
+            return hollow.hollow_as(layout.device_shape().as_slice());
+        }
+        let values = layout.to_device(&values);
         let shape = layout.device_shape();
         let plain = || Tensor::upload_weight(self.gpu(), shape.as_slice(), &values);
         let Some(frozen) = self.weights.frozen else { return plain() };

@@ -78,6 +78,16 @@ impl Tensor {
         Ok(Tensor { buffer, offset: 0, shape, dtype, var: Var::Constant })
     }
 
+    /// A tensor of nothing, in the place of those that are not there yet: nobody may read it.
+    pub fn hollow(gpu: &Gpu) -> Self {
+        Tensor::upload(gpu, [0], &[])
+    }
+
+    /// The same nothing under the shape of what it stands for.
+    pub fn hollow_as(&self, shape: impl Into<Shape>) -> Self {
+        Tensor { shape: shape.into(), ..self.clone() }
+    }
+
     /// Copies values to the device before later submissions.
     ///
     /// # Panics

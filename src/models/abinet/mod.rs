@@ -80,10 +80,8 @@ impl Network {
     /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: AbinetConfig) -> Result<Self> {
         config.check()?;
-        let weights = Weights::new(gpu, source);
-        let model = Self::build(&weights.root(), config)?;
-        weights.finish("abinet")?;
-        Ok(model)
+        let build = |s: &Scope| Self::build(s, config.clone());
+        Ok(Weights::load(gpu, source, None, "abinet", build)?.0)
     }
 
     /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
@@ -97,9 +95,8 @@ impl Network {
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
         config.check()?;
-        let weights = Weights::new(gpu, source).to_train(frozen);
-        let model = Self::build(&weights.root(), config)?;
-        Ok((model, weights.finish("abinet")?))
+        let build = |s: &Scope| Self::build(s, config.clone());
+        Weights::load(gpu, source, Some(frozen), "abinet", build)
     }
 
     fn build(s: &Scope, config: AbinetConfig) -> Result<Self> {

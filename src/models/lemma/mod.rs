@@ -154,10 +154,8 @@ impl Network {
     /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: LemmaConfig) -> Result<Self> {
         config.check()?;
-        let weights = Weights::new(gpu, source);
-        let model = Self::build(&weights.root(), config);
-        weights.finish("lemma")?;
-        Ok(model)
+        let build = |s: &Scope| Ok(Self::build(s, config.clone()));
+        Ok(Weights::load(gpu, source, None, "lemma", build)?.0)
     }
 
     /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
@@ -171,9 +169,8 @@ impl Network {
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
         config.check()?;
-        let weights = Weights::new(gpu, source).to_train(frozen);
-        let model = Self::build(&weights.root(), config);
-        Ok((model, weights.finish("lemma")?))
+        let build = |s: &Scope| Ok(Self::build(s, config.clone()));
+        Weights::load(gpu, source, Some(frozen), "lemma", build)
     }
 
     fn build(s: &Scope, config: LemmaConfig) -> Self {
