@@ -120,7 +120,7 @@ fn every_file_of_the_folder_is_in_a_list() {
 
 #[test]
 fn traps_are_noted_and_the_rest_is_described() {
-    let (state, report) = inspect(folder().join("lemma-zip.pth")).unwrap();
+    let (state, report) = inspect(folder().join("lemma-zip.pth"), None).unwrap();
     assert_eq!(report.rows[0].name, "block1.0.weight");
     let note = |name: &str| report.rows.iter().find(|r| r.name == name).unwrap().note.as_str();
     assert_eq!(note("block2.gru1.gru.weight_ih_l0"), "was transposed, shares its storage");
@@ -132,7 +132,7 @@ fn traps_are_noted_and_the_rest_is_described() {
     let table = report.to_string();
     assert!(table.contains("taken off: state_dict_G, module."), "{table}");
     assert!(table.contains("\nblock1.0.weight                 F32   [8, 4, 3, 3]\n"), "{table}");
-    let (_, report) = inspect(folder().join("abinet-legacy.pth")).unwrap();
+    let (_, report) = inspect(folder().join("abinet-legacy.pth"), None).unwrap();
     assert_eq!(report.others[0].0, "opt");
     assert!(report.others[0].1.starts_with("{state: {"), "{:?}", report.others);
 }
@@ -344,7 +344,7 @@ fn whatever_could_run_is_refused_by_name() {
             "torch.storage._load_from_bytes",
         ),
         (b"\x80\x02ccollections\nOrderedDict\ncfunctools\npartial\n", "functools.partial"),
-        (b"\x80\x02c__torch__\nNet\n)\x81}b.", "__torch__.Net"),
+        (b"\x80\x02c__torch__\nNet\n)\x81}b", "__torch__.Net"),
     ] {
         let error = refusal(&[object, b"."].concat());
         assert!(error.contains(&format!("refused to run `{name}`")), "{error}");

@@ -1,7 +1,8 @@
 //! `lemma-gpu convert`: PyTorch checkpoints to safetensors.
 
+use super::weights::WeightsArgs;
 use super::{Global, Outcome, print};
-use crate::data::checkpoint::{ConvertOptions, Dtype, convert};
+use crate::data::checkpoint::{ConvertOptions, Dtype, StateDict, convert_with};
 use crate::{ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -18,6 +19,8 @@ pub struct ConvertArgs {
     /// Only of these tensors: a part of their names, * for anything
     #[arg(long, value_name = "PATTERN", requires = "dtype")]
     only: Vec<String>,
+    #[command(flatten)]
+    weights: WeightsArgs,
     /// Write over a file that is there
     #[arg(long)]
     overwrite: bool,
@@ -32,16 +35,40 @@ enum Precision {
 
 /// Converts, and prints a table of what was found.
 pub fn run(global: &Global, args: &ConvertArgs) -> Result<Outcome> {
+    let say = |notes: &[String]| {
+        for note in notes.iter().filter(|_| !global.quiet) {
+            eprintln!("note: {}: {note}", args.input.display());
+        }
+    };
     let dtype = args.dtype.map(|p| match p {
         Precision::F32 => Dtype::F32,
         Precision::F16 => Dtype::F16,
         Precision::Bf16 => Dtype::Bf16,
     });
-    let options = ConvertOptions { dtype, only: args.only.clone(), overwrite: args.overwrite };
+    let options = ConvertOptions {
+        key: args.weights.key.clone(),
+        dtype,
+        only: args.only.clone(),
+        overwrite: args.overwrite,
+    };
+    // What cannot be known is left out; what was given must fit.
+    let given = args.weights.config.is_some() || args.weights.charset.is_some();
+    let settle = |state: &mut StateDict| match args.weights.settle(state) {
+        Err(e) if given => Err(e.within(args.input.display())),
+        Ok(notes) => {
+            say(&notes);
+            Ok(())
+        }
+        Err(e) => {
+            say(&[e.to_string()]);
+            Ok(())
+        }
+    };
     let there = !args.overwrite && args.output.exists();
-    let report = convert(&args.input, &args.output, &options).map_err(|e| match e.kind() {
-        ErrorKind::Argument if there => e.hint("--overwrite writes over it"),
-        _ => e,
-    })?;
+    let report =
+        convert_with(&args.input, &args.output, &options, settle).map_err(|e| match e.kind() {
+            ErrorKind::Argument if there => e.hint("--overwrite writes over it"),
+            _ => e,
+        })?;
     if global.quiet { Ok(Outcome::Done) } else { print(&report.to_string()) }
 }

@@ -4,6 +4,7 @@ use super::files::is_dash;
 use super::progress::{Mode, Progress};
 use super::results::{count, make_folder, make_parent, refuse_existing};
 use super::stop::Stop;
+use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs, print};
 use crate::data::picture::{Format, encode, write_file};
 use crate::engine::{Lemma, Recogniser, Source};
@@ -23,6 +24,8 @@ pub struct EvalArgs {
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArgs,
     /// Who reads the words: the small ABINet inside, one from a file, or nobody
     #[arg(long, value_name = "abinet[:FILE]|none", default_value = "abinet", value_parser = judge)]
     judge: Judge,
@@ -71,12 +74,15 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     let named = |path: &Option<PathBuf>, shipped: &str| {
         path.as_ref().map_or(shipped.to_string(), |p| p.display().to_string())
     };
-    let source = |path: &Option<PathBuf>| path.clone().map_or(Source::Shipped, Source::File);
-    let lemma = Lemma::load(&engine, source(&args.model))?;
+    let lemma = Lemma::load(&engine, args.weights.source(global, args.model.as_deref())?)?;
     let judge = match &args.judge {
         Judge::Nobody => None,
         Judge::Abinet(file) => {
-            Some((Recogniser::load(&engine, source(file))?, named(file, "the shipped ABINet")))
+            let source = match file {
+                Some(path) => Source::State(weights::beside(global, path)?),
+                None => Source::Shipped,
+            };
+            Some((Recogniser::load(&engine, source)?, named(file, "the shipped ABINet")))
         }
     };
     let subject = Subject {

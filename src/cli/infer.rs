@@ -8,13 +8,12 @@ use super::results::{
     FitRecord, ReadingRecord, Record, Results, Saying, count, make_folder, make_parent,
 };
 use super::stop::Stop;
+use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs};
 use crate::data::picture::{
     self, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode, encode, selection,
 };
-use crate::engine::{
-    Engine, Job, Lemma, Pending, Recogniser, Source, Upscaled, Wanted, WindowResult,
-};
+use crate::engine::{Engine, Job, Lemma, Pending, Recogniser, Upscaled, Wanted, WindowResult};
 use crate::{Error, ErrorKind, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal, Write};
@@ -32,6 +31,8 @@ pub struct InferArgs {
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArgs,
     /// Weights of an ABINet that reads the super-resolved images; by default the one inside with
     /// the model inside, and with --model the recogniser that is part of it
     #[arg(long, value_name = "FILE")]
@@ -166,7 +167,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let engine = global.engine_with(args.run.storage.options())?;
-    let (lemma, model) = load(&engine, args)?;
+    let (lemma, model) = load(global, &engine, args)?;
     let folders =
         [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.folder)];
     folders.into_iter().flatten().try_for_each(|folder| make_folder(folder))?;
@@ -219,15 +220,11 @@ fn check_outputs(args: &InferArgs, nothing: bool) -> Result<()> {
 }
 
 /// The model with its reader, and what the report says of them.
-fn load(engine: &Engine, args: &InferArgs) -> Result<(Lemma, serde_json::Value)> {
-    let source = match &args.model {
-        Some(path) => Source::File(path.clone()),
-        None => Source::Shipped,
-    };
-    let mut lemma = Lemma::load(engine, source)?;
+fn load(global: &Global, engine: &Engine, args: &InferArgs) -> Result<(Lemma, serde_json::Value)> {
+    let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_deref())?)?;
     let reader = match (&args.reader, &args.model) {
         (Some(path), _) => {
-            lemma = lemma.with_reader(Recogniser::load(engine, path.as_path())?);
+            lemma = lemma.with_reader(Recogniser::load(engine, weights::beside(global, path)?)?);
             path.display().to_string()
         }
         (None, None) => "shipped".into(),

@@ -1,11 +1,12 @@
 //! `lemma-gpu info`: adapters, weights files, memory.
 
+use super::weights::WeightsArgs;
 use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
 use crate::data::checkpoint::{Report, StateDict, inspect};
-use crate::engine::{Lemma, MemoryPlan, ModelKind, Source, plan_memory};
+use crate::engine::{Lemma, MemoryPlan, ModelKind, configuration, plan_memory};
+use crate::error::visible;
 use crate::gpu::{AdapterSummary, GpuOptions};
-use crate::models::{abinet, lemma};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -31,6 +32,11 @@ pub struct InfoArgs {
     /// Describe every tensor of the file
     #[arg(long, requires = "file")]
     tensors: bool,
+    /// Print the configuration alone, in JSON: what --config takes
+    #[arg(long, requires = "file", conflicts_with_all = ["memory", "tensors"])]
+    configuration: bool,
+    #[command(flatten)]
+    weights: WeightsArgs,
     #[command(flatten)]
     storage: StorageArgs,
 }
@@ -51,8 +57,23 @@ pub fn run(global: &Global, args: &InfoArgs) -> Result<Outcome> {
     match &args.file {
         None => super::list_adapters(),
         Some(path) => {
-            let (state, report) = inspect(path)?;
-            print(&weights(&state, &report, args.tensors)?)
+            let (mut state, report) = inspect(path, args.weights.key.as_deref())?;
+            let said = state.metadata.contains_key("config");
+            let settled = args.weights.settle(&mut state).map_err(|e| e.within(path.display()));
+            if args.configuration {
+                settled?;
+                let config = configuration(&state).map_err(|e| e.within(path.display()))?;
+                return print(&format!("{config:#}\n"));
+            }
+            // What a file does not tell is no reason to say nothing of it, unless the user's own words do not fit it.
+            let notes = match settled {
+                Ok(notes) => notes,
+                Err(e) if args.weights.config.is_some() || args.weights.charset.is_some() => {
+                    return Err(e);
+                }
+                Err(e) => vec![e.to_string()],
+            };
+            print(&weights(&state, &report, said, &notes, args.tensors))
         }
     }
 }
@@ -77,9 +98,10 @@ pub fn adapters(all: &[AdapterSummary]) -> String {
 const SHOWN: [&str; 3] = ["config", "model", "format"];
 
 /// Model, configuration, tensors, parameters, character set, history and hash of a weights file.
-fn weights(state: &StateDict, report: &Report, all: bool) -> Result<String> {
-    let mut text = format!("{}\n", report.place);
+fn weights(state: &StateDict, report: &Report, said: bool, notes: &[String], all: bool) -> String {
+    let mut text = format!("{}\n", visible(&report.place));
     let mut line = |key: &str, value: String| {
+        let (key, value) = (visible(key), visible(&value));
         writeln!(text, "    {key:<14}{value}").expect("a string takes any text");
     };
     let kind = ModelKind::of(state);
@@ -99,30 +121,20 @@ fn weights(state: &StateDict, report: &Report, all: bool) -> Result<String> {
     }
     let types: Vec<String> = types.iter().map(|(t, n)| format!("{n} {t}")).collect();
     line("types", types.join(", "));
-    let (config, charset) = match kind {
-        Some(ModelKind::Lemma) => {
-            let c = lemma::Network::config_of(state)?;
-            (serde_json::to_string(&c), Some(c.position_prior.charset_chars))
-        }
-        Some(ModelKind::Abinet) => {
-            let c = abinet::Network::config_of(state)?;
-            (serde_json::to_string(&c), Some(c.charset_chars))
-        }
-        _ => (Ok(String::new()), None),
-    };
-    let config = config.expect("a configuration is plain data");
-    if !config.is_empty() {
-        let from = if state.metadata.contains_key("config") { "metadata" } else { "shapes" };
+    if let Ok(config) = configuration(state) {
+        let from = if said { "metadata" } else { "note" };
         line("configuration", format!("(from {from}) {config}"));
+        let recognizer = config.get("position_prior").unwrap_or(&config);
+        line("characters", recognizer["charset_chars"].as_str().unwrap_or_default().into());
     }
-    if let Some(charset) = charset {
-        line("characters", charset);
+    for note in notes {
+        line("note", note.clone());
     }
     for wrapper in &report.wrappers {
         line("inside", wrapper.clone());
     }
     for (key, value) in &report.others {
-        line(key, value.clone());
+        line("left out", format!("{key} = {value}"));
     }
     for (key, value) in state.metadata.iter().filter(|(k, _)| !SHOWN.contains(&k.as_str())) {
         line(key, value.clone());
@@ -130,17 +142,13 @@ fn weights(state: &StateDict, report: &Report, all: bool) -> Result<String> {
     if all {
         text += &report.to_string();
     }
-    Ok(text)
+    text
 }
 
 fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
     let options = GpuOptions { planning: true, ..args.storage.options() };
     let engine = global.engine_with(options)?;
-    let source = match &args.file {
-        Some(path) => Source::File(path.clone()),
-        None => Source::Shipped,
-    };
-    let lemma = Lemma::load(&engine, source)?;
+    let lemma = Lemma::load(&engine, args.weights.source(global, args.file.as_deref())?)?;
     let title = format!("a pass over {} images on {}", args.batch, engine.adapter().name);
     Ok(plan(&title, &plan_memory(&lemma, args.batch as usize)?))
 }

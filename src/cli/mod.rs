@@ -19,8 +19,10 @@ mod tables;
 mod trace;
 mod train;
 mod tune;
+mod weights;
 
 use crate::engine::Engine;
+use crate::error::visible_lines;
 use crate::gpu::{GpuOptions, Precision, panic_is_caught};
 use crate::{Error, ErrorKind, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -284,7 +286,7 @@ fn manual(command: Option<&str>) -> Result<String> {
 /// Writes a result to standard output. A reader that closed the pipe has had enough, which is no failure.
 fn print(text: &str) -> Result<Outcome> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(visible_lines(text).as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::io("standard output", "cannot be written", e))
         }

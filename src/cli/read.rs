@@ -6,9 +6,10 @@ use super::names::{self, Existing, Task, Wishes};
 use super::pipeline::{self, Work};
 use super::results::{ReadingRecord, Record, Results, Saying};
 use super::stop::Stop;
+use super::weights::WeightsArgs;
 use super::{Global, Outcome};
 use crate::data::picture::{RgbImage, bicubic, decode, upright};
-use crate::engine::{Head, Reading, Recogniser, Source};
+use crate::engine::{Head, Reading, Recogniser};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub struct ReadArgs {
     /// Weights of ABINet, ours or an official .pth; the small model inside by default
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    weights: WeightsArgs,
     /// Turn images that are more than twice as high as wide
     #[arg(long, value_enum, default_value = "auto")]
     rotate: Rotate,
@@ -78,7 +81,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
     )?;
     names::say_notes(global, &found, &tasks);
     let engine = global.engine_with(args.run.storage.options())?;
-    let source = args.model.as_ref().map_or(Source::Shipped, |path| Source::File(path.clone()));
+    let source = args.weights.source(global, args.model.as_deref())?;
     let work = ReadingWork {
         recogniser: Recogniser::load(&engine, source)?,
         head: match args.head {

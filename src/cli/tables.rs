@@ -1,6 +1,6 @@
 //! The table of the text-focus loss, from wherever a command is told to take it.
 
-use crate::data::checkpoint::StateDict;
+use crate::data::checkpoint::{StateDict, is_safetensors};
 use crate::data::confusion;
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -33,8 +33,7 @@ pub fn confusion_table(file: Option<&Path>, inputs: Option<&StateDict>) -> Resul
     };
     let place = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|e| Error::io(&place, "cannot be read", e))?;
-    // Safetensors begin with the size of a JSON object.
-    if bytes.get(8) != Some(&b'{') {
+    if !is_safetensors(&bytes) {
         let weights = confusion::weights(&confusion::read(&bytes, &place)?);
         return Ok(ConfusionTable { weights, from: place });
     }

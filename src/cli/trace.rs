@@ -1,6 +1,7 @@
 //! `lemma-gpu trace`: a graph on raw tensors, its activations by name, and how they compare with a reference.
 
 use super::tables::confusion_table;
+use super::weights::{WeightsArgs, beside};
 use super::{Global, Outcome, StorageArgs, Stored, print};
 use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
@@ -13,7 +14,7 @@ use crate::models::procedural::{Model, Procedural};
 use crate::tensor::Host;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,8 @@ pub struct TraceArgs {
     /// abinet or text-focus
     #[arg(short, long, value_name = "FILE")]
     model: String,
+    #[command(flatten)]
+    weights: WeightsArgs,
     /// Raw tensors in safetensors: `input.lr_u8` for LEMMA, `input.u8` for ABINet
     #[arg(short, long, value_name = "FILE")]
     input: PathBuf,
@@ -77,9 +80,11 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             .got("f16, which is for inference"));
     }
     let inputs = StateDict::read(&args.input)?;
-    let weights = Weights::open("--model", &args.model)?;
-    let recognizer = args.recognizer.as_ref().map(|r| Weights::open("--recognizer", r)).transpose();
-    let recognizer = recognizer?;
+    let weights = Weights::open("--model", &args.model, |path| args.weights.open(global, path))?;
+    let recognizer = args.recognizer.as_ref();
+    let recognizer =
+        recognizer.map(|r| Weights::open("--recognizer", r, |path| beside(global, path)));
+    let recognizer = recognizer.transpose()?;
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine_with(args.storage.options())?;
     let activations = match args.grad {
@@ -122,10 +127,14 @@ enum Weights {
 }
 
 impl Weights {
-    fn open(option: &'static str, text: &str) -> Result<Self> {
+    fn open(
+        option: &'static str,
+        text: &str,
+        read: impl Fn(&Path) -> Result<StateDict>,
+    ) -> Result<Self> {
         Ok(match procedural(option, text)? {
             Some(p) => Weights::Procedural(p),
-            None => Weights::File(StateDict::read(text)?),
+            None => Weights::File(read(Path::new(text))?),
         })
     }
 

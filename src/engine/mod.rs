@@ -8,6 +8,7 @@ mod memory;
 mod reading;
 mod recognise;
 mod recorded;
+mod settled;
 pub mod trace;
 mod tuned;
 mod upscale;
@@ -15,6 +16,7 @@ mod upscale;
 pub use memory::{MemoryPlan, plan_memory};
 pub use reading::{Character, Reading};
 pub use recognise::{Head, Recogniser, shipped_reader};
+pub use settled::{Given, configuration, settle};
 pub use upscale::{DeviceImages, Job, Lemma, Options, Pending, Upscaled, Wanted, WindowResult};
 
 use crate::data::checkpoint::StateDict;
@@ -131,7 +133,7 @@ impl From<StateDict> for Source<'_> {
 }
 
 impl Source<'_> {
-    /// The state dict, and what errors call it; `shipped` is the content of the shipped file.
+    /// The state dict with its whole configuration, and what errors call it; `shipped` is the content of the shipped file.
     fn read(self, shipped: &[u8]) -> Result<(StateDict, String)> {
         let (state, place) = match self {
             Source::Shipped => {
@@ -139,9 +141,15 @@ impl Source<'_> {
             }
             Source::File(path) => (StateDict::read(&path), path.display().to_string()),
             Source::Bytes(bytes) => (StateDict::from_bytes("weights", bytes), "weights".into()),
-            Source::State(state) => (Ok(state), "weights".into()),
+            Source::State(state) if state.source.place.is_empty() => (Ok(state), "weights".into()),
+            Source::State(state) => {
+                let place = state.source.place.clone();
+                (Ok(state), place)
+            }
         };
-        Ok((state?, place))
+        let mut state = state?;
+        settle(&mut state, &Given::default()).map_err(|e| e.within(&place))?;
+        Ok((state, place))
     }
 }
 

@@ -3,7 +3,7 @@
 /// One character of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Character {
-    /// The character, lower-case.
+    /// The character.
     pub symbol: char,
     /// Its probability.
     pub confidence: f32,
@@ -22,7 +22,7 @@ pub struct Reading {
 
 /// What turns class scores into readings.
 pub(super) struct Decoder {
-    /// Characters of classes 1, 2, …
+    /// Characters of classes 1, 2, …, of all but the end: a configuration without is refused.
     pub charset: Vec<char>,
     /// Positions.
     pub steps: usize,
@@ -65,7 +65,7 @@ impl Reading {
                 part.into_iter().filter(move |c| range.contains(&c.center))
             })
             .collect();
-        let empty = parts.iter().map(|p| p.0.confidence).fold(1.0, f32::min);
+        let empty = parts.iter().map(|p| p.0.confidence).reduce(f32::min).unwrap_or_default();
         let confidence = geometric_mean(&characters).unwrap_or(empty);
         Reading { characters, confidence }
     }
@@ -96,17 +96,15 @@ impl Decoder {
     pub fn read(&self, logits: &[f32], maps: &[f32], width: usize) -> Reading {
         let cells = maps.len() / self.steps;
         let mut characters = Vec::new();
-        let mut end = 1.0;
+        let mut end = 0.0;
         for (row, map) in logits.chunks_exact(self.classes).zip(maps.chunks_exact(cells)) {
             let (class, confidence) = best(row);
             if class == 0 {
                 end = confidence;
                 break;
             }
-            // A class beyond the charset has no character; it is left out like the reference's padding symbols.
-            if let Some(&symbol) = self.charset.get(class - 1) {
-                characters.push(Character { symbol, confidence, center: center(map, width) });
-            }
+            let symbol = self.charset[class - 1];
+            characters.push(Character { symbol, confidence, center: center(map, width) });
         }
         let confidence = geometric_mean(&characters).unwrap_or(end);
         Reading { characters, confidence }
@@ -167,6 +165,6 @@ mod tests {
         let parts = [(left, 0.0, 0.6), (right, 0.4, 1.0)];
         assert_eq!(Reading::join(&parts[..1]).text(), "ab");
         assert_eq!(Reading::join(&parts).text(), "abc");
-        assert_eq!(Reading::join(&[]).text(), "");
+        assert_eq!(Reading::join(&[]), Reading::default());
     }
 }

@@ -8,6 +8,7 @@ mod watch;
 use super::progress::{Mode, seconds};
 use super::stop::Stop;
 use super::tables::confusion_table;
+use super::weights::{WeightsArgs, beside};
 use super::{Global, Outcome};
 use crate::data::checkpoint::{StateDict, name_fits};
 use crate::data::words::Mix;
@@ -52,9 +53,12 @@ pub struct TrainArgs {
     /// Folder for checkpoints, curves and the report
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Weights to start from, ours or an official .pth
+    /// Weights to start from, ours or an official .pth; `convert` gives them a configuration if they have lost theirs
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// Which part of that checkpoint holds the weights, where it has several: a key, or keys joined by dots
+    #[arg(long, value_name = "NAME", requires = "init")]
+    key: Option<String>,
     /// Recogniser that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
     /// where it fits
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -131,15 +135,15 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let mix = Arc::new(Mix::open(&args.data)?);
     std::fs::create_dir_all(&args.out)
         .map_err(|e| Error::io(args.out.display(), "cannot be made", e))?;
-    let (weights, position) = begin(args, config)?;
+    let (weights, position) = begin(global, args, config)?;
     let config = position.config.clone();
     let frozen = |name: &str| args.freeze.iter().any(|pattern| name_fits(pattern, name));
     let start = Start {
         resume: position.step > 0,
-        prior: prior(args, &config, weights.is_none())?,
+        prior: prior(global, args, &config, weights.is_none())?,
         weights,
         frozen: Some(&frozen),
-        recognizer: args.recognizer.as_ref().map(StateDict::read).transpose()?,
+        recognizer: args.recognizer.as_ref().map(|path| beside(global, path)).transpose()?,
         confusion: confusion_table(args.confusion.as_deref(), None)?.weights,
     };
     let engine = global.engine_with(GpuOptions { memory: args.memory, ..Default::default() })?;
@@ -234,7 +238,11 @@ fn configuration(args: &TrainArgs) -> Result<TrainConfig> {
 }
 
 /// Weights to start from, and where the run stands.
-fn begin(args: &TrainArgs, config: TrainConfig) -> Result<(Option<StateDict>, Position)> {
+fn begin(
+    global: &Global,
+    args: &TrainArgs,
+    config: TrainConfig,
+) -> Result<(Option<StateDict>, Position)> {
     let there = checkpoint::list(&args.out)?;
     let candidates = match args.resume.as_deref() {
         None if there.is_empty() => Vec::new(),
@@ -276,7 +284,8 @@ fn begin(args: &TrainArgs, config: TrainConfig) -> Result<(Option<StateDict>, Po
     if let Some(e) = failure {
         return Err(e);
     }
-    let weights = args.init.as_ref().map(StateDict::read).transpose()?;
+    let from = WeightsArgs { key: args.key.clone(), ..Default::default() };
+    let weights = args.init.as_ref().map(|path| from.open(global, path)).transpose()?;
     let config = match &weights {
         Some(state) => sized_as(config, state)?,
         None => config,
@@ -296,14 +305,19 @@ fn sized_as(config: TrainConfig, state: &StateDict) -> Result<TrainConfig> {
 }
 
 /// What the recogniser inside LEMMA starts from.
-fn prior(args: &TrainArgs, config: &TrainConfig, from_nothing: bool) -> Result<Vec<StateDict>> {
+fn prior(
+    global: &Global,
+    args: &TrainArgs,
+    config: &TrainConfig,
+    from_nothing: bool,
+) -> Result<Vec<StateDict>> {
     if config.stage != Stage::Lemma || !from_nothing {
         return Ok(Vec::new());
     }
     if args.prior.is_empty() && config.lemma.position_prior == abinet::AbinetConfig::nano() {
         return Ok(vec![shipped_reader()?]);
     }
-    args.prior.iter().map(StateDict::read).collect()
+    args.prior.iter().map(|path| beside(global, path)).collect()
 }
 
 fn stage_name(stage: Stage) -> &'static str {

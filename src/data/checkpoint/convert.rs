@@ -1,6 +1,7 @@
 //! Any checkpoint into safetensors, and a table of what was found on the way.
 
 use super::{Container, Dtype, StateDict, exists, read_file, tensors};
+use crate::error::visible;
 use crate::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -9,6 +10,8 @@ use std::path::Path;
 /// How [`convert`] goes about it. The default keeps every type and overwrites nothing.
 #[derive(Debug, Clone, Default)]
 pub struct ConvertOptions {
+    /// Which part of the checkpoint, as [`StateDict::read_part`] has it.
+    pub key: Option<String>,
     /// Store floating-point tensors in this type; integers stay as they are.
     pub dtype: Option<Dtype>,
     /// Only those whose names fit one of these ([`name_fits`]); all where there is none.
@@ -63,13 +66,13 @@ pub fn name_fits(pattern: &str, name: &str) -> bool {
     })
 }
 
-/// Reads a checkpoint of any kind and says what it holds.
+/// Reads a checkpoint of any kind, or the part of it below `key`, and says what it holds.
 ///
 /// # Errors
-/// As [`StateDict::read`].
-pub fn inspect(path: impl AsRef<Path>) -> Result<(StateDict, Report)> {
+/// As [`StateDict::read_part`].
+pub fn inspect(path: impl AsRef<Path>, key: Option<&str>) -> Result<(StateDict, Report)> {
     let bytes = read_file(path.as_ref())?;
-    let state = StateDict::from_bytes(&path.as_ref().display().to_string(), &bytes)?;
+    let state = StateDict::part_from_bytes(&path.as_ref().display().to_string(), &bytes, key)?;
     let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
     let report = Report::new(&state, bytes.len(), hash);
     Ok((state, report))
@@ -79,7 +82,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<(StateDict, Report)> {
 /// `source_sha256` are added.
 ///
 /// # Errors
-/// As [`StateDict::read`]; [`ErrorKind::Argument`] if `output` is there and may not be overwritten, or if the type asked for
+/// As [`StateDict::read_part`]; [`ErrorKind::Argument`] if `output` is there and may not be overwritten, or if the type asked for
 /// is no float; [`ErrorKind::Format`] for a value that does not fit it; [`ErrorKind::Io`] if `output` cannot be written.
 ///
 /// ```
@@ -96,6 +99,19 @@ pub fn convert(
     output: impl AsRef<Path>,
     options: &ConvertOptions,
 ) -> Result<Report> {
+    convert_with(input, output, options, |_| Ok(()))
+}
+
+/// [`convert`], with a last word on what was read: `complete` may add metadata.
+///
+/// # Errors
+/// As [`convert`], and those of `complete`.
+pub fn convert_with(
+    input: impl AsRef<Path>,
+    output: impl AsRef<Path>,
+    options: &ConvertOptions,
+    complete: impl FnOnce(&mut StateDict) -> Result<()>,
+) -> Result<Report> {
     let (input, output) = (input.as_ref(), output.as_ref());
     if let Some(dtype) = options.dtype.filter(|d| !d.is_float()) {
         return Err(Error::new(ErrorKind::Argument, "dtype", "type of the tensors to write")
@@ -105,7 +121,8 @@ pub fn convert(
     if !options.overwrite && output.exists() {
         return Err(exists(output));
     }
-    let (mut state, mut report) = inspect(input)?;
+    let (mut state, mut report) = inspect(input, options.key.as_deref())?;
+    complete(&mut state)?;
     for row in report.rows.iter_mut().filter(|row| row.dtype.is_float()) {
         let Some(to) = options.dtype.filter(|to| *to != row.dtype) else { continue };
         if !options.only.is_empty() && !options.only.iter().any(|p| name_fits(p, &row.name)) {
@@ -154,17 +171,17 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { place, container, bytes, sha256, elements, wrappers, others, rows } = self;
-        writeln!(f, "{place}: {container}, {bytes} bytes, sha256 {sha256}")?;
+        writeln!(f, "{}: {container}, {bytes} bytes, sha256 {sha256}", visible(place))?;
         writeln!(f, "{} tensors, {elements} elements", rows.len())?;
         if !wrappers.is_empty() {
-            writeln!(f, "taken off: {}", wrappers.join(", "))?;
+            writeln!(f, "taken off: {}", visible(&wrappers.join(", ")))?;
         }
         for (key, what) in others {
-            writeln!(f, "left out: {} = {what}", key.escape_debug())?;
+            writeln!(f, "left out: {}", visible(&format!("{key} = {what}")))?;
         }
         let shapes = rows.iter().map(|r| format!("{:?}", r.shape)).collect::<Vec<_>>();
         let widest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
-        let names = rows.iter().map(|r| r.name.escape_debug().to_string()).collect::<Vec<_>>();
+        let names = rows.iter().map(|r| visible(&r.name)).collect::<Vec<_>>();
         let name = widest(&mut names.iter().map(|n| n.chars().count()));
         let shape = widest(&mut shapes.iter().map(String::len));
         for ((row, of), called) in rows.iter().zip(&shapes).zip(&names) {

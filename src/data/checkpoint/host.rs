@@ -23,6 +23,12 @@ pub enum Dtype {
     I16,
     /// Signed, 8 bits.
     I8,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Unsigned, 16 bits.
+    U16,
     /// Unsigned, 8 bits.
     U8,
     /// One byte, 0 or 1.
@@ -31,7 +37,7 @@ pub enum Dtype {
 
 impl Dtype {
     /// Every type, for searches by name.
-    const ALL: [Dtype; 10] = [
+    const ALL: [Dtype; 13] = [
         Dtype::F64,
         Dtype::F32,
         Dtype::F16,
@@ -40,6 +46,9 @@ impl Dtype {
         Dtype::I32,
         Dtype::I16,
         Dtype::I8,
+        Dtype::U64,
+        Dtype::U32,
+        Dtype::U16,
         Dtype::U8,
         Dtype::Bool,
     ];
@@ -47,9 +56,9 @@ impl Dtype {
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
-            Dtype::F64 | Dtype::I64 => 8,
-            Dtype::F32 | Dtype::I32 => 4,
-            Dtype::F16 | Dtype::Bf16 | Dtype::I16 => 2,
+            Dtype::F64 | Dtype::I64 | Dtype::U64 => 8,
+            Dtype::F32 | Dtype::I32 | Dtype::U32 => 4,
+            Dtype::F16 | Dtype::Bf16 | Dtype::I16 | Dtype::U16 => 2,
             Dtype::I8 | Dtype::U8 | Dtype::Bool => 1,
         }
     }
@@ -70,6 +79,9 @@ impl Dtype {
             Dtype::I32 => "I32",
             Dtype::I16 => "I16",
             Dtype::I8 => "I8",
+            Dtype::U64 => "U64",
+            Dtype::U32 => "U32",
+            Dtype::U16 => "U16",
             Dtype::U8 => "U8",
             Dtype::Bool => "BOOL",
         }
@@ -97,6 +109,12 @@ impl Dtype {
             Dtype::I32 => i32::from_le_bytes(at(le)).into(),
             Dtype::I16 => i16::from_le_bytes(at(le)).into(),
             Dtype::I8 => i8::from_le_bytes(at(le)).into(),
+            Dtype::U64 => {
+                let x = u64::from_le_bytes(at(le));
+                return (x <= EXACT).then_some(x as f64);
+            }
+            Dtype::U32 => u32::from_le_bytes(at(le)).into(),
+            Dtype::U16 => u16::from_le_bytes(at(le)).into(),
             Dtype::U8 => le[0].into(),
             Dtype::Bool => u8::from(le[0] != 0).into(),
         })
@@ -128,6 +146,9 @@ impl Dtype {
             Dtype::I32 => put!(x as i32),
             Dtype::I16 => put!(x as i16),
             Dtype::I8 => put!(x as i8),
+            Dtype::U64 => put!(x.clamp(0.0, EXACT as f64) as u64),
+            Dtype::U32 => put!(x as u32),
+            Dtype::U16 => put!(x as u16),
             Dtype::U8 => put!(x as u8),
             Dtype::Bool => put!(u8::from(x != 0.0)),
         }

@@ -19,17 +19,25 @@
 //! ```
 
 mod convert;
+mod describe;
+mod find;
+mod globals;
 mod host;
+mod kind;
+mod made;
+mod names;
 mod pickle;
 mod pth;
 mod tensors;
 mod unwrap;
 mod value;
 
-pub use convert::{ConvertOptions, Report, Row, convert, inspect, name_fits};
+pub use convert::{ConvertOptions, Report, Row, convert, convert_with, inspect, name_fits};
 pub use host::{Dtype, HostTensor};
+pub use tensors::is_one as is_safetensors;
 
 use crate::{Error, ErrorKind, Result};
+use kind::Kind;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -48,15 +56,32 @@ pub struct StateDict {
 impl StateDict {
     /// Reads a file: safetensors or either of PyTorch's containers, told apart by content.
     ///
-    /// Wrapping dictionaries (`state_dict_G`, `state_dict`, `model`, `net`, `params`) and a `module.` before every name are
-    /// taken off; [`Source`] says which.
+    /// The weights are the only dictionary of tensors in it. What wrappers of a module put before every name (`module.`,
+    /// `_orig_mod.`, `model.`, `netG.`) is taken off; [`Source`] says what was, and what stood beside the weights.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Format`], with the place in the file, if it is none of
-    /// these, cut off, contradicts itself, or names a global outside the list of what tensors need.
+    /// these, cut off, contradicts itself, holds several dictionaries of tensors, has tensors that are made by a global which
+    /// is not on the list of what tensors need, or names one that would do something.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read_part(path, None)
+    }
+
+    /// [`StateDict::read`] of the weights below `key`: a key of the checkpoint, keys of several levels joined by dots, or
+    /// what stands before the names of a part and is taken off.
+    ///
+    /// # Errors
+    /// As [`StateDict::read`]; [`ErrorKind::Format`] for a key that is not there.
+    ///
+    /// ```
+    /// use lemma_gpu::data::checkpoint::StateDict;
+    /// let state = StateDict::read_part("tests/golden/pth/lemma-zip.pth", Some("state_dict_G.block1"))?;
+    /// assert!(state.tensors.contains_key("0.weight"));
+    /// # Ok::<(), lemma_gpu::Error>(())
+    /// ```
+    pub fn read_part(path: impl AsRef<Path>, key: Option<&str>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(&path.display().to_string(), &read_file(path)?)
+        Self::part_from_bytes(&path.display().to_string(), &read_file(path)?, key)
     }
 
     /// Reads the bytes of a file, such as weights embedded in a program; `place` is what errors call it.
@@ -64,22 +89,19 @@ impl StateDict {
     /// # Errors
     /// [`ErrorKind::Format`], as [`read`](Self::read).
     pub fn from_bytes(place: &str, bytes: &[u8]) -> Result<Self> {
-        match bytes {
-            [b'P', b'K', 3, 4, ..] => pth::read_zip(place, bytes),
-            [0x80, 0..=5, ..] => pth::read_legacy(place, bytes),
-            _ if tensors::is_one(bytes) => tensors::read(place, bytes),
-            _ => {
-                let head = bytes.get(..16).unwrap_or(bytes);
-                let e = Error::new(ErrorKind::Format, place, "not a checkpoint")
-                    .expected("safetensors or a file of torch.save");
-                Err(match head {
-                    b"version https://" => {
-                        e.got("a Git LFS pointer").hint("fetch the file itself: git lfs pull")
-                    }
-                    b"" => e.got("an empty file"),
-                    _ => e.got(format!("\"{}\"…", head.escape_ascii())),
-                })
-            }
+        Self::part_from_bytes(place, bytes, None)
+    }
+
+    /// [`StateDict::read_part`] of bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`], as [`read_part`](Self::read_part).
+    pub fn part_from_bytes(place: &str, bytes: &[u8], key: Option<&str>) -> Result<Self> {
+        match kind::of(bytes) {
+            Some(Kind::Safetensors) => tensors::read(place, bytes, key),
+            Some(Kind::PyTorchZip) => pth::read_zip(place, bytes, key),
+            Some(Kind::PyTorchLegacy) => pth::read_legacy(place, bytes, key),
+            None => Err(kind::refusal(place, bytes)),
         }
     }
 
@@ -141,9 +163,9 @@ pub struct Source {
     pub container: Container,
     /// Names of the tensors in the order of the file.
     pub order: Vec<String>,
-    /// What was taken off, outermost first: keys of wrapping dictionaries, then `module.`.
+    /// What was taken off, outermost first: keys of wrapping dictionaries, then what stood before every name.
     pub wrappers: Vec<String>,
-    /// What stood beside the tensors, by key, in a few words each.
+    /// What was left out, by key, in a few words each: what stood beside the tensors, and tensors of types that are not read.
     pub others: Vec<(String, String)>,
     /// How a tensor lay in the file, if not plainly: `was transposed, shares its storage`.
     pub notes: BTreeMap<String, String>,

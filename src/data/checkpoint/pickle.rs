@@ -1,10 +1,11 @@
-//! A pickle machine that runs nothing: it builds plain values and knows a fixed list of globals. Any other global is refused
-//! by name. Knows no files: bytes in, values out.
+//! A pickle machine that runs nothing: it builds plain values. What a global that it does not know would have made is kept as
+//! an object of that name. Knows no files: bytes in, values out.
 //!
 //! Opcodes: <https://github.com/python/cpython/blob/main/Lib/pickletools.py>. Values lie in one flat list and refer to each
 //! other by index, so neither depth nor cycles cost anything, and no opcode makes more than the bytes it was given.
 
-use super::value::{Global, Id, Storage, Value, View};
+use super::globals::{Global, does_something};
+use super::value::{Foreign, Id, Object, Storage, Value, View};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 
@@ -13,8 +14,12 @@ const MAX_VALUES: usize = 1 << 20;
 
 /// What a pickle holds.
 pub(super) struct Pickle<'a> {
+    /// What errors call it.
+    pub place: String,
     /// Every value made on the way.
     pub values: Vec<Value<'a>>,
+    /// Globals that are not on the list, in the order of the file.
+    pub foreign: Vec<Foreign<'a>>,
     /// The object that was pickled.
     pub root: Id,
     /// The first byte after it.
@@ -30,6 +35,7 @@ impl<'a> Pickle<'a> {
             at: start,
             op_at: start,
             values: Vec::new(),
+            foreign: Vec::new(),
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
@@ -40,7 +46,8 @@ impl<'a> Pickle<'a> {
                 break root;
             }
         };
-        Ok(Pickle { values: machine.values, root, end: machine.at })
+        let (end, place) = (machine.at, place.to_string());
+        Ok(Pickle { place, values: machine.values, foreign: machine.foreign, root, end })
     }
 
     /// The value at `id`; ids come from this pickle only.
@@ -56,6 +63,15 @@ impl<'a> Pickle<'a> {
         }
     }
 
+    /// The entries at `id` if it is a dictionary, or an object that holds entries as one does.
+    pub fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.get(id) {
+            Value::Dict(entries) => Some(entries),
+            Value::Object(object) if !object.entries.is_empty() => Some(&object.entries),
+            _ => None,
+        }
+    }
+
     /// The text at `id`, if it is one.
     pub fn text(&self, id: Id) -> Option<&'a str> {
         match *self.get(id) {
@@ -65,22 +81,23 @@ impl<'a> Pickle<'a> {
     }
 }
 
-struct Machine<'a, 'p> {
+pub(super) struct Machine<'a, 'p> {
     place: &'p str,
-    bytes: &'a [u8],
+    pub bytes: &'a [u8],
     at: usize,
     /// Where the current opcode stands, for errors.
     op_at: usize,
-    values: Vec<Value<'a>>,
-    stack: Vec<Id>,
+    pub values: Vec<Value<'a>>,
+    pub foreign: Vec<Foreign<'a>>,
+    pub stack: Vec<Id>,
     marks: Vec<u32>,
     memo: HashMap<u32, Id>,
-    /// Entries copied from one value to another: without a limit, a short pickle could copy a long list often.
-    copied: usize,
+    /// Entries that were copied from one value to another.
+    pub copied: usize,
 }
 
 impl<'a> Machine<'a, '_> {
-    fn fail(&self, what: impl std::fmt::Display) -> Error {
+    pub fn fail(&self, what: impl std::fmt::Display) -> Error {
         let place = format!("{} at byte {}", self.place, self.op_at);
         Error::new(ErrorKind::Format, place, what)
     }
@@ -126,7 +143,7 @@ impl<'a> Machine<'a, '_> {
         Ok(line)
     }
 
-    fn make(&mut self, value: Value<'a>) -> Result<Id> {
+    pub fn make(&mut self, value: Value<'a>) -> Result<Id> {
         if self.values.len() == MAX_VALUES {
             return Err(self.fail(format!("more than {MAX_VALUES} values")));
         }
@@ -134,13 +151,13 @@ impl<'a> Machine<'a, '_> {
         Ok(self.values.len() as Id - 1)
     }
 
-    fn push(&mut self, value: Value<'a>) -> Result<()> {
+    pub fn push(&mut self, value: Value<'a>) -> Result<()> {
         let id = self.make(value)?;
         self.stack.push(id);
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Id> {
+    pub fn pop(&mut self) -> Result<Id> {
         let floor = self.marks.last().map_or(0, |&m| m as usize);
         let id = if self.stack.len() > floor { self.stack.pop() } else { None };
         id.ok_or_else(|| self.fail("takes a value from an empty stack"))
@@ -167,7 +184,7 @@ impl<'a> Machine<'a, '_> {
         Ok(id)
     }
 
-    fn get(&self, id: Id) -> &Value<'a> {
+    pub fn get(&self, id: Id) -> &Value<'a> {
         &self.values[id as usize]
     }
 
@@ -369,7 +386,7 @@ impl<'a> Machine<'a, '_> {
         let to = self.top()?;
         match &mut self.values[to as usize] {
             Value::List(list) => list.extend(items),
-            Value::Opaque(_) => {}
+            Value::Opaque(_) | Value::Object(_) => {}
             _ => return Err(self.fail("appends to something that is no list")),
         }
         Ok(())
@@ -378,113 +395,24 @@ impl<'a> Machine<'a, '_> {
     fn set_items(&mut self, items: Vec<Id>) -> Result<()> {
         let to = self.top()?;
         match &mut self.values[to as usize] {
-            Value::Dict(dict) => dict.extend(items.chunks_exact(2).map(|kv| (kv[0], kv[1]))),
+            Value::Dict(to) | Value::Object(Object { entries: to, .. }) => {
+                to.extend(items.chunks_exact(2).map(|kv| (kv[0], kv[1])));
+            }
             Value::Opaque(_) => {}
             _ => return Err(self.fail("sets items of something that is no dictionary")),
         }
         Ok(())
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<()> {
-        match Global::find(module, name) {
-            Some(global) => self.push(Value::Global(global)),
-            // A name may hold anything, so that a terminal gets it escaped.
-            None => Err(self
-                .fail(format!(
-                    "refused to run `{}.{}`: no tensor needs it",
-                    module.escape_debug(),
-                    name.escape_debug()
-                ))
-                .hint(
-                    "a file of torch.save(model.state_dict(), …) from a source you trust is read",
-                )),
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<()> {
+        let found = Foreign { module, name, at: self.op_at };
+        if does_something(module, name) {
+            return Err(found.refused(self.place));
         }
-    }
-
-    /// `f(*args)` for the globals of the list, none of which does anything.
-    fn call(&mut self) -> Result<()> {
-        let (args, f) = (self.pop()?, self.pop()?);
-        let &Value::Global(f) = self.get(f) else {
-            return Err(self.fail("calls something that is no global"));
-        };
-        let Value::Tuple(args) = self.get(args) else {
-            return Err(self.fail("arguments of a call are no tuple"));
-        };
-        let id = match (f, args.as_slice()) {
-            (Global::Tensor, &[storage, offset, size, stride, ..]) => {
-                let &Value::Int(offset) = self.get(offset) else {
-                    return Err(self.fail("a tensor's offset is no integer"));
-                };
-                let offset = self.count("a tensor's offset", offset)?;
-                if !matches!(self.get(storage), Value::Storage(_)) {
-                    return Err(self.fail("a tensor without a storage"));
-                }
-                self.make(Value::Tensor(View { storage, offset, size, stride }))?
-            }
-            (Global::Parameter, &[data, ..]) if matches!(self.get(data), Value::Tensor(_)) => data,
-            (Global::Size, &[size]) if matches!(self.get(size), Value::Tuple(_)) => size,
-            (Global::Dict, args) => {
-                let entries = self.entries_of(args.first().copied())?;
-                self.make(Value::Dict(entries))?
-            }
-            (Global::Inert(label), _) => self.make(Value::Opaque(label))?,
-            (f, _) => return Err(self.fail(format!("wrong arguments for {f:?}"))),
-        };
-        self.stack.push(id);
-        Ok(())
-    }
-
-    /// Python 2 pickles `OrderedDict([[key, value], …])`.
-    fn entries_of(&mut self, list: Option<Id>) -> Result<Vec<(Id, Id)>> {
-        let Some(Value::List(items)) = list.map(|id| self.get(id)) else {
-            return Ok(Vec::new());
-        };
-        let pair = |&id: &Id| match self.get(id) {
-            Value::List(kv) | Value::Tuple(kv) if kv.len() == 2 => Ok((kv[0], kv[1])),
-            _ => Err(self.fail("an entry of a dictionary is no pair")),
-        };
-        let entries = items.iter().map(pair).collect::<Result<Vec<_>>>()?;
-        self.copied += entries.len();
-        if self.copied > self.bytes.len() {
-            return Err(self.fail("one list is made into dictionaries again and again"));
-        }
-        Ok(entries)
-    }
-
-    fn count(&self, what: &str, n: i64) -> Result<u64> {
-        n.try_into().map_err(|_| self.fail(what).expected("zero or more").got(n))
-    }
-
-    /// A persistent id `("storage", type, key, device, count[, view])`; a view is None or `(key, offset, count)`.
-    fn storage(&mut self) -> Result<()> {
-        let id = self.pop()?;
-        let wrong = |m: &Self| m.fail("a persistent id is not one of PyTorch's storages");
-        let Value::Tuple(parts) = self.get(id) else { return Err(wrong(self)) };
-        let [tag, dtype, key, _, count, ref view @ ..] = parts[..] else {
-            return Err(wrong(self));
-        };
-        let (
-            Value::Str("storage"),
-            &Value::Global(Global::Storage(dtype)),
-            Value::Str(_),
-            &Value::Int(count),
-        ) = (self.get(tag), self.get(dtype), self.get(key), self.get(count))
-        else {
-            return Err(wrong(self));
-        };
-        let whole = self.count("a storage's size", count)?;
-        let (first, count) = match view.first().map(|&v| self.get(v)) {
-            None | Some(Value::None) => (0, whole),
-            Some(Value::Tuple(view)) if view.len() == 3 => {
-                let (&Value::Int(first), &Value::Int(count)) =
-                    (self.get(view[1]), self.get(view[2]))
-                else {
-                    return Err(wrong(self));
-                };
-                (self.count("a view's offset", first)?, self.count("a view's size", count)?)
-            }
-            Some(_) => return Err(wrong(self)),
-        };
-        self.push(Value::Storage(Storage { dtype, key, first, count }))
+        let global = Global::find(module, name).unwrap_or_else(|| {
+            self.foreign.push(found);
+            Global::Foreign(self.foreign.len() as u32 - 1)
+        });
+        self.push(Value::Global(global))
     }
 }

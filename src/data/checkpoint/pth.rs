@@ -3,7 +3,7 @@
 
 use super::pickle::Pickle;
 use super::value::Value;
-use super::{Container, StateDict, unwrap};
+use super::{Container, StateDict, describe::describe, kind, unwrap};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::io::{self, Cursor};
@@ -16,18 +16,18 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 const PROTOCOL: i64 = 1001;
 
 /// Reads a zip archive `NAME/data.pkl`, `NAME/data/KEY`…, all stored without compression.
-pub(super) fn read_zip(place: &str, bytes: &[u8]) -> Result<StateDict> {
+pub(super) fn read_zip(place: &str, bytes: &[u8], key: Option<&str>) -> Result<StateDict> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| {
         Error::new(ErrorKind::Format, place, format!("the zip archive is damaged or cut off: {e}"))
             .got(format!("{} bytes", bytes.len()))
     })?;
-    let is_object = |name: &str| name == "data.pkl" || name.ends_with("/data.pkl");
     let names = zip.file_names().filter_map(|n| Some(n.ok()?.into_owned())).collect::<Vec<_>>();
-    let mut objects = names.into_iter().filter(|n| is_object(n));
-    let (Some(object), None) = (objects.next(), objects.next()) else {
-        return Err(Error::new(ErrorKind::Format, place, "a zip archive, but not of torch.save")
-            .expected("one entry data.pkl"));
-    };
+    if let Some(refusal) = kind::zip_refusal(place, &names) {
+        return Err(refusal);
+    }
+    let mut names = names.into_iter();
+    let object = names.find(|name| name == "data.pkl" || name.ends_with("/data.pkl"));
+    let object = object.expect("an archive without one is refused");
     let folder = object.trim_end_matches("data.pkl");
     if let Some(order) = zip.index_for_name(&format!("{folder}byteorder")) {
         little_endian(place, entry(place, bytes, &mut zip, order)? == b"little")?;
@@ -35,7 +35,7 @@ pub(super) fn read_zip(place: &str, bytes: &[u8]) -> Result<StateDict> {
     let index = zip.index_for_name(&object).expect("an entry of the list");
     let pickled = entry(place, bytes, &mut zip, index)?;
     let pickle = Pickle::read(&format!("{place}: {object}"), pickled, 0)?;
-    unwrap::state_dict(place, Container::PyTorchZip, bytes.len(), &pickle, |key| {
+    unwrap::state_dict(place, Container::PyTorchZip, bytes.len(), &pickle, key, |key| {
         let name = format!("{folder}data/{key}");
         let index = zip.index_for_name(&name).ok_or_else(|| {
             Error::new(ErrorKind::Format, place, format!("the archive has no entry {name}"))
@@ -76,7 +76,7 @@ fn entry<'a>(
 
 /// Reads the older container: the magic number, the version, what the machine was, the object, the keys of its storages (each
 /// a pickle), and the storages: a count of elements (i64) and the elements.
-pub(super) fn read_legacy(place: &str, bytes: &[u8]) -> Result<StateDict> {
+pub(super) fn read_legacy(place: &str, bytes: &[u8], key: Option<&str>) -> Result<StateDict> {
     let fail = |at: usize, what: &str| {
         Error::new(ErrorKind::Format, format!("{place} at byte {at}"), what)
     };
@@ -88,7 +88,7 @@ pub(super) fn read_legacy(place: &str, bytes: &[u8]) -> Result<StateDict> {
     if !matches!(version.get(version.root), Value::Int(PROTOCOL)) {
         return Err(fail(magic.end, "version of the container")
             .expected(PROTOCOL)
-            .got(unwrap::describe(&version, version.root)));
+            .got(describe(&version, version.root)));
     }
     let machine = Pickle::read(place, bytes, version.end)?;
     if let Value::Dict(entries) = machine.get(machine.root) {
@@ -103,23 +103,21 @@ pub(super) fn read_legacy(place: &str, bytes: &[u8]) -> Result<StateDict> {
         .values
         .iter()
         .filter_map(|v| match v {
-            Value::Storage(s) => Some((object.text(s.key)?, s.dtype.size())),
+            Value::Storage(s) => Some((object.text(s.key)?, s.element.size())),
             _ => None,
         })
         .collect();
 
     let keys = Pickle::read(place, bytes, object.end)?;
     let Value::List(list) = keys.get(keys.root) else {
-        return Err(
-            fail(object.end, "the list of storages").got(unwrap::describe(&keys, keys.root))
-        );
+        return Err(fail(object.end, "the list of storages").got(describe(&keys, keys.root)));
     };
     let mut storages = HashMap::new();
     let mut at = keys.end;
     for &key in list {
         let Some((key, size)) = keys.text(key).and_then(|k| Some((k, *sizes.get(k)?))) else {
             return Err(fail(object.end, "the list of storages names one that no tensor has")
-                .got(unwrap::describe(&keys, key)));
+                .got(describe(&keys, key)));
         };
         let rest = &bytes[at..];
         let Some((count, rest)) = rest.split_first_chunk() else {
@@ -137,7 +135,7 @@ pub(super) fn read_legacy(place: &str, bytes: &[u8]) -> Result<StateDict> {
         storages.insert(key, data);
         at += 8 + data.len();
     }
-    unwrap::state_dict(place, Container::PyTorchLegacy, bytes.len(), &object, |key| {
+    unwrap::state_dict(place, Container::PyTorchLegacy, bytes.len(), &object, key, |key| {
         storages.get(key).copied().ok_or_else(|| {
             Error::new(ErrorKind::Format, place, format!("the file holds no storage {key}"))
         })

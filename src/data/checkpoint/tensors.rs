@@ -2,7 +2,7 @@
 //! is read; writing is done here, so that equal contents give equal bytes.
 
 use super::host::{Dtype, HostTensor};
-use super::{Container, Source, StateDict};
+use super::{Container, Source, StateDict, names};
 use crate::{Error, ErrorKind, Result};
 use safetensors::SafeTensors;
 use serde::Serialize;
@@ -14,12 +14,12 @@ use std::path::Path;
 const METADATA: &str = "__metadata__";
 
 /// Whether `bytes` open like a safetensors file: the header's length, then JSON.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
+pub fn is_one(bytes: &[u8]) -> bool {
     bytes.get(8) == Some(&b'{') && bytes[5..8] == [0; 3]
 }
 
-/// Reads a whole safetensors file.
-pub(super) fn read(place: &str, bytes: &[u8]) -> Result<StateDict> {
+/// Reads a safetensors file, or of one the names below `key`. Tensors of types that are not read are left out.
+pub(super) fn read(place: &str, bytes: &[u8], key: Option<&str>) -> Result<StateDict> {
     let fail = |what: &dyn std::fmt::Display| Error::new(ErrorKind::Format, place, what);
     let header = u64::from_le_bytes(bytes[..8].try_into().expect("is_one saw nine bytes"));
     if header > bytes.len() as u64 - 8 {
@@ -31,19 +31,22 @@ pub(super) fn read(place: &str, bytes: &[u8]) -> Result<StateDict> {
         .map_err(|e| fail(&format!("safetensors: {e}")).got(format!("{} bytes", bytes.len())))?;
     let data = &bytes[8 + header..];
     let mut source = Source::new(place, Container::Safetensors);
-    source.order = index.offset_keys();
     let mut tensors = BTreeMap::new();
-    for name in &source.order {
-        let info = index.info(name).expect("a name of this header");
-        let dtype = Dtype::from_name(&info.dtype.to_string())
-            .ok_or_else(|| fail(&format!("{name}: element type")).got(info.dtype))?;
+    for name in index.offset_keys() {
+        let info = index.info(&name).expect("a name of this header");
+        let Some(dtype) = Dtype::from_name(&info.dtype.to_string()) else {
+            let what = format!("tensor {} {:?}, a type that is not read", info.dtype, info.shape);
+            source.others.push((name, what));
+            continue;
+        };
         let (start, end) = info.data_offsets;
         let tensor = HostTensor::new(dtype, info.shape.clone(), data[start..end].to_vec())
             .map_err(|e| e.within(format!("{place}: {name}")))?;
         tensors.insert(name.clone(), tensor);
+        source.order.push(name);
     }
     let metadata = index.metadata().clone().unwrap_or_default().into_iter().collect();
-    Ok(StateDict { tensors, metadata, source })
+    names::tidy(StateDict { tensors, metadata, source }, key)
 }
 
 #[derive(Serialize)]

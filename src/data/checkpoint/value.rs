@@ -1,6 +1,9 @@
-//! What a pickle may hold, and the globals it may name. Nothing here does anything.
+//! What a pickle may hold.
 
+use super::globals::Global;
 use super::host::Dtype;
+use crate::{Error, ErrorKind};
+use std::fmt;
 
 /// Index of a value in [`super::pickle::Pickle::values`].
 pub(super) type Id = u32;
@@ -24,97 +27,140 @@ pub(super) enum Value<'a> {
     Tensor(View),
     /// Something harmless that is of no use here: a numpy scalar, a set, a device.
     Opaque(&'static str),
+    /// What a global of some package would have made, which nothing here does.
+    Object(Object),
+}
+
+/// An object of a package, as far as it is known without its code.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    /// Index of its class, or of the function that makes it, in [`super::pickle::Pickle::foreign`].
+    pub class: u32,
+    /// Whether it is made of a tensor or a storage.
+    pub of_tensor: bool,
+    /// What it holds as a dictionary does.
+    pub entries: Vec<(Id, Id)>,
+}
+
+/// A global that is not on the list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Foreign<'a> {
+    pub module: &'a str,
+    pub name: &'a str,
+    /// The byte where it is named.
+    pub at: usize,
 }
 
 /// A run of elements that tensors look at: `count` elements of storage `key`, after the first `first`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
-    pub dtype: Dtype,
+    pub element: Element,
     pub key: Id,
     pub first: u64,
     pub count: u64,
 }
 
+/// The type of a storage's or tensor's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Element {
+    /// One that is read.
+    Read(Dtype),
+    /// One that is not: its place in [`NOT_READ`].
+    Other(u8),
+}
+
+/// Types that are not read: of the elements, of their storages where these are typed, and bytes of an element.
+const NOT_READ: &[(&str, &str, usize)] = &[
+    ("complex32", "", 4),
+    ("complex64", "ComplexFloatStorage", 8),
+    ("complex128", "ComplexDoubleStorage", 16),
+    ("qint8", "QInt8Storage", 1),
+    ("quint8", "QUInt8Storage", 1),
+    ("qint32", "QInt32Storage", 4),
+    ("quint4x2", "QUInt4x2Storage", 1),
+    ("quint2x4", "QUInt2x4Storage", 1),
+    ("float8_e4m3fn", "", 1),
+    ("float8_e4m3fnuz", "", 1),
+    ("float8_e5m2", "", 1),
+    ("float8_e5m2fnuz", "", 1),
+    ("float8_e8m0fnu", "", 1),
+    ("float4_e2m1fn_x2", "", 1),
+];
+
+/// Types that are read: their name in PyTorch and the storage of elements of this type, if there is a typed one.
+const READ: &[(&str, &str, Dtype)] = &[
+    ("float64", "DoubleStorage", Dtype::F64),
+    ("float32", "FloatStorage", Dtype::F32),
+    ("float16", "HalfStorage", Dtype::F16),
+    ("bfloat16", "BFloat16Storage", Dtype::Bf16),
+    ("int64", "LongStorage", Dtype::I64),
+    ("int32", "IntStorage", Dtype::I32),
+    ("int16", "ShortStorage", Dtype::I16),
+    ("int8", "CharStorage", Dtype::I8),
+    ("uint64", "", Dtype::U64),
+    ("uint32", "", Dtype::U32),
+    ("uint16", "", Dtype::U16),
+    ("uint8", "ByteStorage", Dtype::U8),
+    ("bool", "BoolStorage", Dtype::Bool),
+];
+
+impl Element {
+    /// Bytes of one.
+    pub(super) fn size(self) -> usize {
+        match self {
+            Element::Read(dtype) => dtype.size(),
+            Element::Other(i) => NOT_READ[usize::from(i)].2,
+        }
+    }
+
+    /// Its name, as safetensors or else PyTorch has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Element::Read(dtype) => dtype.name(),
+            Element::Other(i) => NOT_READ[usize::from(i)].0,
+        }
+    }
+
+    /// The type `torch.NAME`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let read = READ.iter().find(|t| t.0 == name).map(|t| Element::Read(t.2));
+        let other = || NOT_READ.iter().position(|t| t.0 == name);
+        read.or_else(|| other().map(|i| Element::Other(i as u8)))
+    }
+
+    /// The type of the elements of a `torch.STORAGE`.
+    pub(super) fn stored(storage: &str) -> Option<Self> {
+        if !storage.ends_with("Storage") {
+            return None;
+        }
+        let read = READ.iter().find(|t| t.1 == storage).map(|t| Element::Read(t.2));
+        let other = || NOT_READ.iter().position(|t| t.1 == storage);
+        read.or_else(|| other().map(|i| Element::Other(i as u8)))
+    }
+}
+
 /// A tensor as pickled: sizes and strides (tuples) over a storage, in elements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
+    pub element: Element,
     pub storage: Id,
     pub offset: u64,
     pub size: Id,
     pub stride: Id,
 }
 
-/// A global that may be named.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Global {
-    Tensor,
-    Parameter,
-    Dict,
-    Size,
-    Storage(Dtype),
-    Inert(&'static str),
+impl Foreign<'_> {
+    /// The refusal of a file that needs this global for its tensors, or names it to have something done.
+    pub(super) fn refused(&self, place: &str) -> Error {
+        let place = format!("{place} at byte {}", self.at);
+        let what = format!("refused to run `{self}`: no tensor needs it");
+        Error::new(ErrorKind::Format, place, what)
+            .hint("a file of torch.save(model.state_dict(), …) from a source you trust is read")
+    }
 }
 
-/// Globals that make a value nobody looks into.
-const INERT: &[(&str, &str, &str)] = &[
-    ("numpy.core.multiarray", "scalar", "numpy scalar"),
-    ("numpy.core.multiarray", "_reconstruct", "numpy array"),
-    ("numpy", "ndarray", "numpy array"),
-    ("numpy", "dtype", "numpy dtype"),
-    ("_codecs", "encode", "bytes"),
-    ("builtins", "set", "set"),
-    ("builtins", "frozenset", "frozenset"),
-    ("builtins", "complex", "complex number"),
-    ("builtins", "bytearray", "bytes"),
-    ("builtins", "list", "list"),
-    ("builtins", "int", "int"),
-    ("builtins", "long", "int"),
-    ("builtins", "float", "float"),
-    ("torch", "device", "device"),
-    ("torch", "float64", "dtype"),
-    ("torch", "float32", "dtype"),
-    ("torch", "float16", "dtype"),
-    ("torch", "bfloat16", "dtype"),
-    ("torch", "int64", "dtype"),
-    ("torch", "int32", "dtype"),
-    ("torch", "int16", "dtype"),
-    ("torch", "int8", "dtype"),
-    ("torch", "uint8", "dtype"),
-    ("torch", "bool", "dtype"),
-];
-
-impl Global {
-    /// The fixed list.
-    pub(super) fn find(module: &str, name: &str) -> Option<Self> {
-        // Names of Python 2 (and of Python 3 in its protocol) and of numpy 2.
-        let module = match module {
-            "__builtin__" => "builtins",
-            "numpy._core.multiarray" => "numpy.core.multiarray",
-            module => module,
-        };
-        Some(match (module, name) {
-            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::Tensor,
-            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
-                Global::Parameter
-            }
-            ("collections", "OrderedDict" | "defaultdict") => Global::Dict,
-            ("builtins", "dict") => Global::Dict,
-            ("torch", "Size") => Global::Size,
-            ("torch", "DoubleStorage") => Global::Storage(Dtype::F64),
-            ("torch", "FloatStorage") => Global::Storage(Dtype::F32),
-            ("torch", "HalfStorage") => Global::Storage(Dtype::F16),
-            ("torch", "BFloat16Storage") => Global::Storage(Dtype::Bf16),
-            ("torch", "LongStorage") => Global::Storage(Dtype::I64),
-            ("torch", "IntStorage") => Global::Storage(Dtype::I32),
-            ("torch", "ShortStorage") => Global::Storage(Dtype::I16),
-            ("torch", "CharStorage") => Global::Storage(Dtype::I8),
-            ("torch", "ByteStorage") => Global::Storage(Dtype::U8),
-            ("torch.storage", "UntypedStorage") => Global::Storage(Dtype::U8),
-            ("torch", "BoolStorage") => Global::Storage(Dtype::Bool),
-            _ => {
-                let (.., label) = INERT.iter().find(|(m, n, _)| (*m, *n) == (module, name))?;
-                Global::Inert(label)
-            }
-        })
+impl fmt::Display for Foreign<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.module, self.name)
     }
 }

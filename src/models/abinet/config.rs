@@ -45,7 +45,7 @@ pub struct AbinetConfig {
     pub vision: VisionConfig,
     /// The language model.
     pub language: LanguageConfig,
-    /// Characters of classes 1, 2, …; class 0 is the end.
+    /// Characters of classes 1, 2, …, as many as there are classes but one; class 0 is the end.
     #[serde(default = "charset_36")]
     pub charset_chars: String,
     /// Classes.
@@ -149,6 +149,7 @@ impl AbinetConfig {
         within(v.resnet_strides.iter().map(|n| ("resnet_strides", *n)), 1, 2)?;
         divides("nhead", v.nhead, v.d_model)?;
         divides("nhead", l.nhead, l.d_model)?;
+        self.check_charset()?;
         let shrinks: usize = v.resnet_strides.iter().product();
         if (v.resnet_planes[4], shrinks) != (v.d_model, 4) {
             return Err(Error::new(ErrorKind::Format, "configuration", "the ResNet's end")
@@ -158,12 +159,34 @@ impl AbinetConfig {
         Ok(())
     }
 
-    /// Reads the sizes off the tensors of a state dict: `vision.*` and `language.*` below `prefix`. Strides and head counts
-    /// leave no mark there: strides are the official ones and heads are 64 channels wide.
+    /// Checks that every class but the end has a character that can be printed, and that none has two classes.
+    fn check_charset(&self) -> Result<()> {
+        let wrong = |what: &str| Error::new(ErrorKind::Format, "configuration", what);
+        let chars: Vec<char> = self.charset_chars.chars().collect();
+        if chars.len() + 1 != self.num_classes {
+            return Err(wrong("classes of the recognizer")
+                .expected(format!("{}: {} characters and the end", chars.len() + 1, chars.len()))
+                .got(self.num_classes)
+                .hint("--charset gives the characters of the classes: a file, 36, 62 or 94"));
+        }
+        let mut seen = std::collections::HashSet::new();
+        match chars.iter().find(|c| c.is_control() || !seen.insert(**c)) {
+            Some(c) if c.is_control() => Err(wrong("characters of the recognizer")
+                .expected("none that controls a terminal")
+                .got(format!("{c:?}"))),
+            Some(c) => Err(wrong("characters of the recognizer")
+                .expected("each of them once")
+                .got(format!("{c:?} twice"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the sizes off the tensors of a state dict: `vision.*` and `language.*` below `prefix`. Head counts leave no mark
+    /// there, and are known for the released widths alone; strides and rules of reading are taken to be the released ones.
     ///
     /// # Errors
     /// [`ErrorKind::Format`] when a tensor that tells a size is absent.
-    pub fn from_shapes(state: &StateDict, prefix: &str) -> Result<Self> {
+    pub fn from_shapes(state: &StateDict, prefix: &str) -> Result<Shaped<Self>> {
         let shape = Shapes { state, prefix };
         let official = AbinetConfig::default();
         let resnet = "vision.backbone.resnet";
@@ -175,29 +198,89 @@ impl AbinetConfig {
             blocks[i] = shape.count(&layer, "conv1.weight");
         }
         let encoder = "vision.backbone.transformer.layers";
-        let d_model = planes[4];
         let decoder = "language.model.layers";
         let language_width = shape.of("language.proj.weight", 0)?;
-        Ok(AbinetConfig {
+        let config = AbinetConfig {
             vision: VisionConfig {
                 resnet_planes: planes,
                 resnet_blocks: blocks,
-                resnet_strides: official.vision.resnet_strides,
-                d_model,
-                nhead: (d_model / 64).max(1),
+                d_model: planes[4],
                 d_inner: shape.of(&format!("{encoder}.0.linear1.weight"), 0)?,
                 encoder_layers: shape.count(encoder, "linear1.weight"),
                 unet_channels: shape.of("vision.attention.k_encoder.0.0.weight", 0)?,
+                ..official.vision
             },
             language: LanguageConfig {
                 d_model: language_width,
-                nhead: (language_width / 64).max(1),
                 d_inner: shape.of(&format!("{decoder}.0.linear1.weight"), 0)?,
                 num_layers: shape.count(decoder, "linear1.weight"),
+                ..official.language
             },
             num_classes: shape.of("vision.cls.weight", 0)?,
+            max_length: shape.of("vision.attention.pos_encoder.pe", 0)?,
             ..official
-        })
+        };
+        let mut shaped = Shaped::new(config);
+        let known = AbinetConfig::default();
+        let released = |width| width == known.vision.d_model;
+        let (vision, language) = (planes[4], language_width);
+        shaped.size("vision.nhead", known.vision.nhead, released(vision));
+        shaped.size("language.nhead", known.language.nhead, released(language));
+        shaped.size("vision.resnet_strides", format!("{:?}", known.vision.resnet_strides), true);
+        shaped.size("iterations", known.iterations, true);
+        shaped.size("length_without_end", known.length_without_end, true);
+        let charset = shaped.config.num_classes == known.num_classes;
+        shaped.size("charset_chars", &known.charset_chars, charset);
+        Ok(shaped)
+    }
+}
+
+/// Sizes that were read off tensors, and what these do not tell.
+#[derive(Debug, Clone)]
+pub struct Shaped<T> {
+    /// The sizes; where they are unknown, those of the released network.
+    pub config: T,
+    /// What is taken to be as in the released network: key and value.
+    pub assumed: Vec<(String, String)>,
+    /// Keys of what cannot be known.
+    pub unknown: Vec<String>,
+}
+
+impl<T> Shaped<T> {
+    pub(crate) fn new(config: T) -> Self {
+        Shaped { config, assumed: Vec::new(), unknown: Vec::new() }
+    }
+
+    /// Notes a size that leaves no mark: `value` is that of the released network, which these weights may be of.
+    pub(crate) fn size(&mut self, key: &str, value: impl ToString, released: bool) {
+        match released {
+            true => self.assumed.push((key.into(), value.to_string())),
+            false => self.unknown.push(key.into()),
+        }
+    }
+
+    /// The sizes where all are known.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] naming what is not.
+    pub fn known(self) -> Result<T> {
+        match self.unknown.is_empty() {
+            true => Ok(self.config),
+            false => Err(unknown(&self.unknown)),
+        }
+    }
+}
+
+/// The refusal of weights that do not tell all of their sizes.
+pub(crate) fn unknown(keys: &[String]) -> Error {
+    let error = Error::new(ErrorKind::Format, "weights", "what the shapes of tensors do not tell")
+        .expected("a configuration in the metadata, or sizes of the released network")
+        .got(format!("neither, for {}", keys.join(", ")));
+    match keys {
+        [key] if key.ends_with("charset_chars") => {
+            error.hint("--charset gives the characters of the classes: a file, 36, 62 or 94")
+        }
+        _ => error.hint("--config FILE gives them, in JSON or TOML: vision.nhead = 8"),
     }
 }
 

@@ -5,8 +5,8 @@ mod language;
 mod loss;
 mod vision;
 
-pub use config::{AbinetConfig, LanguageConfig, VisionConfig};
-pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, within};
+pub use config::{AbinetConfig, LanguageConfig, Shaped, VisionConfig};
+pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, unknown, within};
 pub use language::{Language, LanguageModel};
 pub use loss::{Loss, Words, loss, reading_loss, shares};
 pub use vision::{Vision, VisionModel};
@@ -65,12 +65,12 @@ impl Network {
         Self::with_config(gpu, state, Self::config_of(state)?)
     }
 
-    /// The configuration in the metadata of `state`, or read off its shapes.
+    /// The configuration in the metadata of `state`, or read off its shapes where these tell it.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] for one that cannot be understood.
+    /// [`ErrorKind::Format`] for one that cannot be understood, and for shapes that leave a size open.
     pub fn config_of(state: &StateDict) -> Result<AbinetConfig> {
-        configuration(state, || AbinetConfig::from_shapes(state, ""))
+        configuration(state, || AbinetConfig::from_shapes(state, "")?.known())
     }
 
     /// Loads with a configuration of the caller's.

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::data::checkpoint::StateDict;
-use crate::models::abinet::{AbinetConfig, DEEPEST, Shapes, WIDEST, divides, within};
+use crate::models::abinet::{AbinetConfig, DEEPEST, Shaped, Shapes, WIDEST, divides, within};
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -170,17 +170,22 @@ impl LemmaConfig {
         self.position_prior.check()
     }
 
-    /// Reads the sizes off the tensors of a state dict. K and the switches leave no mark there and are the official ones.
+    /// Reads the sizes off the tensors of a state dict. Head counts leave no mark there, and are known for the released widths
+    /// alone; K and the switches are taken to be the released ones.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Format`] when a tensor that tells a size is absent.
-    pub fn from_shapes(state: &StateDict) -> Result<Self> {
+    pub fn from_shapes(state: &StateDict) -> Result<Shaped<Self>> {
         let shape = Shapes { state, prefix: "" };
         let official = LemmaConfig::default();
+        let (channels, heads, k) =
+            (official.channels(), official.guidance.nhead, official.guidance.select_num);
         let guidance = |name: &str| format!("guidanceGen.{name}");
         let blocks =
             (2..).take_while(|k| state.tensors.contains_key(&format!("block{k}.conv1.weight")));
-        Ok(LemmaConfig {
+        let prior = AbinetConfig::from_shapes(state, "position_prior.")?;
+        let inside = |key: String| format!("position_prior.{key}");
+        let mut shaped = Shaped::new(LemmaConfig {
             hidden_units: shape.of("block2.gru1.gru.weight_hh_l0", 1)?,
             srb_nums: blocks.count(),
             stn: state.tensors.contains_key("stn_head.stn_fc2.weight"),
@@ -195,8 +200,14 @@ impl LemmaConfig {
                 ],
                 ..official.guidance
             },
-            position_prior: AbinetConfig::from_shapes(state, "position_prior.")?,
+            position_prior: prior.config,
             fusion: Fusion::Adaptive,
-        })
+        });
+        shaped.size("guidance.nhead", heads, shaped.config.channels() == channels);
+        shaped.size("guidance.select_num", k, true);
+        let assumed = prior.assumed.into_iter().map(|(key, value)| (inside(key), value));
+        shaped.assumed.extend(assumed);
+        shaped.unknown.extend(prior.unknown.into_iter().map(inside));
+        Ok(shaped)
     }
 }

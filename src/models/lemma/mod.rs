@@ -139,12 +139,12 @@ impl Network {
         Self::with_config(gpu, state, Self::config_of(state)?)
     }
 
-    /// The configuration in the metadata of `state`, or read off its shapes.
+    /// The configuration in the metadata of `state`, or read off its shapes where these tell it.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] for one that cannot be understood.
+    /// [`ErrorKind::Format`] for one that cannot be understood, and for shapes that leave a size open.
     pub fn config_of(state: &StateDict) -> Result<LemmaConfig> {
-        configuration(state, || LemmaConfig::from_shapes(state))
+        configuration(state, || LemmaConfig::from_shapes(state)?.known())
     }
 
     /// Loads with a configuration of the caller's.
