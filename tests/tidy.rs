@@ -101,7 +101,7 @@ fn files(folders: &[&str], end: &str) -> Vec<File> {
 }
 
 fn rust() -> Vec<File> {
-    files(&["src", "tests", "benches", "examples"], ".rs")
+    files(&["src", "tests", "benches", "examples", "fuzz"], ".rs")
 }
 
 fn source() -> Vec<File> {
@@ -202,6 +202,15 @@ fn modules_use_only_floors_below() {
 fn only_the_device_floor_names_wgpu() {
     let others = source().into_iter().filter(|f| !f.is_below(NAMES_WGPU));
     none(others.flat_map(|f| with_words(&f, f.code(), &["wgpu::", "naga::"])).collect());
+}
+
+#[test]
+fn the_command_speaks_through_one_door() {
+    // What files bring along is made visible there, and nowhere else.
+    let doors = ["src/cli/say.rs"];
+    let words = ["eprintln!", "println!", "eprint!"];
+    let those = source().into_iter().filter(|f| f.is_below(&["src/"]) && !f.is_below(&doors));
+    none(those.flat_map(|f| with_words(&f, f.code_without_tests(), &words)).collect());
 }
 
 #[test]

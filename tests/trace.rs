@@ -1,6 +1,8 @@
 //! `lemma-gpu trace` as a user runs it: activations and gradients on disk, and beside a reference.
 
 use lemma_gpu::data::checkpoint::{Dtype, HostTensor, StateDict};
+use lemma_gpu::engine::trace::{Activation, compare_packed};
+use lemma_gpu::tensor::Host;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -96,4 +98,64 @@ fn trace_differentiates() {
         2,
         &["--recognizer"],
     );
+}
+
+/// A reference of packed tables for one gradient: `table` has other sizes than its names.
+fn tables(table: &str, n: usize) -> StateDict {
+    let mut state = StateDict::default();
+    let info = "{\"grad_names\": [\"block1.0.bias\"], \"seed\": 1}";
+    state.metadata.insert("info".into(), info.into());
+    for (name, n) in [("grad.l2", 1), ("grad.maxabs", 1), ("grad.first8", 8), (table, n)] {
+        let tensor = HostTensor::from_f32([n], &vec![1.0; n]).expect("a tensor");
+        state.tensors.insert(name.into(), tensor);
+    }
+    state
+}
+
+#[test]
+fn tables_that_do_not_fit_their_names_are_an_error() {
+    let value = Activation {
+        name: "grad.block1.0.bias".into(),
+        call: 0,
+        value: Host::new([9], vec![1.0; 9]),
+    };
+    let own = [value];
+    assert!(compare_packed(&own, &tables("grad.l2", 1)).expect("tables").len() > 8);
+    for (table, n) in [("grad.l2", 0), ("grad.maxabs", 0), ("grad.first8", 7), ("grad.probe", 3)] {
+        let error = compare_packed(&own, &tables(table, n)).unwrap_err().to_string();
+        assert!(error.contains(table), "{error}");
+    }
+    let mut alone = tables("grad.l2", 1);
+    alone.tensors.remove("grad.maxabs");
+    assert!(compare_packed(&own, &alone).unwrap_err().to_string().contains("grad.maxabs"));
+    alone.metadata.insert("info".into(), "{\"grad_names\": [1], \"seed\": 1}".into());
+    assert!(compare_packed(&own, &alone).is_err());
+}
+
+#[test]
+fn a_batch_of_nothing_is_an_error() {
+    let at = tempfile::tempdir().expect("a folder");
+    let mut state = labelled();
+    let images = |n: usize| {
+        HostTensor::new(Dtype::U8, vec![n, 3, 16, 64], vec![0; n * 3 * 16 * 64]).expect("a tensor")
+    };
+    let run_with = |state: &StateDict, more: &[&str], says: &str| {
+        state.write_safetensors(at.path().join("in.safetensors")).expect("a file");
+        let args = ["trace", "-m", SHIPPED, "-i", "in.safetensors", "-o", "x.safetensors"];
+        run(at.path(), &[&args[..], more].concat(), 1, &[says]);
+    };
+    state.tensors.insert("input.lr_u8".into(), images(0));
+    run_with(&state, &[], "expected bytes [N, 3, 16, 64] of at least one, got U8 [0, 3, 16, 64]");
+    let floats = HostTensor::from_f32([0, 4, 16, 64], &[]).expect("a tensor");
+    state.tensors.remove("input.lr_u8");
+    state.tensors.insert("input.lr".into(), floats);
+    run_with(&state, &[], "of at least one");
+    // A pool of images without any, and labels of fewer words than there are images.
+    state.tensors.retain(|name, _| name.starts_with("lab."));
+    state.metadata.insert("info".into(), "{\"seed\": 1, \"pool_index\": []}".into());
+    run_with(&state, &["--grad", "frozen"], "pool_index");
+    let mut state = labelled();
+    let ids = HostTensor::new(Dtype::I32, [1, 26], vec![0; 104]).expect("a tensor");
+    state.tensors.insert("lab.ids".into(), ids);
+    run_with(&state, &["--grad", "frozen"], "words of the batch");
 }

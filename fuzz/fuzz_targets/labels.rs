@@ -1,3 +1,5 @@
+//! The target `labels` for cargo fuzz.
+
 #![no_main]
 #[path = "../targets.rs"]
 mod targets;

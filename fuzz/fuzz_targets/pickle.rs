@@ -1,3 +1,5 @@
+//! The target `pickle` for cargo fuzz.
+
 #![no_main]
 #[path = "../targets.rs"]
 mod targets;

@@ -7,6 +7,7 @@ use crate::bench::{
     Clock, Graph, Peak, Report, Size, each_work, fewest_in_step, forward_name, measure_model,
     model_name, profile_forward, profile_step, step_name,
 };
+use crate::cli::say::say;
 use crate::data::picture::write_file;
 use crate::gpu::{Gpu, GpuOptions, Precision};
 use crate::{Error, ErrorKind, Result};
@@ -116,7 +117,7 @@ impl BenchArgs {
                 before = Some(Peak::measure(gpu)?);
             }
             if verbose {
-                eprintln!("{}", work.name);
+                say!("{}", work.name);
             }
             report.kernels.push(work.prepare(gpu).measure(self.seconds)?);
             Ok(())

@@ -2,6 +2,7 @@
 
 use super::weights::WeightsArgs;
 use super::{Global, Outcome, print};
+use crate::cli::say::say;
 use crate::data::checkpoint::{ConvertOptions, Dtype, StateDict, convert_with};
 use crate::{ErrorKind, Result};
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ enum Precision {
 pub fn run(global: &Global, args: &ConvertArgs) -> Result<Outcome> {
     let say = |notes: &[String]| {
         for note in notes.iter().filter(|_| !global.quiet) {
-            eprintln!("note: {}: {note}", args.input.display());
+            say!("note: {}: {note}", args.input.display());
         }
     };
     let dtype = args.dtype.map(|p| match p {

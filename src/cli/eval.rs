@@ -6,6 +6,7 @@ use super::results::{count, make_folder, make_parent, refuse_existing};
 use super::stop::Stop;
 use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs, print};
+use crate::cli::say::say;
 use crate::data::picture::{Format, encode, write_file};
 use crate::engine::{Lemma, Recogniser, Source};
 use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
@@ -103,7 +104,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
             images.save(word, args.overwrite)?;
         }
         if let (Event::LeftOut(e), false) = (&event, global.quiet) {
-            progress.aside(|| eprintln!("left out: {e}"));
+            progress.aside(|| say!("left out: {e}"));
         }
         progress.step(matches!(event, Event::LeftOut(_)));
         match stop.asked() {

@@ -10,6 +10,7 @@ use super::results::{
 use super::stop::Stop;
 use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs};
+use crate::cli::say::say;
 use crate::data::picture::{
     self, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode, encode, selection,
 };
@@ -159,10 +160,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
     names::say_notes(global, &found, &tasks);
     if tasks.list.is_empty() && args.json.is_none() {
         if !global.quiet {
-            eprintln!(
-                "nothing to do: the results of all {} are there",
-                count(tasks.skipped, "image")
-            );
+            say!("nothing to do: the results of all {} are there", count(tasks.skipped, "image"));
         }
         return Ok(Outcome::Done);
     }

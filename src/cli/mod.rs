@@ -13,6 +13,7 @@ mod pipeline;
 mod progress;
 mod read;
 mod results;
+mod say;
 mod stop;
 mod synth;
 mod tables;
@@ -26,6 +27,7 @@ use crate::error::visible_lines;
 use crate::gpu::{GpuOptions, Precision, panic_is_caught};
 use crate::{Error, ErrorKind, Result};
 use clap::{CommandFactory, Parser, Subcommand};
+use say::say;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -152,9 +154,9 @@ impl Global {
         }
         let adapter = engine.adapter();
         if adapter.software && !self.quiet {
-            eprintln!("note: {} computes on the CPU; a GPU is many times faster", adapter.name);
+            say!("note: {} computes on the CPU; a GPU is many times faster", adapter.name);
         } else if self.verbose {
-            eprintln!("adapter: {} ({})", adapter.name, adapter.backend);
+            say!("adapter: {} ({})", adapter.name, adapter.backend);
         }
         Ok(engine)
     }
@@ -174,10 +176,10 @@ pub fn main() -> ExitCode {
         Ok(Outcome::SomeFailed) => ExitCode::from(1),
         Ok(Outcome::Interrupted(code)) => ExitCode::from(code),
         Err(e) => {
-            eprintln!("error: {e}");
+            say!("error: {e}");
             ExitCode::from(match e.kind() {
                 ErrorKind::NoAdapter if Engine::adapters().is_empty() => {
-                    eprintln!("{}", DRIVERS.trim_end());
+                    say!("{}", DRIVERS.trim_end());
                     3
                 }
                 ErrorKind::NoAdapter => 3,

@@ -3,6 +3,7 @@
 use super::Global;
 use super::files::{Found, Input, is_dash, resolved};
 use super::results::count;
+use crate::cli::say::say;
 use crate::data::picture::Format;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet};
@@ -145,7 +146,7 @@ pub fn say_notes(global: &Global, found: &Found, tasks: &Tasks) {
     }
     if found.left_alone > 0 {
         let (files, names) = (count(found.left_alone, "file"), Format::LIST);
-        eprintln!("note: {files} left alone: not {names} by name");
+        say!("note: {files} left alone: not {names} by name");
     }
     if let Some((name, output)) = tasks.told_apart.first() {
         let others = match tasks.told_apart.len() {
@@ -153,7 +154,7 @@ pub fn say_notes(global: &Global, found: &Found, tasks: &Tasks) {
             n => format!(", and {} more likewise", n - 1),
         };
         let (name, output) = (name.display(), output.display());
-        eprintln!("note: {name} becomes {output}: another image has its name{others}");
+        say!("note: {name} becomes {output}: another image has its name{others}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! How far a run is, on standard error.
 
+use crate::cli::say::say;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -123,7 +124,7 @@ fn lines(counts: Arc<Counts>, total: usize) -> Sender<()> {
             if failed > 0 {
                 line += &format!(" · {failed} failed");
             }
-            eprintln!("{line}");
+            say!("{line}");
         }
     });
     open

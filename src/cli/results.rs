@@ -6,6 +6,7 @@ use super::pipeline::{Item, Load};
 use super::progress::{Mode, Progress, rate, seconds};
 use super::stop::Stop;
 use super::{Global, Outcome};
+use crate::cli::say::say;
 use crate::data::picture::{Fit, Plan, write_file};
 use crate::engine::Reading;
 use crate::gpu::AdapterSummary;
@@ -218,7 +219,7 @@ impl<'a> Results<'a> {
             }
             Err(e) => {
                 self.failed += 1;
-                self.progress.aside(|| eprintln!("error: {e}"));
+                self.progress.aside(|| say!("error: {e}"));
                 Record { input: name, error: Some(e.to_string()), ..Record::default() }
             }
             Ok(record) => Record {
@@ -241,7 +242,7 @@ impl<'a> Results<'a> {
             self.print(&line);
         }
         if self.global.verbose && record.error.is_none() {
-            self.progress.aside(|| eprintln!("{}", in_words(&record)));
+            self.progress.aside(|| say!("{}", in_words(&record)));
         }
         self.progress.step(record.error.is_some());
         self.records.push(record);
@@ -357,12 +358,12 @@ impl<'a> Results<'a> {
             counted.iter().filter(|c| c.0 > 0).map(|(n, what)| format!(" · {n} {what}")).collect();
         if totals.images == 1 && totals.done == 1 {
             if !self.global.verbose {
-                eprintln!("{}", in_words(&self.records[0]));
+                say!("{}", in_words(&self.records[0]));
             }
             return;
         }
         let (done, took) = (count(totals.done, "image"), seconds(totals.seconds));
-        eprintln!("{done} done in {took}{others}");
+        say!("{done} done in {took}{others}");
         if totals.done == 0 {
             return;
         }
@@ -372,11 +373,11 @@ impl<'a> Results<'a> {
             .chain((totals.turned > 0).then(|| format!("{} turned first", totals.turned)))
             .collect();
         if !fits.is_empty() {
-            eprintln!("    {} ({})", fits.join(", "), count(totals.windows, "window"));
+            say!("    {} ({})", fits.join(", "), count(totals.windows, "window"));
         }
         let busy: Vec<String> =
             totals.busy.iter().map(|(s, share)| format!("{s} {:.0} %", 100.0 * share)).collect();
-        eprintln!(
+        say!(
             "    {}, limited by {} (busy: {})",
             rate(totals.images_per_second),
             match totals.limited_by {

@@ -1,6 +1,7 @@
 //! Ctrl-C and a request to terminate: the first asks the run to end in order, the second ends the process.
 
 use super::Outcome;
+use crate::cli::say::say;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -29,7 +30,7 @@ impl Stop {
             if theirs.0.swap(code, Ordering::SeqCst) != 0 {
                 std::process::exit(code.into());
             }
-            eprintln!("\n{promise}");
+            say!("\n{promise}");
         };
         #[cfg(unix)]
         {

@@ -3,6 +3,7 @@
 use super::progress::{Mode, Progress};
 use super::stop::Stop;
 use super::{Global, Outcome};
+use crate::cli::say::say;
 use crate::data::ordered::Ordered;
 use crate::data::picture::{Format, Pair, contact_sheet, encode, write_file};
 use crate::data::synth::{Drawn, Synth, SynthOptions};
@@ -63,7 +64,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
         Stop::on_signal("stopping when the words in flight are done; Ctrl-C again stops at once")?;
     let say = |text: &str| {
         if !global.quiet {
-            eprintln!("{text}");
+            say!("{text}");
         }
     };
     let store = args.output.as_deref().map(|out| open(out, args.format)).transpose()?;
@@ -76,7 +77,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
     let refused = synth.refused();
     say(&format!("{} fonts in use, {} left out", synth.typefaces().len(), refused.len()));
     if global.verbose {
-        refused.iter().for_each(|(path, why)| eprintln!("  {}: {why}", path.display()));
+        refused.iter().for_each(|(path, why)| say!("  {}: {why}", path.display()));
     }
 
     if let Some(path) = &args.preview {

@@ -3,6 +3,7 @@
 use super::tables::confusion_table;
 use super::weights::{WeightsArgs, beside};
 use super::{Global, Outcome, StorageArgs, Stored, print};
+use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
@@ -99,7 +100,7 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             activations.iter().filter(|a| args.all || a.is_value()).cloned().collect();
         to_state_dict(&kept)?.write_safetensors(path)?;
         if !global.quiet {
-            eprintln!("{}: {} activations", path.display(), kept.len());
+            say!("{}: {} activations", path.display(), kept.len());
         }
     }
     let Some(reference) = reference else { return Ok(Outcome::Done) };
@@ -159,7 +160,7 @@ fn differentiate(
     let subject = weights.subject();
     let note = |text: &str| {
         if !global.quiet {
-            eprintln!("note: {text}");
+            say!("note: {text}");
         }
     };
     let manner = match manner {

@@ -3,6 +3,7 @@
 use super::kernels::title;
 use super::{Global, Outcome, cache, print};
 use crate::bench::{Graph, Size, Tuned, tune};
+use crate::cli::say::say;
 use crate::data::report::Table;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::{Error, ErrorKind, Result};
@@ -46,7 +47,7 @@ pub fn run(global: &Global, args: &TuneArgs) -> Result<Outcome> {
     let file = engine.keep_choices(&folder)?;
     for what in passes.chain(args.step.map(|n| Tuned::Step(n.into()))) {
         if !global.quiet {
-            eprintln!("measuring the products of {what}");
+            say!("measuring the products of {what}");
         }
         tune(gpu, what)?;
         // What was measured so far is kept, whatever becomes of the rest.

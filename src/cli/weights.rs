@@ -1,6 +1,7 @@
 //! Weights files as commands read them: which part, and what their user knows of them.
 
 use super::Global;
+use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
 use crate::engine::{Given, Source, settle};
 use crate::{Error, ErrorKind, Result};
@@ -93,7 +94,7 @@ pub fn beside(global: &Global, path: &Path) -> Result<StateDict> {
 
 fn say(global: &Global, path: &Path, note: &str) {
     if !global.quiet {
-        eprintln!("note: {}: {note}", path.display());
+        say!("note: {}: {note}", path.display());
     }
 }
 

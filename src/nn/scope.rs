@@ -187,28 +187,33 @@ impl Scope<'_> {
         let weights = self.weights;
         let len = shape.iter().product();
         if self.surveys() {
-            match weights.source.shape_of(&name, shape) {
-                None => weights.missing.borrow_mut().push(name),
-                Some(found) => {
-                    if found != shape {
-                        let note = format!("{name}: expected {shape:?}, got {found:?}");
-                        weights.misshapen.borrow_mut().push(note);
-                    }
-                    weights.taken.borrow_mut().insert(name);
-                }
-            }
+            self.meet(&name, weights.source.shape_of(&name, shape), shape);
             return if shape.len() == 1 { vec![0.0; len] } else { Vec::new() };
         }
         let tensor = weights.source.tensor(&name, shape);
-        let Some(tensor) = tensor.filter(|tensor| tensor.shape() == shape) else {
-            weights.missing.borrow_mut().push(name);
-            return vec![0.0; len];
-        };
-        weights.taken.borrow_mut().insert(name.clone());
-        tensor.to_f32().unwrap_or_else(|e| {
-            weights.misshapen.borrow_mut().push(format!("{name}: {e}"));
-            vec![0.0; len]
-        })
+        let found = tensor.as_ref().map(|tensor| tensor.shape());
+        match tensor.as_ref().filter(|_| self.meet(&name, found, shape)).map(|t| t.to_f32()) {
+            Some(Ok(values)) => return values,
+            Some(Err(e)) => weights.misshapen.borrow_mut().push(format!("{name}: {e}")),
+            None => {}
+        }
+        vec![0.0; len]
+    }
+
+    /// Notes whether a tensor is there, and whether in the shape that is wanted.
+    fn meet(&self, name: &str, found: Option<&[usize]>, wanted: &[usize]) -> bool {
+        let weights = self.weights;
+        match found {
+            None => weights.missing.borrow_mut().push(name.into()),
+            Some(found) => {
+                if found != wanted {
+                    let note = format!("{name}: expected {wanted:?}, got {found:?}");
+                    weights.misshapen.borrow_mut().push(note);
+                }
+                weights.taken.borrow_mut().insert(name.into());
+            }
+        }
+        found == Some(wanted)
     }
 
     /// Whether this is the walk over names and shapes, in which tensors have neither.

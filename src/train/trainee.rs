@@ -69,6 +69,11 @@ impl Trainee {
                 .expected("f32")
                 .got("f16, which is for inference"));
         }
+        match config.stage {
+            Stage::Recognizer => {}
+            Stage::Lemma => config.lemma.position_prior.check_labels()?,
+            _ => config.abinet.check_labels()?,
+        }
         let initial = Initial::new(config.seed);
         let enlarging = Enlarging::new(config.seed, &config.lemma);
         let nothing: &dyn Source = match config.stage == Stage::Lemma && config.start_bicubic {
@@ -445,7 +450,9 @@ fn focus(gpu: &Gpu, config: &TrainConfig, start: &mut Start) -> Result<Focus> {
                 Some(state) => state,
                 None => shipped_reader()?,
             };
-            Ok(Focus::Abinet(Box::new(abinet::Network::load(gpu, &state)?)))
+            let network = abinet::Network::load(gpu, &state)?;
+            network.config().check_labels()?;
+            Ok(Focus::Abinet(Box::new(network)))
         }
     }
 }

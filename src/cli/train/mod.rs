@@ -10,6 +10,7 @@ use super::stop::Stop;
 use super::tables::confusion_table;
 use super::weights::{WeightsArgs, beside};
 use super::{Global, Outcome};
+use crate::cli::say::say;
 use crate::data::checkpoint::{StateDict, name_fits};
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
@@ -150,7 +151,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let gpu = engine.gpu();
     if config.stage == Stage::Lemma && config.text_focus != TextFocus::Transformer && !global.quiet
     {
-        eprintln!(
+        say!(
             "note: {}",
             match config.text_focus {
                 TextFocus::Abinet => "an ABINet takes the place of the text-focus transformer",
@@ -170,10 +171,10 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     };
     micro.check(config.batch, &config)?;
     if micro.images < config.batch && !global.quiet {
-        eprintln!("note: the device works on {} of {} images at once", micro.images, config.batch);
+        say!("note: the device works on {} of {} images at once", micro.images, config.batch);
     }
     if global.verbose {
-        eprintln!("{}", memory::described(micro.images, &planner()?.plan(micro.images)?));
+        say!("{}", memory::described(micro.images, &planner()?.plan(micro.images)?));
     }
     let total = config.total_steps(data.per_epoch());
     let validation =
@@ -195,7 +196,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     watch::flatten("", &serde_json::to_value(&config).unwrap_or_default(), &mut rows);
     watch.report(&format!("Training of {}", stage_name(config.stage)), &rows)?;
     if let (Some(faults), false) = (data.faults(), global.quiet) {
-        eprint!("bad data:\n{faults}");
+        say!("bad data:\n{}", faults.to_string().trim_end());
     }
     let ended = match ended {
         Err(e) if e.kind() == ErrorKind::Memory => Err(planner()?.explain(e, micro)),
@@ -204,7 +205,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     match ended? {
         Ended::Complete => {
             if !global.quiet {
-                eprintln!(
+                say!(
                     "done in {}: {}",
                     seconds(begun.elapsed().as_secs_f64()),
                     args.out.join("report.html").display()

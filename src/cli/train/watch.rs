@@ -2,6 +2,7 @@
 //! `curves.svg` and `report.html`.
 
 use crate::cli::progress::{Mode, rate};
+use crate::cli::say::say;
 use crate::cli::stop::Stop;
 use crate::data::picture::{Format, RgbImage, encode, write_file};
 use crate::data::report::{Chart, Page, Table, number};
@@ -110,7 +111,7 @@ impl<'a> Watch<'a> {
     fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None if self.lines => eprintln!("{line}"),
+            None if self.lines => say!("{line}"),
             None => {}
         }
     }

@@ -181,6 +181,20 @@ impl AbinetConfig {
         }
     }
 
+    /// Checks that the classes are those of labels to train on: letters without case, and digits.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] for other characters.
+    pub fn check_labels(&self) -> Result<()> {
+        let labels = charset_36();
+        match self.charset_chars == labels {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Argument, "recognizer", "characters to train on")
+                .expected(labels)
+                .got(&self.charset_chars)),
+        }
+    }
+
     /// Reads the sizes off the tensors of a state dict: `vision.*` and `language.*` below `prefix`. Head counts leave no mark
     /// there, and are known for the released widths alone; strides and rules of reading are taken to be the released ones.
     ///

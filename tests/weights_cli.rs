@@ -1,0 +1,121 @@
+//! Weights as a user hands them to commands: parts of checkpoints, lost configurations, other alphabets, and names that are
+//! meant for the terminal.
+
+use lemma_gpu::data::checkpoint::{HostTensor, StateDict};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors");
+const LEMMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
+const EXIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/exit.png");
+
+/// Runs the command in the folder `at` and returns its exit code, output and messages.
+fn run(at: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    command.current_dir(at).args(args).stdin(Stdio::null());
+    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
+        command.args(["-g", &adapter]);
+    }
+    let output = command.output().expect("the binary starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("an exit"), text(output.stdout), text(output.stderr))
+}
+
+#[track_caller]
+fn done(at: &Path, args: &[&str]) -> (String, String) {
+    let (code, out, err) = run(at, args);
+    assert_eq!(code, 0, "{err}");
+    (out, err)
+}
+
+/// The reader that ships without metadata, and with one value a little different, so that it is not the one that ships.
+fn lost() -> StateDict {
+    let mut state = StateDict::read(READER).unwrap();
+    state.metadata.clear();
+    let bias = &state.tensors["alignment.cls.bias"];
+    let mut values = bias.to_f32().unwrap();
+    values[0] += 1e-4;
+    let bias = HostTensor::from_f32(bias.shape(), &values).unwrap();
+    state.tensors.insert("alignment.cls.bias".into(), bias);
+    state
+}
+
+#[test]
+fn a_lost_configuration_is_asked_for_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    lost().write_safetensors(at.join("lost.safetensors")).unwrap();
+    let (code, _, err) = run(at, &["read", "-i", EXIT, "-m", "lost.safetensors"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("for vision.nhead, language.nhead") && err.contains("--config"), "{err}");
+    // What is not known is no reason to say nothing, or to convert nothing.
+    let (out, _) = done(at, &["info", "lost.safetensors"]);
+    assert!(out.contains("model         ABINet") && out.contains("for vision.nhead"), "{out}");
+    assert_eq!(run(at, &["info", "lost.safetensors", "--configuration"]).0, 1);
+    let (_, err) = done(at, &["convert", "lost.safetensors", "plain.safetensors"]);
+    assert!(err.contains("for vision.nhead"), "{err}");
+
+    std::fs::write(at.join("heads.toml"), "vision.nhead = 2\n[language]\nnhead = 4\n").unwrap();
+    let with = ["--config", "heads.toml"];
+    let read = ["read", "-i", EXIT, "-m"];
+    let (known, err) = done(at, &[&read[..], &["lost.safetensors"], &with].concat());
+    assert!(known.contains("\texit\t"), "{known}");
+    assert!(err.contains("as in the released network: vision.resnet_strides"), "{err}");
+    done(at, &[&["convert", "lost.safetensors", "whole.safetensors"][..], &with].concat());
+    assert_eq!(done(at, &[&read[..], &["whole.safetensors"]].concat()).0, known);
+    // What info writes is what --config takes.
+    let (json, _) = done(at, &["info", "whole.safetensors", "--configuration"]);
+    std::fs::write(at.join("whole.json"), json).unwrap();
+    let again = [&read[..], &["lost.safetensors", "--config", "whole.json"]].concat();
+    assert_eq!(done(at, &again).0, known);
+    std::fs::write(at.join("slip.json"), "{\"vision\": {\"heads\": 2}}").unwrap();
+    for (config, says) in [("slip.json", "vision.heads"), ("none.json", "none.json")] {
+        let (code, _, err) =
+            run(at, &[&read[..], &["lost.safetensors", "--config", config]].concat());
+        assert!(code == 1 && err.contains(says), "{err}");
+    }
+    let (code, _, err) = run(at, &["read", "-i", EXIT, "--charset", "36"]);
+    assert!(code == 2 && err.contains("--charset") && err.contains("--model FILE"), "{err}");
+}
+
+#[test]
+fn a_part_of_a_checkpoint_is_taken_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let convert = ["convert", LEMMA, "reader.safetensors", "--key", "position_prior"];
+    let (out, _) = done(at, &convert);
+    assert!(out.contains("taken off: position_prior."), "{out}");
+    assert!(out.contains("left out: other names = "), "{out}");
+    let part = StateDict::read(at.join("reader.safetensors")).unwrap();
+    assert!(part.tensors.contains_key("vision.cls.weight"));
+    assert!(part.metadata["config"].contains("\"nhead\":2"), "{:?}", part.metadata);
+    let (code, _, err) = run(at, &["info", LEMMA, "--key", "prior"]);
+    assert!(code == 1 && err.contains("the key of the weights") && err.contains("prior"), "{err}");
+}
+
+#[test]
+fn nothing_of_a_file_is_obeyed_by_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let evil = "a\u{1b}]0;b\u{7}\n\u{9b}2J\u{202e}c";
+    let mut state = lost();
+    state.tensors.insert(evil.into(), HostTensor::from_i64([], &[1]).unwrap());
+    state.metadata.insert(evil.into(), evil.into());
+    state.metadata.insert("config".into(), format!("{{\"{evil}\": 1}}"));
+    let name = format!("{evil}.safetensors");
+    state.write_safetensors(at.join(&name)).unwrap();
+    for args in [
+        &["info", &name][..],
+        &["info", "--tensors", &name],
+        &["convert", &name, "x.safetensors"],
+        &["read", "-i", EXIT, "-m", &name],
+        &["trace", "-m", &name, "-i", &name, "-o", "y.safetensors"],
+        &["info", &name, "--key", evil],
+    ] {
+        let (_, out, err) = run(at, args);
+        for text in [out, err] {
+            let obeyed = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(obeyed), "{args:?}: {text:?}");
+        }
+    }
+}
