@@ -194,6 +194,46 @@ fn no_images_are_no_results() {
     assert!(plan.binds() && plan.total() < plan_memory(&lemma, 1).expect("a plan").total());
 }
 
+/// A device that is lost while images are on their way: an error from whatever is called, and another engine goes on.
+#[test]
+fn a_lost_device_is_an_error_everywhere() {
+    let engine = Engine::new(options()).expect("an adapter for the tests");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let images = words(&["coffee"]);
+    for _ in 0..3 {
+        lemma.upscale(&images).expect("results");
+    }
+    let wanted = Wanted { text: true, attention: true };
+    let pending = lemma.submit(&[RgbImage::new(64, 16)], wanted).expect("a pass");
+    let buffer = host_buffer(engine.gpu(), 16 * 64 * 4 * 4, wgpu::BufferUsages::STORAGE);
+    engine.gpu().device().destroy();
+    fn lost<T>(result: lemma_gpu::Result<T>) {
+        let e = result.err().expect("a device that is lost");
+        assert_eq!(e.kind(), ErrorKind::Device, "{e}");
+    }
+    // What was on its way may have come through.
+    if let Err(e) = pending.wait() {
+        assert_eq!(e.kind(), ErrorKind::Device, "{e}");
+    }
+    for _ in 0..2 {
+        lost(lemma.upscale(&images));
+        lost(lemma.upscale(&[images[0].clone(), images[0].clone()]));
+        lost(pollster::block_on(lemma.upscale_async(images.clone())));
+        lost(lemma.baseline(&[0.5; 16 * 64 * 3]));
+        lost(lemma.upscale_on_device(buffer.clone(), 1));
+        lost(reader.read(&images, Head::Fusion));
+        lost(pollster::block_on(reader.read_async(images.clone(), Head::Vision)));
+        lost(engine.gpu().read(&[Part::first(&engine.gpu().upload(&[1; 64]), 64)]));
+        std::thread::scope(|s| s.spawn(|| lost(lemma.clone().upscale(&images))).join())
+            .expect("no panic");
+        lost(Lemma::load(&engine, Source::Shipped).and_then(|late| late.upscale(&images)));
+    }
+    let other = Engine::new(options()).expect("an adapter for the tests");
+    let reader = Recogniser::load(&other, Source::Shipped).expect("the shipped reader");
+    assert_eq!(reader.read(&images, Head::Fusion).expect("readings")[0].text(), "coffee");
+}
+
 fn host_buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     let desc = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
     gpu.device().create_buffer(&desc)

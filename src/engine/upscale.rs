@@ -274,12 +274,13 @@ impl Lemma {
                 .expected(format!("{n}"))
                 .got(format!("room for {room} in {} bytes", input.size())));
         }
+        let input = gpu.adopt(input)?;
         if n == 0 {
-            let tensor = Tensor::upload(gpu, [0, HIGH.0, HIGH.1, PLANES], &[]);
-            return Ok(DeviceImages { tensor });
+            let none = Shape::new(&[0, HIGH.0, HIGH.1, PLANES]);
+            return Ok(DeviceImages { tensor: Tensor::from_buffer(input, none, Dtype::F32)? });
         }
         let shape = Shape::new(&[n, LOW.0, LOW.1, PLANES]);
-        let input = Tensor::from_buffer(gpu.adopt(input)?, shape, Dtype::F32)?;
+        let input = Tensor::from_buffer(input, shape, Dtype::F32)?;
         let cx = Cx::new(gpu);
         let tensor = self.network.forward(&cx, &input)?.image;
         cx.submit()?;

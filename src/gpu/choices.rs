@@ -31,10 +31,15 @@ impl Gpu {
 
     /// Has operations measure while `f` records passes with them.
     pub(crate) fn measuring_choices<T>(&self, f: impl FnOnce() -> T) -> T {
-        self.choices_made().measuring.store(true, Ordering::Relaxed);
-        let result = f();
-        self.choices_made().measuring.store(false, Ordering::Relaxed);
-        result
+        struct Measuring<'a>(&'a AtomicBool);
+        impl Drop for Measuring<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        let measuring = Measuring(&self.choices_made().measuring);
+        measuring.0.store(true, Ordering::Relaxed);
+        f()
     }
 
     /// All choices that were made: names, and of each the candidate.

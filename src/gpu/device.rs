@@ -4,7 +4,7 @@ use super::adapter::{self, AdapterSummary};
 use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace};
 use super::cache::DriverCache;
 use super::choices::Choices;
-use super::driver::{Driver, mib, too_small};
+use super::driver::{Driver, mib, quietly, too_small};
 use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
@@ -103,13 +103,17 @@ impl Gpu {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             ..wgpu::Limits::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+        let desc = wgpu::DeviceDescriptor {
             label: Some("lemma-gpu"),
             required_features: adapter.features() & useful,
             required_limits: limits,
             ..Default::default()
-        }))
-        .map_err(|e| Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}")))?;
+        };
+        let opened = quietly(|| pollster::block_on(adapter.request_device(&desc)));
+        let (device, queue) =
+            opened.and_then(|opened| opened.map_err(|e| e.to_string())).map_err(|e| {
+                Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}"))
+            })?;
         let driver = Driver::own(device, queue, &summary.name);
         Self::with_driver(driver, summary, options)
     }
@@ -432,7 +436,8 @@ impl Gpu {
 
     /// What the driver remembers of the pipelines that this device has made.
     pub fn compiled_pipelines(&self) -> Option<Vec<u8>> {
-        self.0.pipelines.driver()?.bytes()
+        let cache = self.0.pipelines.driver()?;
+        self.driver().watched(|| Ok(cache.bytes())).ok().flatten()
     }
 
     /// The kernels and variants that have been made so far.

@@ -1,14 +1,16 @@
 //! A device and its queue, and the bad news of the driver.
 //!
 //! wgpu tells them by four ways: scopes of errors, which belong to a thread; a call of ours where the device is lost; what a
-//! wait returns; and a panic where a wait finds the device lost. Every call that may fail goes through [`Driver::watched`] or
-//! [`Driver::wait`], which listen to all of them, so that whatever happens is an [`Error`].
+//! wait returns; and a panic, where a wait finds the device lost and in a dozen places that it takes for impossible. Every call
+//! that may fail goes through [`Driver::watched`] or [`Driver::wait`], which listen to all of them, so that whatever happens is
+//! an [`Error`].
 
 use crate::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Bytes of a buffer or of what a kernel binds of one, whatever a backend offers: kernels compute places of elements in 31
 /// bits, and Metal offers all memory there is.
@@ -16,8 +18,8 @@ const MOST: u64 = i32::MAX as u64;
 
 /// A device and its queue.
 pub(super) struct Driver {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    /// There until they are dropped.
+    handles: Option<(wgpu::Device, wgpu::Queue)>,
     name: String,
     news: Arc<News>,
     /// Bytes of the largest buffer.
@@ -42,7 +44,7 @@ impl Driver {
     pub(super) fn own(device: wgpu::Device, queue: wgpu::Queue, name: &str) -> Self {
         let driver = Self::of_host(device, queue, name);
         let news = driver.news.clone();
-        driver.device.set_device_lost_callback(move |reason, why| {
+        driver.device().set_device_lost_callback(move |reason, why| {
             let _ = news.lost.set(match (reason, why.as_str()) {
                 (wgpu::DeviceLostReason::Destroyed, _) => "it was destroyed".into(),
                 (_, "" | "Device is lost") => "the driver gave it up".into(),
@@ -50,7 +52,7 @@ impl Driver {
             });
         });
         let news = driver.news.clone();
-        driver.device.on_uncaptured_error(Arc::new(move |e| {
+        driver.device().on_uncaptured_error(Arc::new(move |e| {
             news.stray.lock().get_or_insert(e);
         }));
         driver
@@ -63,19 +65,22 @@ impl Driver {
             most: largest(&limits),
             align: limits.min_uniform_buffer_offset_alignment as usize,
             image: limits.max_texture_dimension_2d,
-            device,
-            queue,
+            handles: Some((device, queue)),
             name: name.into(),
             news: Arc::default(),
         }
     }
 
     pub(super) fn device(&self) -> &wgpu::Device {
-        &self.device
+        &self.handles().0
     }
 
     pub(super) fn queue(&self) -> &wgpu::Queue {
-        &self.queue
+        &self.handles().1
+    }
+
+    fn handles(&self) -> &(wgpu::Device, wgpu::Queue) {
+        self.handles.as_ref().expect("a device until it is dropped")
     }
 
     /// Runs `f`; what the driver has against it is an error.
@@ -85,11 +90,11 @@ impl Driver {
     /// lost; those of `f`.
     pub(super) fn watched<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         self.alive()?;
-        let scope = |filter| self.device.push_error_scope(filter);
+        let scope = |filter| self.device().push_error_scope(filter);
         let memory = scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = scope(wgpu::ErrorFilter::Internal);
         let validation = scope(wgpu::ErrorFilter::Validation);
-        let result = f();
+        let result = quietly(f);
         // In the reverse order, as wgpu wants it.
         let [validation, internal, memory] =
             [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
@@ -98,9 +103,10 @@ impl Driver {
         }
         // What is made on a lost device is refused wherever it is used: the loss is what to tell of.
         self.alive()?;
-        match validation.or(internal) {
-            Some(e) => Err(self.error(e)),
-            None => result,
+        match (validation.or(internal), result) {
+            (Some(e), _) => Err(self.error(e)),
+            (None, Ok(result)) => result,
+            (None, Err(panic)) => Err(self.lose(panic)),
         }
     }
 
@@ -115,6 +121,23 @@ impl Driver {
         })
     }
 
+    /// Submits commands; to be called within [`Driver::watched`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] where the device did not take them.
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<wgpu::SubmissionIndex> {
+        let index = self.queue().submit([commands]);
+        // A device that is lost takes nothing, and tells only who waits for it.
+        let look = wgpu::PollType::Wait {
+            submission_index: Some(index.clone()),
+            timeout: Some(Duration::ZERO),
+        };
+        match self.device().poll(look) {
+            Ok(_) | Err(wgpu::PollError::Timeout) => Ok(index),
+            Err(_) => Err(self.error("the device is lost: it takes no commands")),
+        }
+    }
+
     /// Waits until a submission is done, or all of them.
     ///
     /// # Errors
@@ -122,16 +145,19 @@ impl Driver {
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         self.alive()?;
         let wait = wgpu::PollType::Wait { submission_index: submission, timeout: None };
-        let waited = quietly(|| self.device.poll(wait));
+        let waited = quietly(|| self.device().poll(wait));
         self.alive()?;
         match waited {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(e)) => Err(self.error(e)),
-            Err(panic) => {
-                let _ = self.news.lost.set(panic);
-                self.alive()
-            }
+            Err(panic) => Err(self.lose(panic)),
         }
+    }
+
+    /// Gives the device up: what it is like behind a panic is not known.
+    fn lose(&self, panic: String) -> Error {
+        let why = self.news.lost.get_or_init(|| panic);
+        self.error(format!("the device is lost: {why}"))
     }
 
     /// # Errors
@@ -148,6 +174,14 @@ impl Driver {
 
     fn error(&self, what: impl std::fmt::Display) -> Error {
         Error::new(ErrorKind::Device, &self.name, what)
+    }
+}
+
+impl Drop for Driver {
+    /// wgpu waits for the queue here, too, and panics where it cannot.
+    fn drop(&mut self) {
+        let handles = self.handles.take();
+        let _ = quietly(|| drop(handles));
     }
 }
 
@@ -194,20 +228,21 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is in a call whose panic is caught and returned as an [`Error`]: wgpu panics where a wait finds the
-/// device lost. For programs with a panic hook, which has nothing to report then.
+/// Whether this thread is in a call of wgpu's whose panic is caught and returned as an [`Error`]. For programs with a panic
+/// hook, which has nothing to report then.
 pub fn panic_is_caught() -> bool {
     QUIET.get()
 }
 
 /// Runs `f`; a panic is returned as its text.
-fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    QUIET.set(true);
+pub(super) fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let before = QUIET.replace(true);
     let result = catch_unwind(AssertUnwindSafe(f));
-    QUIET.set(false);
+    QUIET.set(before);
     result.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a wait failed");
+        let text =
+            text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     })
 }
@@ -238,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_a_wait_is_its_text() {
-        assert_eq!(quietly(|| 7), Ok(7));
+        assert_eq!(quietly(|| quietly(|| 7).map(|n| (n, panic_is_caught()))), Ok(Ok((7, true))));
         let text = quietly(|| -> () { panic!("caught: {}:\n  lost", panic_is_caught()) });
         assert_eq!(text, Err("caught: true: lost".into()));
         assert!(!panic_is_caught());

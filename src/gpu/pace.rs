@@ -114,7 +114,7 @@ impl<'a> Parts<'a> {
             self.wait_for(part)?;
         }
         let sent = Instant::now();
-        let index = self.gpu.queue().submit([commands]);
+        let index = self.gpu.driver().submit(commands)?;
         let mut state = pace.lock();
         state.flying.push_back(Part { index, groups, sent });
         self.most = state.groups;

@@ -46,7 +46,7 @@ impl Copies {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        let (device, queue) = (gpu.device(), gpu.queue());
+        let device = gpu.device();
         let staging = gpu.driver().make(total, || device.create_buffer(&desc))?;
         let (send, mapped) = mpsc::channel();
         let submission = gpu.driver().watched(|| {
@@ -60,7 +60,7 @@ impl Copies {
                     part.bytes.next_multiple_of(4),
                 );
             }
-            let submission = queue.submit([encoder.finish()]);
+            let submission = gpu.driver().submit(encoder.finish())?;
             staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
                 // The receiver is gone only when nobody wants the result any more.
                 let _ = send.send(r);

@@ -10,7 +10,7 @@ use super::device::{ARENA, GUARD_BYTES, Gpu, POISON_BYTES};
 use super::kernel::{Access, Kernel, Params, Variant};
 use super::pass::{Command, Pass};
 use super::pipeline::Pipeline;
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 /// A part of a buffer.
@@ -62,7 +62,7 @@ impl<'a> Bind<'a> {
 /// Workgroups of a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
-    /// Workgroups in x, y and z, each at most 65 535.
+    /// Workgroups in x, y and z, each at most 65 535 where it is dispatched.
     pub size: [u32; 3],
 }
 
@@ -84,11 +84,20 @@ impl Grid {
 
     /// A grid as given.
     pub fn xyz(x: usize, y: usize, z: usize) -> Self {
-        assert!(
-            x.max(y).max(z) <= MOST_GROUPS,
-            "a grid of {x}x{y}x{z} workgroups does not fit WebGPU's limits"
-        );
-        Grid { size: [x as u32, y as u32, z as u32] }
+        Grid { size: [x, y, z].map(|n| u32::try_from(n).unwrap_or(u32::MAX)) }
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Shape`] for more workgroups along an axis than WebGPU allows.
+    fn check(self, kernel: &Kernel) -> Result<()> {
+        if self.size.iter().all(|n| *n as usize <= MOST_GROUPS) {
+            return Ok(());
+        }
+        let [x, y, z] = self.size;
+        Err(Error::new(ErrorKind::Shape, kernel.name(), "workgroups of a dispatch")
+            .expected(format!("at most {MOST_GROUPS} along each axis"))
+            .got(format!("{x}×{y}×{z}"))
+            .hint("fewer images at once"))
     }
 
     /// Workgroups in all.
@@ -183,6 +192,7 @@ impl Recorder {
         params: &P,
         binds: &[Bind<'_>],
     ) -> Result<()> {
+        grid.check(kernel)?;
         let images = self.images(binds);
         if self.gpu.options().planning {
             return Ok(());
@@ -305,5 +315,24 @@ fn check_binds(kernel: &Kernel, pipeline: &Pipeline, binds: &[Bind<'_>], params:
             Bind::Image(..) => *access == Access::Image,
         };
         assert!(fits, "{}: access of buffer {name}", kernel.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::kernel!(ANY = "elementwise/activate_fwd", Nothing);
+    crate::params! { struct Nothing { n: u32 } }
+
+    #[test]
+    fn a_grid_that_webgpu_does_not_allow_is_an_error() {
+        for grid in [Grid::linear(1 << 31), Grid::planes(1 << 20, 65_535), Grid::xyz(0, 1, 1)] {
+            assert!(grid.check(&ANY).is_ok(), "{grid:?}");
+        }
+        for grid in [Grid::planes(1, 65_536), Grid::linear(1 << 33), Grid::xyz(usize::MAX, 1, 1)] {
+            let e = grid.check(&ANY).expect_err("too many");
+            assert_eq!(e.kind(), ErrorKind::Shape, "{e}");
+        }
     }
 }
