@@ -36,7 +36,7 @@ class Lemma(torch.nn.Module):
         self.eval()
 
     def forward(self, x):
-        return lemma.enlarge(self.net, x, SIZES)[0]
+        return lemma.enlarge(self.net, x, SIZES)["sr"]
 
 
 @functools.cache

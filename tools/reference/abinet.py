@@ -14,7 +14,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Channels and layers; one width for vision and language."""
+    """Channels and layers; one width for vision and language, whose heads and inner width are those of vision unless given."""
 
     planes: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -24,6 +24,8 @@ class Sizes:
     language_layers: int
     unet: int
     strides: tuple[int, ...] = (2, 1, 2, 1, 1)
+    language_heads: int | None = None
+    language_inner: int | None = None
 
     @property
     def width(self) -> int:
@@ -89,9 +91,24 @@ def language(net: Network, path: str, logits: Tensor, length: Tensor, sizes: Siz
     step = torch.arange(STEPS)
     mask = (step[:, None] == step)[None] | (step >= length[:, None])[:, None]
     x = place.expand_as(memory)
+    heads, inner = sizes.language_heads or sizes.heads, sizes.language_inner or sizes.inner
     for i in range(sizes.language_layers):
-        x = net.decoder_layer(f"{path}.model.layers.{i}", x, memory, memory, sizes.heads, sizes.inner, mask)
+        x = net.decoder_layer(f"{path}.model.layers.{i}", x, memory, memory, heads, inner, mask)
     return net.linear(f"{path}.cls", x, CLASSES), x
+
+
+def read(net: Network, image: Tensor, sizes: Sizes) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Class scores [N, 26, 37] of vision, and of the language model and the alignment after each of three iterations."""
+    seen, _, features = vision(net, "vision", image, sizes)
+    corrections, readings = [], []
+    current = seen
+    for _ in range(3):
+        corrected, meaning = language(net, "language", current, lengths(current), sizes)
+        gate = net.linear("alignment.w_att", torch.cat([meaning, features], 2), sizes.width).sigmoid()
+        current = net.linear("alignment.cls", gate * features + (1 - gate) * meaning, CLASSES)
+        corrections.append(corrected)
+        readings.append(current)
+    return seen, corrections, readings
 
 
 def losses(net: Network, image: Tensor, ids: Tensor, sizes: Sizes) -> dict[str, Tensor]:
@@ -103,14 +120,7 @@ def losses(net: Network, image: Tensor, ids: Tensor, sizes: Sizes) -> dict[str, 
         target = F.one_hot(ids, CLASSES).to(logits.dtype)
         return -(target * logits.log_softmax(2)).sum(2)[within].mean()
 
-    seen, _, features = vision(net, "vision", image, sizes)
-    parts: dict[str, list[Tensor]] = {"vision": [cross_entropy(seen)], "language": [], "alignment": []}
-    current = seen
-    for _ in range(3):
-        corrected, meaning = language(net, "language", current, lengths(current), sizes)
-        gate = net.linear("alignment.w_att", torch.cat([meaning, features], 2), sizes.width).sigmoid()
-        current = net.linear("alignment.cls", gate * features + (1 - gate) * meaning, CLASSES)
-        parts["language"].append(cross_entropy(corrected))
-        parts["alignment"].append(cross_entropy(current))
-    means = {name: torch.stack(values).mean() for name, values in parts.items()}
+    seen, corrections, readings = read(net, image, sizes)
+    parts = {"vision": [seen], "language": corrections, "alignment": readings}
+    means = {name: torch.stack([cross_entropy(v) for v in values]).mean() for name, values in parts.items()}
     return {"loss": sum(means.values()), **means}

@@ -134,31 +134,46 @@ def block(net: Network, path: str, x: Tensor, guide: Tensor, hidden: int) -> Ten
     return rows.unflatten(0, (n, HEIGHT)).permute(0, 3, 1, 2)
 
 
-def enlarge(net: Network, image: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor]:
-    """The result [N, 4, 32, 128] of `image` [N, 4, 16, 64], and the class scores of the vision and the language model."""
+def read(net: Network, image: Tensor, sizes: Sizes) -> dict[str, Tensor]:
+    """What the recognizer inside sees and says of `image` [N, 4, 16, 64]: its input, class scores of the vision and the language
+    model, their lengths, attention maps [N, 26, 16, 64]."""
     prior = "position_prior"
-    seen, attention, _ = abinet.vision(net, f"{prior}.vision", bicubic(image[:, :3].detach(), 32, 128), sizes.prior)
-    text, _ = abinet.language(net, f"{prior}.language", seen, abinet.lengths(seen), sizes.prior)
-    maps = bicubic(attention, HEIGHT, WIDTH)
+    enlarged = bicubic(image[:, :3].detach(), 32, 128)
+    seen, attention, _ = abinet.vision(net, f"{prior}.vision", enlarged, sizes.prior)
+    length = abinet.lengths(seen)
+    text, _ = abinet.language(net, f"{prior}.language", seen, length, sizes.prior)
+    return {
+        "prior_input": enlarged,
+        "img_logits": seen,
+        "text_logits": text,
+        "vision_lengths": length,
+        "pt_lengths": abinet.lengths(text),
+        "attn_map": bicubic(attention, HEIGHT, WIDTH),
+    }
+
+
+def enlarge(net: Network, image: Tensor, sizes: Sizes) -> dict[str, Tensor]:
+    """The result `sr` [N, 4, 32, 128] of `image` [N, 4, 16, 64], and on the way to it what was read and the guidance."""
+    reading = read(net, image, sizes)
     first = net.prelu("block1.1", net.conv("block1.0", image, sizes.width, 9))
-    guide = guidance(net, maps, text, abinet.lengths(text), first, sizes)
+    guide = guidance(net, reading["attn_map"], reading["text_logits"], reading["pt_lengths"], first, sizes)
     x = first
     for i in range(sizes.blocks):
         x = block(net, f"block{2 + i}", x, guide, sizes.hidden)
     end = 2 + sizes.blocks
     x = first + net.batch_norm(f"block{end}.1", net.conv(f"block{end}.0", x, sizes.width, 3))
     x = F.mish(F.pixel_shuffle(net.conv(f"block{end + 1}.0.conv", x, 4 * sizes.width, 3), 2))
-    return net.conv(f"block{end + 1}.1", x, 4, 9).tanh(), seen, text
+    return reading | {"guidance": guide, "sr": net.conv(f"block{end + 1}.1", x, 4, 9).tanh()}
 
 
 def losses(net: Network, low: Tensor, high: Tensor, ids: Tensor, sizes: Sizes) -> dict[str, Tensor]:
     """The loss of a batch, low [N, 4, 16, 64], high [N, 4, 32, 128], classes [N, 26], and its parts."""
-    result, seen, text = enlarge(net, straighten(net, low), sizes)
-    mse = F.mse_loss(result, high)
+    values = enlarge(net, straighten(net, low), sizes)
+    mse = F.mse_loss(values["sr"], high)
 
     def doubled(logits: Tensor) -> Tensor:
         """Cross entropy that takes probabilities for scores, over all steps."""
         return F.cross_entropy(logits.softmax(2).flatten(0, 1), ids.flatten())
 
-    finetune = doubled(seen) + doubled(text)
+    finetune = doubled(values["img_logits"]) + doubled(values["text_logits"])
     return {"loss": mse + 0.01 * finetune, "mse": mse, "finetune": finetune}
