@@ -35,7 +35,7 @@ class Network:
         return self.buffers[name]
 
     def positions(self, rows: int, width: int) -> Tensor:
-        return torch.from_numpy(sinusoids(rows, width)).to(self.dtype)
+        return torch.tensor(sinusoids(rows, width)).to(self.dtype)
 
     def conv(self, path: str, x: Tensor, out: int, size: int, stride: int | tuple[int, int] = 1, bias: bool = True) -> Tensor:
         weight = self.parameter(f"{path}.weight", out, x.shape[1], size, size)

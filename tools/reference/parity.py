@@ -84,4 +84,5 @@ def main(weights: Path, out: Path) -> None:
     save_file({name: value.float().contiguous() for name, value in values.items()}, out)
 
 
-main(Path(sys.argv[1]), Path(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
