@@ -151,13 +151,15 @@ fn show(args: &Show, out: &mut impl Write) -> Result<()> {
     }
 }
 
-/// The first variant that has every value of `wanted`.
+/// The variant that `wanted` names whole, else the first that has every value of it.
 fn choose<'a>(entry: &'a Entry, wanted: &str) -> Result<&'a Variant> {
     let has = |variant: &Variant| {
         let text = variant.to_string();
         wanted.split_whitespace().all(|w| text.split_whitespace().any(|v| v == w))
     };
-    entry.variants.iter().find(|v| has(v)).ok_or_else(|| {
+    let named = |variant: &&Variant| variant.to_string() == wanted.trim();
+    let mut all = entry.variants.iter();
+    all.clone().find(named).or_else(|| all.find(|v| has(v))).ok_or_else(|| {
         let place = format!("kernels show {}", entry.kernel.name());
         let listed: Vec<String> = entry.variants.iter().map(Variant::to_string).collect();
         Error::new(ErrorKind::Argument, place, "no variant in use has these values")

@@ -10,7 +10,8 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 /// A shading language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// The kernel's own, flattened.
+    /// The kernel's own, flattened, as other front ends want it: with `enable subgroups;` where it has subgroup operations,
+    /// which Tint requires and naga 30 refuses, and with a first line that says so where it needs naga's own `u64`.
     Wgsl,
     /// Metal's, version 2.4.
     Msl,
@@ -117,8 +118,11 @@ impl Specialised {
     pub fn new(kernel: &Kernel, variant: &Variant) -> Result<Self> {
         let flat = kernel.flatten(variant)?;
         let (module, reflection) = reflect(kernel.path, variant, &flat)?;
-        let capabilities =
-            Capabilities::SUBGROUP | Capabilities::SHADER_INT64 | Capabilities::SHADER_FLOAT16;
+        // Packing halves into words is a capability of its own in naga 30.
+        let capabilities = Capabilities::SUBGROUP
+            | Capabilities::SHADER_INT64
+            | Capabilities::SHADER_FLOAT16
+            | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator.validate(&module).map_err(|e| {
             let line = e.location(&flat.text).map_or(1, |l| l.line_number as usize);
@@ -173,11 +177,21 @@ impl Specialised {
     /// [`ErrorKind::Device`] where the target cannot express the kernel.
     pub fn translate(&self, target: Target) -> Result<Translation> {
         match target {
-            Target::Wgsl => Ok(Translation::Text(self.flat.text.clone())),
+            Target::Wgsl => Ok(Translation::Text(self.wgsl())),
             Target::Msl => self.msl().map(Translation::Text),
             Target::Hlsl => self.hlsl().map(Translation::Text),
             Target::SpirV => self.spirv().map(Translation::Words),
         }
+    }
+
+    fn wgsl(&self) -> String {
+        let naga_only = if self.wide_integers() { NAGA_ONLY } else { "" };
+        let enable = if self.reflection.subgroups { "enable subgroups;\n" } else { "" };
+        format!("{naga_only}{enable}{}", self.flat.text)
+    }
+
+    fn wide_integers(&self) -> bool {
+        self.flat.text.contains("u64")
     }
 
     fn msl(&self) -> Result<String> {
@@ -196,7 +210,7 @@ impl Specialised {
     fn hlsl(&self) -> Result<String> {
         let shader_model = if self.reflection.halves {
             hlsl::ShaderModel::V6_2
-        } else if self.reflection.subgroups || self.flat.text.contains("u64") {
+        } else if self.reflection.subgroups || self.wide_integers() {
             hlsl::ShaderModel::V6_0
         } else {
             hlsl::ShaderModel::V5_1
@@ -237,6 +251,8 @@ impl Specialised {
 pub fn translate(kernel: &Kernel, variant: &Variant, target: Target) -> Result<Translation> {
     Specialised::new(kernel, variant)?.translate(target)
 }
+
+const NAGA_ONLY: &str = "// For naga only: u64 is an extension of its own.\n";
 
 const UNCHECKED: naga::proc::BoundsCheckPolicies = naga::proc::BoundsCheckPolicies {
     index: naga::proc::BoundsCheckPolicy::Unchecked,
@@ -307,6 +323,15 @@ fn main(@builtin(local_invocation_index) lid: u32) {
                 assert_eq!(bytes, text.into_bytes());
             }
         }
+    }
+
+    #[test]
+    fn wgsl_is_for_other_front_ends_too() {
+        let text =
+            |body| translate(&kernel(body), &Variant::new(), Target::Wgsl).unwrap().listing();
+        assert!(text("f32(lid)").starts_with("override WG"));
+        assert!(text("subgroupAdd(f32(lid))").starts_with("enable subgroups;\noverride WG"));
+        assert!(text("f32(u32(u64(lid) >> 1u))").starts_with("// For naga only"));
     }
 
     #[test]
