@@ -12,6 +12,7 @@
 
 mod kernels;
 mod models;
+pub mod numerics;
 mod profile;
 mod report;
 mod shapes;

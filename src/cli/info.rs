@@ -3,6 +3,7 @@
 use super::weights::WeightsArgs;
 use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
+use crate::bench::numerics;
 use crate::data::checkpoint::{Report, StateDict, inspect};
 use crate::engine::{Lemma, MemoryPlan, ModelKind, configuration, plan_memory};
 use crate::error::visible;
@@ -26,6 +27,9 @@ pub struct InfoArgs {
     /// Check every kernel against its oracle on the adapter
     #[arg(long)]
     selftest: bool,
+    /// What the adapter's arithmetic does with NaN, subnormals and conversions, and how exact its functions are
+    #[arg(long, conflicts_with_all = ["file", "memory", "tuning"])]
+    numerics: bool,
     /// Tiles of matrix kernels that `tune` found to be the fastest on the adapter
     #[arg(long, conflicts_with = "selftest")]
     tuning: bool,
@@ -43,9 +47,15 @@ pub struct InfoArgs {
 
 /// Prints what was asked for.
 pub fn run(global: &Global, args: &InfoArgs) -> Result<Outcome> {
-    if args.selftest {
+    if args.selftest || args.numerics {
         let engine = global.engine()?;
-        super::kernels::selftest(engine.gpu(), &mut std::io::stdout().lock())?;
+        if args.numerics {
+            let rows = numerics::numerics(engine.gpu())?;
+            print(&format!("{}\n{}", super::kernels::title(engine.gpu()), numerics::text(&rows)))?;
+        }
+        if args.selftest {
+            super::kernels::selftest(engine.gpu(), &mut std::io::stdout().lock())?;
+        }
         return Ok(Outcome::Done);
     }
     if args.tuning {

@@ -2,6 +2,7 @@
 
 use super::KernelUse;
 use super::measure::once;
+use super::numerics::{EVALUATE, Function};
 use crate::gpu::{Gpu, Grid, Variant};
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
@@ -15,6 +16,7 @@ params! { struct Copy4 { vectors: u32 } }
 pub const TOOLS: &[KernelUse] = &[
     KernelUse { kernel: &FMA, variants: || CHAINS.map(chains).to_vec() },
     KernelUse { kernel: &COPY, variants: || vec![Variant::new()] },
+    KernelUse { kernel: &EVALUATE, variants: Function::variants },
 ];
 
 /// Fours of independent chains: few leave units waiting for results, many do not fit the registers of some processors.
