@@ -194,6 +194,21 @@ fn no_images_are_no_results() {
     assert!(plan.binds() && plan.total() < plan_memory(&lemma, 1).expect("a plan").total());
 }
 
+/// A plan counts on where there is no memory, and tells what no memory helps with: a buffer larger than kernels can bind.
+#[test]
+fn a_plan_knows_what_the_adapter_can_bind() {
+    let engine = Engine::new(GpuOptions { planning: true, ..options() }).expect("an adapter");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let plan = |n: usize| plan_memory(&lemma, n).expect("a plan");
+    let (few, many) = (plan(2), plan(1 << 12));
+    assert_eq!(few.most, engine.gpu().largest_buffer());
+    assert!(few.binds() && few.largest < few.total());
+    assert!(many.largest > 1000 * few.largest, "{} bytes, and {}", few.largest, many.largest);
+    assert_eq!(many.binds(), many.largest <= many.most);
+    // Every window takes more than half a megabyte in one buffer, and there is an end to that: 2³¹ bytes at the latest.
+    assert!(!plan(1 << 15).binds());
+}
+
 /// A device that is lost while images are on their way: an error from whatever is called, and another engine goes on.
 #[test]
 fn a_lost_device_is_an_error_everywhere() {

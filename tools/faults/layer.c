@@ -89,6 +89,7 @@ static int32_t call(struct Call *c, uintptr_t a0, uintptr_t a1, uintptr_t a2, ui
     X(GetSemaphoreCounterValueKHR) \
     X(MapMemory) \
     X(QueueSubmit) \
+    X(QueueWaitIdle) \
     X(ResetCommandPool) \
     X(WaitForFences) \
     X(WaitSemaphores) \
