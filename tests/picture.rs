@@ -60,16 +60,16 @@ fn lossless_files_come_back_as_they_went() {
 }
 
 #[test]
-fn every_colour_type_becomes_rgb() {
+fn every_color_type_becomes_rgb() {
     let image = DynamicImage::ImageRgb8(drawn(9, 5));
     let grey = DynamicImage::ImageLuma8(image.to_luma8());
     let cases = [
-        (grey.clone(), "8-bit grey", grey.to_rgb8()),
-        (grey.to_luma_alpha8().into(), "8-bit grey+alpha", grey.to_rgb8()),
+        (grey.clone(), "8-bit gray", grey.to_rgb8()),
+        (grey.to_luma_alpha8().into(), "8-bit gray+alpha", grey.to_rgb8()),
         (image.clone(), "8-bit RGB", image.to_rgb8()),
         (image.to_rgba8().into(), "8-bit RGBA", image.to_rgb8()),
-        (grey.to_luma16().into(), "16-bit grey", grey.to_rgb8()),
-        (grey.to_luma_alpha16().into(), "16-bit grey+alpha", grey.to_rgb8()),
+        (grey.to_luma16().into(), "16-bit gray", grey.to_rgb8()),
+        (grey.to_luma_alpha16().into(), "16-bit gray+alpha", grey.to_rgb8()),
         (image.to_rgb16().into(), "16-bit RGB", image.to_rgb8()),
         (image.to_rgba16().into(), "16-bit RGBA", image.to_rgb8()),
     ];
@@ -81,7 +81,7 @@ fn every_colour_type_becomes_rgb() {
 }
 
 #[test]
-fn transparency_lies_on_white() {
+fn transparency_lies_on_what_it_can_be_seen_on() {
     let pixels =
         |alpha: &[u8]| -> Vec<u8> { alpha.iter().flat_map(|&a| [200, 100, 0, a]).collect() };
     let image = RgbaImage::from_raw(3, 1, pixels(&[255, 128, 0])).unwrap();
@@ -90,6 +90,13 @@ fn transparency_lies_on_white() {
     let grey = GrayAlphaImage::from_raw(2, 1, vec![10, 0, 10, 255]).unwrap();
     let back = decode(&file(&grey.into(), ImageFormat::Png), "x").unwrap().image;
     assert_eq!(back.as_raw(), &[255, 255, 255, 10, 10, 10]);
+    // White letters: what lies between them is black, whatever is hidden there.
+    let white = GrayAlphaImage::from_raw(2, 1, vec![250, 0, 250, 255]).unwrap();
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff] {
+        let rgba = DynamicImage::from(DynamicImage::from(white.clone()).into_rgba8());
+        let back = decode(&file(&rgba, format), "x").unwrap().image;
+        assert_eq!(back.as_raw(), &[0, 0, 0, 250, 250, 250], "{format:?}");
+    }
 }
 
 /// A JPEG that asks its reader to turn it, as a telephone's does.
@@ -154,11 +161,12 @@ fn damage_never_panics() {
 
 #[test]
 fn what_is_no_image_is_refused() {
-    for bytes in [&b""[..], b"hello, world, this is a text", b"GIF89a\x01\0\x01\0\0\0\0", &[0; 64]]
+    for bytes in
+        [&b""[..], b"hello, world, this is a text", b"\x7fELF\x02\x01\x01\0\0\0\0", &[0; 64]]
     {
         let e = decode(bytes, "notes.png").unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Format);
-        assert!(e.to_string().contains("PNG, JPEG, WebP or BMP"), "{e}");
+        assert!(e.to_string().contains("PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"), "{e}");
     }
 }
 

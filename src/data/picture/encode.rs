@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind, Result};
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
-use image::{ExtendedColorType, ImageEncoder, ImageFormat, RgbImage};
+use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// Quality of the JPEG files written, of 100.
 const JPEG_QUALITY: u8 = 95;
 
-/// Image formats that are read and written.
+/// Image formats that are written; all of them are read, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Lossless; the usual choice.
@@ -27,9 +27,6 @@ pub enum Format {
 impl Format {
     /// All formats.
     pub const ALL: [Format; 4] = [Format::Png, Format::Jpeg, Format::WebP, Format::Bmp];
-
-    /// The formats in words, for messages.
-    pub const LIST: &str = "PNG, JPEG, WebP or BMP";
 
     /// The usual file extension, without a dot.
     pub fn extension(self) -> &'static str {
@@ -67,26 +64,12 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self> {
         match name.to_ascii_lowercase().as_str() {
             "png" => Ok(Format::Png),
-            "jpg" | "jpeg" => Ok(Format::Jpeg),
+            "jpg" | "jpeg" | "jpe" | "jfif" | "jif" => Ok(Format::Jpeg),
             "webp" => Ok(Format::WebP),
             "bmp" => Ok(Format::Bmp),
             other => Err(Error::new(ErrorKind::Argument, "", "image format")
                 .expected("png, jpg, jpeg, webp or bmp")
                 .got(if other.is_empty() { "no extension" } else { other })),
-        }
-    }
-}
-
-impl TryFrom<ImageFormat> for Format {
-    type Error = ();
-
-    fn try_from(format: ImageFormat) -> Result<Self, ()> {
-        match format {
-            ImageFormat::Png => Ok(Format::Png),
-            ImageFormat::Jpeg => Ok(Format::Jpeg),
-            ImageFormat::WebP => Ok(Format::WebP),
-            ImageFormat::Bmp => Ok(Format::Bmp),
-            _ => Err(()),
         }
     }
 }

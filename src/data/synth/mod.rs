@@ -18,7 +18,7 @@ pub use typeface::{Found, Typeface, find, system_folders};
 pub use vocabulary::Vocabulary;
 
 use super::degrade::{Degradation, add_noise, jpeg};
-use super::picture::{self, Format, LR_SIZE, SCALE};
+use super::picture::{self, Kind, LR_SIZE, SCALE};
 use super::plane::Plane;
 use super::random::Random;
 use crate::{Error, ErrorKind, Result};
@@ -149,7 +149,7 @@ fn photographs(folder: &Path) -> Result<Vec<Plane>> {
     let entries = std::fs::read_dir(folder)
         .map_err(|e| Error::io(folder.display(), "cannot be listed", e))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
-    paths.retain(|p| Format::from_path(p).is_ok());
+    paths.retain(|p| Kind::from_path(p).is_some());
     paths.sort();
     let mut planes = Vec::new();
     for path in paths.into_iter().take(MOST_PHOTOGRAPHS) {
@@ -162,7 +162,7 @@ fn photographs(folder: &Path) -> Result<Vec<Plane>> {
         planes.push(Plane::from_image(&picture::bicubic(&image, side(w), side(h))));
     }
     if planes.is_empty() {
-        return Err(missing(folder, "a folder of photographs").expected(Format::LIST));
+        return Err(missing(folder, "a folder of photographs").expected(Kind::LIST));
     }
     Ok(planes)
 }
