@@ -1,21 +1,17 @@
 //! `lemma-gpu read`: the recogniser alone, on word images as they are.
 
 use super::files::{self, InputArgs, is_dash};
-use super::infer::{Rotate, RunArgs};
+use super::infer::{Rotate, RunArgs, ShapeArgs};
 use super::names::{self, Existing, Task, Wishes};
 use super::pipeline::{self, Work};
-use super::results::{ReadingRecord, Record, Results, Saying};
+use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
 use super::stop::Stop;
 use super::weights::WeightsArgs;
 use super::{Global, Outcome};
-use crate::data::picture::{RgbImage, bicubic, decode, upright};
+use crate::data::picture::{Decoded, Fit, Plan, RgbImage, decode_and};
 use crate::engine::{Head, Reading, Recogniser};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
-
-/// Width and height of the recogniser's input: resized to it beside the device, the image passes the
-/// recogniser's own resizing unchanged.
-const READER_SIZE: (u32, u32) = (128, 32);
 
 /// Arguments of `read`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +24,8 @@ pub struct ReadArgs {
     model: Option<PathBuf>,
     #[command(flatten)]
     weights: WeightsArgs,
-    /// Turn images that are more than twice as high as wide
-    #[arg(long, value_enum, default_value = "auto")]
-    rotate: Rotate,
+    #[command(flatten)]
+    shape: ShapeArgs,
     /// Which part gives the reading
     #[arg(long, value_enum, default_value = "fusion")]
     head: HeadArg,
@@ -89,7 +84,8 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
             HeadArg::Language => Head::Language,
             HeadArg::Fusion => Head::Fusion,
         },
-        rotate: args.rotate == Rotate::Auto,
+        fit: args.shape.fit,
+        rotate: args.shape.rotate == Rotate::Auto,
     };
     let model = serde_json::json!({
         "name": "ABINet",
@@ -104,8 +100,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop =
-        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
+    let stop = Stop::on_signal_soon()?;
     let mut results = Results::new(global, saying, &stop, (tasks.list.len(), 0));
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {
         results.add(tasks.list[item.index].input.to_string(), item);
@@ -117,13 +112,15 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
 struct ReadingWork {
     recogniser: Recogniser,
     head: Head,
+    fit: Fit,
     rotate: bool,
 }
 
-/// An image at the recogniser's size.
+/// An image, cut at the recognizer's size.
 struct Ready {
-    image: [RgbImage; 1],
+    plan: Plan,
     size: (u32, u32),
+    note: Option<String>,
 }
 
 impl Work for ReadingWork {
@@ -134,15 +131,17 @@ impl Work for ReadingWork {
     type Done = Record;
 
     fn prepare(&self, task: &Task) -> Result<Ready> {
-        let image = decode(&task.input.read()?, &task.input.to_string())?.image;
-        let upright = self.rotate.then(|| upright(&image)).flatten();
-        let (w, h) = READER_SIZE;
-        let image = upright.unwrap_or(image);
-        Ok(Ready { size: image.dimensions(), image: [bicubic(&image, w, h)] })
+        let place = task.input.to_string();
+        decode_and(&task.input.read()?, &place, |decoded| {
+            let Decoded { image, note, .. } = decoded;
+            let plan = Plan::for_reading(&image, self.fit, self.rotate);
+            let plan = plan.map_err(|e| e.within(&place))?;
+            Ok(Ready { plan, size: image.dimensions(), note })
+        })
     }
 
     fn windows(ready: &Ready) -> &[RgbImage] {
-        &ready.image
+        ready.plan.windows()
     }
 
     fn submit(&self, windows: &[&RgbImage]) -> Result<Vec<Reading>> {
@@ -155,9 +154,14 @@ impl Work for ReadingWork {
     }
 
     fn finish(&self, _: &Task, ready: Ready, readings: Vec<Reading>) -> Result<Record> {
+        let Ready { plan, size, note } = ready;
+        let parts = readings.into_iter().zip(plan.spans());
+        let parts: Vec<_> = parts.map(|(reading, (start, end))| (reading, start, end)).collect();
         Ok(Record {
-            input_size: Some(ready.size),
-            reading: readings.first().map(ReadingRecord::from),
+            input_size: Some(size),
+            fit: Some(FitRecord::from(&plan)),
+            reading: Some(ReadingRecord::from(&Reading::join(&parts))),
+            note,
             ..Record::default()
         })
     }

@@ -16,7 +16,8 @@ pub struct Character {
 pub struct Reading {
     /// Its characters from left to right.
     pub characters: Vec<Character>,
-    /// Geometric mean of the characters' probabilities; of an empty reading the probability of the end.
+    /// Geometric mean of the characters' probabilities; of an empty reading the probability of the end, and 0 where the image
+    /// is blank.
     pub confidence: f32,
 }
 

@@ -61,7 +61,8 @@ impl Recogniser {
         self.network.config()
     }
 
-    /// Reads images of any size, each resized to 32×128 as the network was trained; `head` gives the result.
+    /// Reads images of any size, each resized to 32×128 as the network was trained; `head` gives the result. An image
+    /// [without contrast](picture::is_blank) reads as an empty text with confidence 0.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
@@ -75,7 +76,9 @@ impl Recogniser {
         }
         let gpu = self.engine.gpu();
         let input = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
-        self.finish(Cx::new(gpu), &input, head)
+        let mut readings = self.finish(Cx::new(gpu), &input, head)?;
+        empty_blank(&mut readings, images.iter().map(picture::is_blank));
+        Ok(readings)
     }
 
     /// Reads `images [N, 32, 128, 3]` and waits for it.
@@ -149,6 +152,13 @@ impl Recogniser {
 pub(super) struct Scores {
     pub logits: Tensor,
     pub maps: Tensor,
+}
+
+/// Empties the readings of images that have nothing to read: a network sees a letter in anything.
+pub(super) fn empty_blank(readings: &mut [Reading], blank: impl Iterator<Item = bool>) {
+    for (reading, _) in readings.iter_mut().zip(blank).filter(|(_, blank)| *blank) {
+        *reading = Reading::default();
+    }
 }
 
 /// Readings of a batch.

@@ -2,7 +2,7 @@
 
 use super::blocking::on_thread;
 use super::reading::Reading;
-use super::recognise::{Head, Recogniser, Scores, decode};
+use super::recognise::{Head, Recogniser, Scores, decode, empty_blank};
 use super::recorded::{Coming, Recorded};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Map, Plan, RgbImage};
@@ -193,6 +193,7 @@ impl Lemma {
     /// [`ErrorKind::Shape`] for a window of another size, [`ErrorKind::Device`] when the device fails.
     pub fn submit<I: Borrow<RgbImage>>(&self, windows: &[I], wanted: Wanted) -> Result<Pending> {
         let mut values = Vec::with_capacity(windows.len() * LOW.0 * LOW.1 * PLANES);
+        let mut blank = Vec::with_capacity(windows.len());
         for window in windows {
             let window: &RgbImage = window.borrow();
             if window.dimensions() != picture::LR_SIZE {
@@ -201,6 +202,7 @@ impl Lemma {
                     .got(format!("{:?}", window.dimensions())));
             }
             values.extend(picture::lr_input(window));
+            blank.push(picture::is_blank(window));
         }
         let n = windows.len();
         let run = || {
@@ -210,7 +212,7 @@ impl Lemma {
             })
         };
         let coming = if n == 0 { None } else { Some(run()?) };
-        Ok(Pending { lemma: self.clone(), coming, wanted })
+        Ok(Pending { lemma: self.clone(), coming, wanted, blank })
     }
 
     /// Records a pass over `input [N, 16, 64, 4]`; what comes back of it, in the order of [`Pending::wait`].
@@ -311,6 +313,8 @@ pub struct Pending {
     /// None where there are no windows.
     coming: Option<Coming>,
     wanted: Wanted,
+    /// Which windows have nothing to read.
+    blank: Vec<bool>,
 }
 
 impl Pending {
@@ -334,10 +338,11 @@ impl Pending {
             .collect();
         if self.wanted.text {
             let (logits, maps) = (next(), next());
-            let readings = match &self.lemma.reader {
+            let mut readings = match &self.lemma.reader {
                 Some(reader) => reader.decode(&logits, &maps)?,
                 None => decode(&self.lemma.config().position_prior, &logits, &maps)?,
             };
+            empty_blank(&mut readings, self.blank.iter().copied());
             for (result, reading) in results.iter_mut().zip(readings) {
                 result.reading = Some(reading);
             }

@@ -19,26 +19,34 @@ mod contact;
 mod decode;
 mod encode;
 mod fit;
+mod ground;
 mod heat;
+mod jpeg;
+mod kind;
 mod maps;
 mod mask;
+mod pages;
 mod pillow;
+mod plan;
+mod room;
 mod sheet;
 mod text;
 mod values;
 
 pub use contact::{Pair, contact_sheet};
-pub use decode::{Decoded, MAX_PIXELS, decode};
+pub use decode::{Decoded, MAX_PIXELS, decode, decode_and};
 pub use encode::{Format, encode, write_file};
-pub use fit::{Fit, MAX_WINDOWS, Plan, upright};
+pub use fit::{Fit, MAX_WINDOWS};
 pub use heat::{Map, inferno};
 pub use image::RgbImage;
+pub use kind::{Kind, Unread};
 pub use maps::{character_maps, selection};
 pub use mask::{lr_input, mask, rgb_input};
 pub use pillow::{bicubic, luma};
+pub use plan::Plan;
 pub use sheet::{Reading, Sheet};
 pub(super) use text::EMBEDDED;
-pub use values::{check_not_flat, to_rgb8};
+pub use values::{check_not_flat, is_blank, to_rgb8};
 
 /// Width and height of the network's input.
 pub const LR_SIZE: (u32, u32) = (64, 16);

@@ -54,6 +54,20 @@ pub(super) fn not_finite(place: &str, value: f32, at: String) -> Error {
         .got(format!("{value} at {at}"))
 }
 
+/// Levels that noise of a camera or of JPEG leaves in what has no content.
+const NOISE: u8 = 4;
+
+/// Whether an image has no contrast, and so nothing to read: no channel differs by more than noise.
+pub fn is_blank(image: &RgbImage) -> bool {
+    let (mut low, mut high) = ([255; 3], [0; 3]);
+    for pixel in image.pixels() {
+        for (c, &v) in pixel.0.iter().enumerate() {
+            (low[c], high[c]) = (v.min(low[c]), v.max(high[c]));
+        }
+    }
+    low.iter().zip(high).all(|(&low, high)| high.saturating_sub(low) <= NOISE)
+}
+
 fn is_flat(image: &RgbImage) -> bool {
     let mut pixels = image.pixels();
     pixels.next().is_some_and(|first| pixels.all(|p| p == first))
