@@ -15,10 +15,15 @@ const MAX_DEPTH: usize = 48;
 pub struct Reader {
     path: PathBuf,
     file: File,
+    form: Form,
     page_size: usize,
     pages: u64,
     root: u64,
+    entries: u64,
 }
+
+/// An entry of the main database: its key, and whether it is a database itself.
+pub type Key = (Vec<u8>, bool);
 
 impl Reader {
     /// Opens the folder with a `data.mdb`, or the file itself, at `path`, as the last finished
@@ -26,21 +31,27 @@ impl Reader {
     ///
     /// # Errors
     /// [`ErrorKind::Io`] when it cannot be read, [`ErrorKind::Format`] when it is no LMDB file of a
-    /// 64-bit little-endian machine.
+    /// 64-bit little-endian machine, from version 0.9 or 1.0 of the library.
     pub fn open(path: &Path) -> Result<Self> {
         let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
         let opening = |e| Error::io(path.display(), "cannot be opened", e);
         let file = File::open(&path).map_err(opening)?;
         let size = file.metadata().map_err(opening)?.len();
-        let mut reader = Reader { path, file, page_size: 0, pages: 0, root: NOTHING };
+        let form = Form::OLD;
+        let (page_size, pages, root, entries) = (0, 0, NOTHING, 0);
+        let mut reader = Reader { path, file, form, page_size, pages, root, entries };
 
-        let mut first = [0; PAGE_HEADER + META_SIZE];
+        let mut first = [0; Form::OF_1_0.more + PAGE_HEADER + META_SIZE];
         if size < first.len() as u64 {
             return Err(reader.bad("not an LMDB file").got(format!("{size} bytes")));
         }
         reader.fill(&mut first, 0)?;
-        check_meta(&first).map_err(|what| reader.bad(what))?;
-        let page_size = u32_at(&first, FREE_TREE).unwrap_or(0);
+        reader.form = Form::of(&first).map_err(|what| reader.bad(what))?;
+        let more = reader.form.more;
+        check_meta(&first[more..]).map_err(|what| reader.bad(what))?;
+        let mut second = first;
+        let first = &first[more..];
+        let page_size = u32_at(first, FREE_TREE).unwrap_or(0);
         if !page_size.is_power_of_two() || !(256..=65536).contains(&page_size) {
             return Err(reader.bad("page size of an LMDB file").got(page_size));
         }
@@ -51,25 +62,57 @@ impl Reader {
         if reader.pages < 2 {
             return Err(reader.cut(1));
         }
-        let mut second = first;
         reader.fill(&mut second, page_size.into())?;
+        let second = &second[more..];
         let transaction = |meta: &[u8]| u64_at(meta, TRANSACTION).unwrap_or(0);
-        let newer = check_meta(&second).is_ok() && transaction(&second) > transaction(&first);
+        let newer = check_meta(second).is_ok() && transaction(second) > transaction(first);
         let meta = if newer { second } else { first };
-        let flags = u16_at(&meta, MAIN_TREE + TREE_FLAGS).unwrap_or(0);
+        let flags = u16_at(meta, MAIN_TREE + TREE_FLAGS).unwrap_or(0);
         if flags != 0 {
             return Err(reader
                 .bad("database flags")
                 .expected("plain keys and single values")
                 .got(format!("{flags:#x}")));
         }
-        reader.root = u64_at(&meta, MAIN_TREE + TREE_ROOT).unwrap_or(NOTHING);
+        reader.root = u64_at(meta, MAIN_TREE + TREE_ROOT).unwrap_or(NOTHING);
+        reader.entries = u64_at(meta, MAIN_TREE + TREE_ENTRIES).unwrap_or(0);
         Ok(reader)
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Entries of the main database, as the file counts them.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The first entries of the main database, a page of them at most.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub fn first_keys(&self) -> Result<Vec<Key>> {
+        if self.root == NOTHING {
+            return Ok(Vec::new());
+        }
+        let mut number = self.root;
+        for _ in 0..MAX_DEPTH {
+            let page = Page { bytes: self.page(number)?, reader: self, number };
+            let count = page.count()?;
+            match page.flags()? & (BRANCH | LEAF) {
+                BRANCH if count > 0 => number = page.child(0)?,
+                LEAF => {
+                    let key = |i| {
+                        page.node(i).map(|([.., flags], key, _)| (key.into(), flags & NAMED != 0))
+                    };
+                    return (0..count).map(key).collect();
+                }
+                _ => return Err(page.bad("a page of the tree")),
+            }
+        }
+        Err(self.bad("the tree of an LMDB file has a loop"))
     }
 
     /// The value of `key`, if it is there.
@@ -115,10 +158,11 @@ impl Reader {
 
     /// `size` bytes of the overflow pages from `number` on.
     fn overflow(&self, number: u64, size: usize) -> Result<Vec<u8>> {
-        let header = self.page(number)?;
-        let flags = u16_at(&header, 10).unwrap_or(0);
-        let count = u64::from(u32_at(&header, 12).unwrap_or(0));
-        let needed = (PAGE_HEADER + size).div_ceil(self.page_size) as u64;
+        let page = self.page(number)?;
+        let header = &page[self.form.more..];
+        let flags = u16_at(header, 10).unwrap_or(0);
+        let count = u64::from(u32_at(header, 12).unwrap_or(0));
+        let needed = (self.form.header() + size).div_ceil(self.page_size) as u64;
         if flags & OVERFLOW == 0 || count < needed {
             return Err(self.bad(format!("page {number} holds no value of {size} bytes")));
         }
@@ -126,7 +170,7 @@ impl Reader {
             return Err(self.cut(number + needed - 1));
         }
         let mut value = vec![0; size];
-        self.fill(&mut value, number * self.page_size as u64 + PAGE_HEADER as u64)?;
+        self.fill(&mut value, number * self.page_size as u64 + self.form.header() as u64)?;
         Ok(value)
     }
 
@@ -162,12 +206,11 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io:
     Ok(())
 }
 
+/// Checks a meta page, from where the header of the old form would begin.
 fn check_meta(meta: &[u8]) -> Result<(), &'static str> {
-    match (u32_at(meta, PAGE_HEADER), u32_at(meta, PAGE_HEADER + 4), u16_at(meta, 10)) {
-        (Some(MAGIC), Some(VERSION), Some(flags)) if flags & META != 0 => Ok(()),
-        (Some(MAGIC), Some(VERSION), _) => Err("the LMDB file has no meta page"),
-        (Some(MAGIC), _, _) => Err("an LMDB file of another version"),
-        _ => Err("not an LMDB file of a 64-bit little-endian machine"),
+    match (u32_at(meta, PAGE_HEADER), u16_at(meta, 10)) {
+        (Some(MAGIC), Some(flags)) if flags & META != 0 => Ok(()),
+        _ => Err("the LMDB file has no meta page"),
     }
 }
 
@@ -184,13 +227,14 @@ impl Page<'_> {
     }
 
     fn flags(&self) -> Result<u16> {
-        u16_at(&self.bytes, 10).ok_or_else(|| self.bad("a header"))
+        u16_at(&self.bytes, 10 + self.reader.form.more).ok_or_else(|| self.bad("a header"))
     }
 
     /// Number of nodes.
     fn count(&self) -> Result<usize> {
-        let lower = u16_at(&self.bytes, 12).unwrap_or(0) as usize;
-        match lower.checked_sub(PAGE_HEADER) {
+        let form = self.reader.form;
+        let lower = form.base + u16_at(&self.bytes, 12 + form.more).unwrap_or(0) as usize;
+        match lower.checked_sub(form.header()) {
             Some(offsets) if lower <= self.bytes.len() => Ok(offsets / 2),
             _ => Err(self.bad("a header")),
         }
@@ -199,11 +243,14 @@ impl Page<'_> {
     /// The four numbers of node `i`, its key and what follows the key.
     fn node(&self, i: usize) -> Result<([u16; 3], &[u8], &[u8])> {
         let read = || {
-            let at = u16_at(&self.bytes, PAGE_HEADER + 2 * i)? as usize;
-            let node = self.bytes.get(at..)?;
+            let form = self.reader.form;
+            let at = u16_at(&self.bytes, form.header() + 2 * i)? as usize;
+            let node = self.bytes.get(form.base + at..)?;
             let [low, high, flags] = [u16_at(node, 0)?, u16_at(node, 2)?, u16_at(node, 4)?];
             let end = NODE_HEADER + u16_at(node, 6)? as usize;
-            Some(([low, high, flags], node.get(NODE_HEADER..end)?, &node[end..]))
+            let key = node.get(NODE_HEADER..end)?;
+            let padded = NODE_HEADER + key.len().next_multiple_of(form.even);
+            Some(([low, high, flags], key, node.get(padded..).unwrap_or_default()))
         };
         read().ok_or_else(|| self.bad("a node"))
     }
