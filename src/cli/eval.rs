@@ -1,5 +1,6 @@
 //! `lemma-gpu eval`: what a model is worth on pairs of images.
 
+use super::few::Few;
 use super::files::is_dash;
 use super::progress::{Mode, Progress};
 use super::results::{count, make_folder, make_parent, refuse_existing};
@@ -8,6 +9,7 @@ use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs, print};
 use crate::cli::say::say;
 use crate::data::picture::{Format, encode, write_file};
+use crate::data::words;
 use crate::engine::{Lemma, Recogniser, Source};
 use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
 use crate::{Error, ErrorKind, Result};
@@ -18,8 +20,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub struct EvalArgs {
-    /// Sets: an LMDB, a folder of pairs (labels.tsv with file, tab, label; lr/ and hr/), a folder of images with labels, or
-    /// synth:
+    /// Sets: an LMDB, a folder of pairs (labels.tsv with file, tab, label; lr/ and hr/), a folder of images with labels
+    /// (labels.tsv, gt.txt, labels.txt or labels.csv), a folder with such sets below it, or synth:
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<String>,
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
@@ -95,16 +97,19 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         None => None,
         Some(folder) => Some(SavedImages::below(folder, &sets)?),
     };
-    let stop =
-        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
+    let stop = Stop::on_signal_soon()?;
+    let mut few = Few::default();
     let total = sets.iter().map(|s| s.len()).sum();
     let mut progress = Progress::new(args.progress, global.quiet, total);
     let evaluation = evaluate(&lemma, judge.as_ref().map(|j| &j.0), &sets, &mut |event| {
         if let (Event::Done(word), Some(images)) = (&event, &mut images) {
             images.save(word, args.overwrite)?;
         }
+        stop.beat();
         if let (Event::LeftOut(e), false) = (&event, global.quiet) {
-            progress.aside(|| say!("left out: {e}"));
+            if few.says(e.reason()) || global.verbose {
+                progress.aside(|| eprintln!("left out: {e}"));
+            }
         }
         progress.step(matches!(event, Event::LeftOut(_)));
         match stop.asked() {
@@ -113,6 +118,9 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         }
     });
     progress.close();
+    if !global.quiet && !global.verbose {
+        few.rest().iter().for_each(|line| eprintln!("{line}"));
+    }
     let evaluation = match evaluation {
         Err(e) if e.kind() == ErrorKind::Cancelled && stop.asked() => {
             return Ok(stop.outcome());
@@ -120,7 +128,10 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         other => other?,
     };
     if let Some(images) = images {
-        images.close(args.overwrite)?;
+        images.close(global, args.overwrite)?;
+    }
+    if !global.quiet {
+        say_unusual(&evaluation);
     }
     let lost = evaluation.left_out();
     if evaluation.images() == 0 {
@@ -167,23 +178,43 @@ fn in_words(evaluation: &crate::eval::Evaluation) -> String {
 fn open(arguments: &[String]) -> Result<Vec<Pairs>> {
     let mut sets: Vec<Pairs> = Vec::new();
     for argument in arguments {
-        let set = Pairs::open(argument)?;
-        if set.is_empty() {
-            return Err(Error::new(ErrorKind::Argument, argument, "the set has no samples"));
+        let below = words::sets(argument)?;
+        for name in &below {
+            let mut set = Pairs::open(name)?;
+            if set.is_empty() {
+                return Err(Error::new(ErrorKind::Argument, name, "the set has no samples"));
+            }
+            if sets.iter().any(|s| s.name() == set.name()) && below.len() > 1 {
+                // Sets of one collection are called by their whole way.
+                let way = Path::new(name).strip_prefix(argument).unwrap_or(Path::new(name));
+                set = set.called(way.to_string_lossy().replace(['/', '\\'], "-"));
+            }
+            if sets.iter().any(|s| s.name() == set.name()) {
+                return Err(Error::new(ErrorKind::Argument, name, "two sets of one name")
+                    .hint("tables and weights go by the name of the last folder"));
+            }
+            sets.push(set);
         }
-        if sets.iter().any(|s| s.name() == set.name()) {
-            return Err(Error::new(ErrorKind::Argument, argument, "two sets of one name")
-                .hint("tables and weights go by the name of the last folder"));
-        }
-        sets.push(set);
     }
     Ok(sets)
+}
+
+/// Says of labels what decides figures and may not be expected.
+fn say_unusual(evaluation: &crate::eval::Evaluation) {
+    for set in &evaluation.sets {
+        for (kind, n) in &set.unusual_labels {
+            let example = set.examples.get(kind).map(String::as_str).unwrap_or_default();
+            eprintln!("note: {}: {} {kind}, as {example:?}", set.name, count(*n, "label"));
+        }
+    }
 }
 
 /// The images of each set in a folder of its own, which is a set of pairs again: `lr/`, `sr/`, `hr/` and `labels.tsv`.
 struct SavedImages {
     folders: HashMap<String, PathBuf>,
     labels: BTreeMap<String, String>,
+    /// Samples whose labels no line can hold.
+    unfit: Vec<String>,
 }
 
 impl SavedImages {
@@ -196,10 +227,14 @@ impl SavedImages {
             }
             folders.insert(set.name().to_string(), folder);
         }
-        Ok(SavedImages { folders, labels: BTreeMap::new() })
+        Ok(SavedImages { folders, labels: BTreeMap::new(), unfit: Vec::new() })
     }
 
     fn save(&mut self, word: &Exhibit, overwrite: bool) -> Result<()> {
+        if !words::fits_a_line(&word.label) {
+            self.unfit.push(format!("{}: sample {}, {:?}", word.set, word.index + 1, word.label));
+            return Ok(());
+        }
         let folder = &self.folders[&word.set];
         let file = format!("{:06}.png", word.index + 1);
         for (side, image) in SIDES.iter().zip([&word.lr, &word.sr, &word.hr]) {
@@ -215,7 +250,13 @@ impl SavedImages {
         Ok(())
     }
 
-    fn close(self, overwrite: bool) -> Result<()> {
+    fn close(self, global: &Global, overwrite: bool) -> Result<()> {
+        if let (Some(first), false) = (self.unfit.first(), global.quiet) {
+            let samples = count(self.unfit.len(), "sample");
+            eprintln!(
+                "note: {samples} not saved: a tab or the end of a line in the label, as in {first}"
+            );
+        }
         self.labels.iter().try_for_each(|(set, labels)| {
             write_file(&self.folders[set].join("labels.tsv"), labels.as_bytes(), overwrite)
         })

@@ -5,6 +5,7 @@ pub mod augment;
 pub mod checkpoint;
 pub mod confusion;
 pub mod degrade;
+pub mod letters;
 pub mod lmdb;
 pub mod metrics;
 pub mod ordered;

@@ -4,7 +4,7 @@ use crate::data::degrade::Degradation;
 use crate::data::lmdb::FILE;
 use crate::data::picture::RgbImage;
 use crate::data::random::Random;
-use crate::data::words::{Source, open};
+use crate::data::words::{Source, labels, open};
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
 
@@ -37,6 +37,11 @@ impl Pairs {
     /// The samples of a source. Tables call the set `name`; `easy`, `medium` and `hard` are averaged as the paper does.
     pub fn new(name: String, source: Box<dyn Source>) -> Self {
         Pairs { name, source }
+    }
+
+    /// The same set by another name.
+    pub fn called(self, name: String) -> Self {
+        Pairs { name, ..self }
     }
 
     /// What tables call the set.
@@ -74,6 +79,10 @@ impl Pairs {
     }
 }
 
+fn is_labels(file: &std::ffi::OsStr) -> bool {
+    labels::NAMES.iter().any(|name| file == *name)
+}
+
 /// What the set of a data argument is called: the last folder of a path, or the words of `synth:` as a folder may be called.
 fn name_of(argument: &str) -> String {
     if argument.starts_with("synth:") {
@@ -82,7 +91,7 @@ fn name_of(argument: &str) -> String {
     let path = Path::new(argument);
     let resolved = path.canonicalize().unwrap_or_else(|_| path.into());
     let named = match (resolved.file_name(), resolved.parent()) {
-        (Some(file), Some(folder)) if file == FILE => folder,
+        (Some(file), Some(folder)) if file == FILE || is_labels(file) => folder,
         _ => resolved.as_path(),
     };
     named.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()

@@ -3,6 +3,7 @@
 use super::exhibit::{Exhibit, Exhibits};
 use super::pairs::Pairs;
 use super::score::{Evaluation, Nearness, Readability, SetResult};
+use crate::data::letters::{Kept, kept};
 use crate::data::metrics::{Fidelity, Values, normalised};
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, rgb_input, to_rgb8};
 use crate::engine::{Head, Lemma, Recogniser, Wanted};
@@ -14,6 +15,9 @@ pub const BATCH: usize = 64;
 
 /// Images in a pass over a network; results do not depend on it.
 const PASS: usize = 32;
+
+/// Labels whose words are not counted among those that are read.
+const OTHER_SCRIPT: &str = "in another script, not among the words that are read";
 
 /// The longest word that the recognisers were made for.
 const LONGEST: usize = 25;
@@ -194,15 +198,21 @@ impl Walk<'_> {
         let Seen { sample, picture, readings, .. } = seen;
         let result = &mut self.result;
         result.images += 1;
+        let foreign = kept(&sample.label);
         let unusual = match normalised(&sample.label).len() {
+            _ if foreign == Kept::OtherScript => Some(OTHER_SCRIPT),
             0 => Some("without a letter or digit"),
             n if n > LONGEST => Some("longer than 25 characters"),
+            _ if foreign == Kept::Some => Some("with letters outside a–z"),
             _ => None,
         };
         if let Some(kind) = unusual {
             *result.unusual_labels.entry(kind).or_default() += 1;
+            result.examples.entry(kind).or_insert_with(|| sample.label.clone());
         }
-        let readings = readings.zip(result.readability.as_mut()).map(|(texts, counts)| {
+        // What a reader cannot know is no word that it can read right.
+        let counted = result.readability.as_mut().filter(|_| foreign != Kept::OtherScript);
+        let readings = readings.zip(counted).map(|(texts, counts)| {
             let edits = counts.count(&sample.label, &texts).edits;
             let mut edits = edits.into_iter();
             texts.map(|text| (text, edits.next().unwrap_or_default()))

@@ -38,6 +38,9 @@ pub struct SetResult {
     pub left_out: BTreeMap<String, usize>,
     /// Labels that are evaluated but out of the ordinary: kind and number.
     pub unusual_labels: BTreeMap<&'static str, usize>,
+    /// The first label of each kind.
+    #[serde(skip)]
+    pub examples: BTreeMap<&'static str, String>,
 }
 
 /// How near images are to the true ones: means over batches.

@@ -14,6 +14,8 @@ pub enum Reason {
     Unreadable,
     /// The label has no letter or digit.
     EmptyLabel,
+    /// The label is in another script than the Latin one.
+    OtherScript,
     /// The label has more letters and digits than a model reads.
     LongLabel,
     /// An image has too few pixels to a side.
@@ -22,6 +24,15 @@ pub enum Reason {
     Slender,
     /// It is not clear where the characters stand: the sample is used as one of which nobody knows.
     Places,
+    /// Letters of the label are none of the alphabet, nor like one of it: the sample is used without them.
+    LostLetters,
+}
+
+impl Reason {
+    /// Whether the sample is used all the same.
+    pub fn is_minor(self) -> bool {
+        matches!(self, Reason::Places | Reason::LostLetters)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -31,10 +42,12 @@ impl fmt::Display for Reason {
             Reason::Missing => "missing image",
             Reason::Unreadable => "unreadable image",
             Reason::EmptyLabel => "empty label",
+            Reason::OtherScript => "label in another script",
             Reason::LongLabel => "label too long",
             Reason::Tiny => "image too small",
             Reason::Slender => "image too slender",
             Reason::Places => "malformed places of characters, used without",
+            Reason::LostLetters => "letters outside the alphabet, used without",
         })
     }
 }
@@ -90,7 +103,7 @@ impl Report {
 
     /// How many were left out in all.
     pub fn total(&self) -> usize {
-        let left_out = self.places.iter().filter(|(reason, _)| **reason != Reason::Places);
+        let left_out = self.places.iter().filter(|(reason, _)| !reason.is_minor());
         left_out.map(|(_, places)| places.len()).sum()
     }
 

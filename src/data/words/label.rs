@@ -1,12 +1,29 @@
 //! Labels as the losses want them: classes of ABINet's alphabet, and tokens of the text-focus
 //! recogniser's.
 
+use crate::data::letters::fold;
+
 /// Entries of a label's classes: 25 characters and an end.
 pub const STEPS: usize = 26;
 
-/// Characters of a label without its blanks and its characters outside printable ASCII; case kept.
+/// Characters of a label as printable ASCII has them ([`fold`]), without its blanks and what is left
+/// outside; case kept.
 pub fn printable(label: &str) -> String {
-    label.chars().filter(char::is_ascii_graphic).collect()
+    fold(label).chars().filter(char::is_ascii_graphic).collect()
+}
+
+/// The places of a label's characters as those of what [`Encoded::ids`] has of them: a character that is
+/// left out takes its place along, one that becomes two gives each a half.
+pub fn encoded_places(label: &str, places: &[(f32, f32)], punctuation: bool) -> Vec<(f32, f32)> {
+    let parts = label.chars().zip(places).flat_map(|(c, &(left, right))| {
+        let kept = printable(c.encode_utf8(&mut [0; 4]));
+        let n = kept.chars().filter(|c| punctuation || c.is_ascii_alphanumeric()).count();
+        let end = move |i: usize| left + (right - left) * i as f32 / n as f32;
+        (0..n).map(move |i| {
+            (if i == 0 { left } else { end(i) }, if i + 1 == n { right } else { end(i + 1) })
+        })
+    });
+    parts.collect()
 }
 
 /// A label, encoded for every loss.
@@ -74,11 +91,23 @@ mod tests {
     }
 
     #[test]
+    fn places_follow_what_becomes_of_their_characters() {
+        let places = [(0.0, 0.125), (0.125, 0.375), (0.375, 0.5), (0.5, 0.75)];
+        assert_eq!(encoded_places("a\u{4E2D} \u{E9}", &places, true), [places[0], places[3]]);
+        let halves = [places[0], (0.125, 0.25), (0.25, 0.375), places[2], places[3]];
+        assert_eq!(encoded_places("i\u{DF}'s", &places, true), halves);
+        assert_eq!(encoded_places("it's", &places, true), places);
+        assert_eq!(encoded_places("it's", &places, false), [places[0], places[1], places[3]]);
+        assert!(encoded_places("it's", &[], true).is_empty());
+    }
+
+    #[test]
     fn blanks_and_foreign_characters_go_and_punctuation_leaves_a_zero() {
         let label = Encoded::new(" Caf\u{E9} \u{4E2D}No.1! ");
-        assert_eq!(label.ids[..9], [3, 1, 6, 14, 15, 0, 27, 0, 0]);
-        assert_eq!(label.word, "cafno1");
-        assert_eq!(printable(" Caf\u{E9} No.1!\n"), "CafNo.1!");
+        assert_eq!(label.ids[..10], [3, 1, 6, 5, 14, 15, 0, 27, 0, 0]);
+        assert_eq!(label.word, "cafeno1");
+        assert_eq!(printable(" Caf\u{E9} No.1!\n"), "CafeNo.1!");
+        assert_eq!(Encoded::new("Stra\u{DF}e").word, "strasse");
     }
 
     #[test]
@@ -90,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_empty_label_is_one_end() {
-        for empty in ["", " ", "\u{E9}"] {
+        for empty in ["", " ", "\u{4E2D}"] {
             let label = Encoded::new(empty);
             assert_eq!(label.ids, [0; 26]);
             assert_eq!((label.tokens, label.targets, label.length), (vec![0], vec![0], 1));

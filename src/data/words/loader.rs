@@ -6,10 +6,10 @@ use super::mix::Mix;
 use super::prepare::{Prepared, Rules, prepare};
 use crate::data::augment::Augment;
 use crate::data::degrade::Degradation;
+use crate::data::letters::{Kept, kept};
 use crate::data::ordered::Ordered;
 use crate::data::random::Random;
 use crate::{Error, ErrorKind, Result};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -227,8 +227,8 @@ fn make(mix: &Mix, options: &LoaderOptions, epoch: u64, batch: u64) -> Made {
         let mut tries = if shuffled { TRIES } else { 1 };
         let found = loop {
             match load(mix, options, epoch, place) {
-                Ok((prepared, flaw)) => {
-                    faults.extend(flaw.map(|flaw| (place, flaw)));
+                Ok((prepared, flaws)) => {
+                    faults.extend(flaws.into_iter().map(|flaw| (place, flaw)));
                     break Some(prepared);
                 }
                 Err(fault) => faults.push((place, fault)),
@@ -259,22 +259,21 @@ fn make(mix: &Mix, options: &LoaderOptions, epoch: u64, batch: u64) -> Made {
     Made { batch: Ok(all), faults }
 }
 
-/// A sample, and what is wrong with a part of it that it does without.
+/// A sample, and what is wrong with parts of it that it does without.
 fn load(
     mix: &Mix,
     options: &LoaderOptions,
     epoch: u64,
     place: Place,
-) -> Result<(Prepared, Option<Fault>), Fault> {
+) -> Result<(Prepared, Vec<Fault>), Fault> {
     let Place { source, index } = place;
     let mut random = Random::new(&[options.seed, DEGRADE, epoch, source as u64, index as u64]);
-    let load = || {
-        let mut sample = mix.source(source).get(index)?;
-        let (flaw, augment) = (sample.flaw.take(), options.augment.as_ref());
-        let prepared = prepare(sample, &options.rules, options.degradation, augment, &mut random)?;
-        Ok((prepared, flaw))
-    };
-    // Decoders of image files have been known to panic on damaged ones.
-    catch_unwind(AssertUnwindSafe(load))
-        .unwrap_or_else(|_| Err(Fault::new(Reason::Unreadable, "the decoder panicked")))
+    let mut sample = mix.source(source).get(index)?;
+    let mut flaws: Vec<Fault> = sample.flaw.take().into_iter().collect();
+    if kept(&sample.label) == Kept::Some {
+        flaws.push(Fault::new(Reason::LostLetters, format!("{:?}", sample.label)));
+    }
+    let augment = options.augment.as_ref();
+    let prepared = prepare(sample, &options.rules, options.degradation, augment, &mut random)?;
+    Ok((prepared, flaws))
 }

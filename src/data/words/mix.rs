@@ -1,9 +1,11 @@
 //! Several sources as one, in the order of an epoch.
 
+use super::below::sets;
 use super::fault::Place;
 use super::source::{Source, open};
 use crate::data::random::Shuffle;
 use crate::{Error, ErrorKind, Result};
+use std::path::Path;
 
 /// Sources with weights.
 ///
@@ -21,17 +23,22 @@ struct Part {
 
 impl Mix {
     /// Opens data arguments, `SOURCE` or `SOURCE@WEIGHT`; see [`open`](super::open) for what a
-    /// source is. A path that itself ends in `@NUMBER` needs a weight behind it.
+    /// source is. A folder that is none stands for all the sets below it. Where the whole argument is
+    /// the name of something, it is that and no weight.
     ///
     /// # Errors
     /// As `open`; [`ErrorKind::Argument`] without any source, for a source without samples, and for
     /// a weight that is none.
     pub fn open<S: AsRef<str>>(names: &[S]) -> Result<Self> {
-        let parts = names.iter().map(|name| {
+        let mut parts = Vec::new();
+        for name in names {
             let (name, weight) = with_weight(name.as_ref())?;
-            Ok((name.to_owned(), open(name)?, weight))
-        });
-        Mix::new(parts.collect::<Result<_>>()?)
+            for set in sets(name)? {
+                let source = open(&set)?;
+                parts.push((set, source, weight));
+            }
+        }
+        Mix::new(parts)
     }
 
     /// A mix of sources with their names and weights.
@@ -112,6 +119,9 @@ const WITHIN: u64 = 2;
 
 fn with_weight(name: &str) -> Result<(&str, f64)> {
     let Some((path, weight)) = name.rsplit_once('@') else { return Ok((name, 1.0)) };
+    if Path::new(name).exists() {
+        return Ok((name, 1.0));
+    }
     match weight.parse::<f64>() {
         Ok(w) if w > 0.0 && w <= 1e6 => Ok((path, w)),
         Ok(w) => Err(Error::new(ErrorKind::Argument, name, "a weight")

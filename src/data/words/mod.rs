@@ -10,8 +10,10 @@
 //! gives depends on seed and [`Position`] alone. A sample that breaks its [`Rules`], or cannot be had,
 //! is a [`Fault`]: counted in the [`Report`], replaced or passed over, never a panic.
 
+mod below;
 mod fault;
 mod label;
+pub mod labels;
 mod loader;
 mod mix;
 mod places;
@@ -21,10 +23,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use below::sets;
 pub use fault::{Fault, Place, Reason, Report};
 pub use label::{Encoded, STEPS, printable};
 pub use loader::{Batch, Loader, LoaderOptions, Order, Position};
 pub use mix::Mix;
 pub use prepare::{Prepared, Rules, prepare};
 pub use source::{Sample, Source, open};
-pub use store::{Layout, Store};
+pub use store::{Layout, Store, fits_a_line};

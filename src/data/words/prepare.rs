@@ -1,10 +1,11 @@
 //! From a stored sample to what the models take, and the rules it must pass.
 
 use super::fault::{Fault, Reason};
-use super::label::Encoded;
+use super::label::{Encoded, encoded_places};
 use super::source::Sample;
 use crate::data::augment::Augment;
 use crate::data::degrade::Degradation;
+use crate::data::letters::{Kept, kept};
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, lr_input};
 use crate::data::random::Random;
 
@@ -53,7 +54,7 @@ pub struct Prepared {
     pub hr: Vec<f32>,
     /// The label.
     pub label: Encoded,
-    /// Left and right end of each character in parts of the width; empty where nobody knows.
+    /// Left and right end of each character that [`Encoded::ids`] has, in parts of the width; empty where nobody knows.
     pub characters: Vec<(f32, f32)>,
 }
 
@@ -72,6 +73,11 @@ pub fn prepare(
     augment: Option<&Augment>,
     random: &mut Random,
 ) -> Result<Prepared, Fault> {
+    if kept(&sample.label) == Kept::OtherScript {
+        // The few letters that are left would be taught as what the image shows.
+        return Err(Fault::new(Reason::OtherScript, format!("{:?}", sample.label)));
+    }
+    let mut places = encoded_places(&sample.label, &sample.characters, rules.punctuation);
     let label = if rules.punctuation {
         Encoded::new(&sample.label)
     } else {
@@ -92,14 +98,13 @@ pub fn prepare(
         sample.hr = changed.image;
         sample.lr = None;
         if changed.moved {
-            sample.characters.clear();
+            places.clear();
         }
     }
     let lr = sample.lr.unwrap_or_else(|| degradation.apply(&sample.hr, random));
     let lr = bicubic(&lr, LR_SIZE.0, LR_SIZE.1);
     let hr = bicubic(&sample.hr, LR_SIZE.0 * SCALE, LR_SIZE.1 * SCALE);
-    let characters = sample.characters;
-    Ok(Prepared { lr: lr_input(&lr), hr: lr_input(&hr), label, characters })
+    Ok(Prepared { lr: lr_input(&lr), hr: lr_input(&hr), label, characters: places })
 }
 
 fn check_size(image: &RgbImage, rules: &Rules) -> Result<(), Fault> {

@@ -65,6 +65,7 @@ impl Store {
     /// stand, as [`Sample`](super::Sample) has it; none where nobody knows.
     ///
     /// # Errors
+    /// [`ErrorKind::Argument`] for a label that a file of labels cannot hold ([`fits_a_line`]),
     /// [`ErrorKind::Io`].
     pub fn add(
         &mut self,
@@ -89,6 +90,12 @@ impl Store {
                 }
             }
             Kind::Folder { labels, places } => {
+                if !fits_a_line(label) {
+                    return Err(Error::new(ErrorKind::Argument, self.place.display(), "a label")
+                        .expected("no tab and no end of a line in it")
+                        .got(format!("{label:?}"))
+                        .hint("an LMDB holds any label"));
+                }
                 let name = format!("{n:09}.png");
                 for (part, bytes) in [("hr", hr), ("lr", lr)] {
                     let path = self.folder.path().join(part).join(&name);
@@ -126,6 +133,11 @@ impl Store {
         // From here on the folder is not removed when this is dropped.
         std::fs::rename(self.folder.keep(), &self.place).map_err(failed)
     }
+}
+
+/// Whether a label is the same when it is read from a line of a file of labels.
+pub fn fits_a_line(label: &str) -> bool {
+    !label.contains(['\t', '\n', '\r', '\0'])
 }
 
 fn refuse_existing(place: &Path) -> Result<()> {

@@ -208,17 +208,20 @@ fn bad_samples_are_counted_by_reason_and_replaced() {
 fn a_source_without_a_good_sample_is_an_error_that_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(&folder.path().join(FILE)).unwrap();
+    for n in 1..=70 {
+        writer.put(format!("image-{n:09}").as_bytes(), b"no image").unwrap();
+    }
     writer.put(b"num-samples", b"70").unwrap();
     writer.finish().unwrap();
     let mix = mix(&[folder.path()]);
     let mut loader = Loader::new(mix, LoaderOptions::default()).unwrap();
     let error = loader.next().unwrap().unwrap_err().to_string();
-    assert!(error.contains("missing image"), "{error}");
+    assert!(error.contains("unreadable image"), "{error}");
 }
 
 #[test]
 fn damaged_counts_and_files_are_refused() {
-    for number in [None, Some("many"), Some("-3"), Some("99999999999"), Some("0")] {
+    for number in [None, Some("many"), Some("-3"), Some("99999999999"), Some("0"), Some("1")] {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = Writer::create(&folder.path().join(FILE)).unwrap();
         if let Some(number) = number {
