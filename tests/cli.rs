@@ -4,69 +4,17 @@ use image::{DynamicImage, GenericImageView, ImageFormat, RgbImage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
+
+#[path = "common/command.rs"]
+mod command;
+use command::*;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors");
 const PTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/pth");
-
-/// What a run left behind.
-struct Ran {
-    code: Option<i32>,
-    out: Vec<u8>,
-    err: String,
-}
-
-impl Ran {
-    fn text(&self) -> String {
-        String::from_utf8(self.out.clone()).expect("text on standard output")
-    }
-
-    /// Checks the exit code, and that the messages contain `says`.
-    #[track_caller]
-    fn ends(self, code: i32, says: &[&str]) -> Self {
-        assert_eq!(self.code, Some(code), "standard error:\n{}", self.err);
-        for part in says {
-            assert!(self.err.contains(part), "no {part:?} in:\n{}", self.err);
-        }
-        self
-    }
-}
-
-/// The command with `args`, on the adapter that the environment names, in the folder `at`.
-fn command(at: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
-    command.current_dir(at).args(args).stdin(Stdio::null());
-    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
-        command.args(["-g", &adapter]);
-    }
-    command
-}
-
-fn ran(mut command: Command) -> Ran {
-    let output = command.output().expect("the binary starts");
-    let err = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ran { code: output.status.code(), out: output.stdout, err }
-}
-
-fn run(at: &Path, args: &[&str]) -> Ran {
-    ran(command(at, args))
-}
-
-/// A word of 64×16 pixels that the shipped model reads as `coffee`.
-fn coffee() -> DynamicImage {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/coffee.png");
-    image::open(path).expect("a demonstration image")
-}
-
-fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, format).expect("an image in memory");
-    bytes.into_inner()
-}
 
 /// A JPEG whose EXIF says that it has to be turned a quarter clockwise.
 fn exif_turned(upright: &DynamicImage) -> Vec<u8> {
@@ -80,39 +28,6 @@ fn exif_turned(upright: &DynamicImage) -> Vec<u8> {
     let segment = [&[0xFF, 0xE1], &length[..], &exif].concat();
     jpeg.splice(2..2, segment);
     jpeg
-}
-
-/// A folder with files.
-fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().expect("a folder above")).expect("a folder");
-        fs::write(path, bytes).expect("a file");
-    }
-    folder
-}
-
-fn word(name: &str) -> (&str, Vec<u8>) {
-    (name, encoded(&coffee(), ImageFormat::Png))
-}
-
-/// All files below a folder, with their names below it.
-fn files(below: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![below.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(path.strip_prefix(below).expect("below").display().to_string());
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 fn size(path: PathBuf) -> (u32, u32) {
@@ -401,6 +316,12 @@ fn without_a_usable_adapter_the_code_is_3() {
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_whole_files_only() {
+    interrupted("-INT", 130);
+    interrupted("-TERM", 143);
+}
+
+#[cfg(unix)]
+fn interrupted(signal: &str, code: i32) {
     let names: Vec<String> = (0..60).map(|i| format!("in/{i:02}.png")).collect();
     let at = folder(&names.iter().map(|n| word(n)).collect::<Vec<_>>());
     let args = ["infer", "-i", "in", "-o", "out", "-b", "1", "--json", "r.json"];
@@ -412,11 +333,11 @@ fn an_interrupted_run_leaves_whole_files_only() {
         assert!(begun.elapsed().as_secs() < 240, "no result after four minutes");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{err}");
+    assert_eq!(output.status.code(), Some(code), "{err}");
     assert!(err.contains("Ctrl-C again") && err.contains("not done"), "{err}");
     let written = files(&out);
     assert!((2..60).contains(&written.len()), "{} files", written.len());

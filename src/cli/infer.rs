@@ -12,7 +12,8 @@ use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs};
 use crate::cli::say::say;
 use crate::data::picture::{
-    self, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode, encode, selection,
+    self, Decoded, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode_and, encode,
+    selection,
 };
 use crate::engine::{Engine, Job, Lemma, Pending, Recogniser, Upscaled, Wanted, WindowResult};
 use crate::{Error, ErrorKind, Result};
@@ -38,12 +39,8 @@ pub struct InferArgs {
     /// the model inside, and with --model the recogniser that is part of it
     #[arg(long, value_name = "FILE")]
     reader: Option<PathBuf>,
-    /// How an image of another shape than 64×16 meets the network
-    #[arg(long, default_value = "auto", value_parser = fit_parser())]
-    fit: Fit,
-    /// Turn images that are more than twice as high as wide
-    #[arg(long, value_enum, default_value = "auto")]
-    rotate: Rotate,
+    #[command(flatten)]
+    shape: ShapeArgs,
     /// Print file, text and confidence, with tabs between
     #[arg(long)]
     text: bool,
@@ -67,6 +64,17 @@ pub struct InferArgs {
     overwrite: bool,
     #[command(flatten)]
     run: RunArgs,
+}
+
+/// How images of any shape meet a network.
+#[derive(Debug, clap::Args)]
+pub struct ShapeArgs {
+    /// How an image of another shape than 64×16 meets the network
+    #[arg(long, default_value = "auto", value_parser = fit_parser())]
+    pub fit: Fit,
+    /// Turn images that are more than twice as high as wide
+    #[arg(long, value_enum, default_value = "auto")]
+    pub rotate: Rotate,
 }
 
 /// How a run goes about it.
@@ -137,6 +145,7 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 /// Super-resolves what was asked for.
 pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
     let nothing = args.output.is_none() && args.sheet.is_none() && args.maps.is_none();
+    refuse_bare_output(args)?;
     check_outputs(args, nothing)?;
     let results = [&args.output, &args.sheet, &args.maps];
     let without: Vec<&Path> = results.iter().filter_map(|p| p.as_deref()).collect();
@@ -167,13 +176,13 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
     let engine = global.engine_with(args.run.storage.options())?;
     let (lemma, model) = load(global, &engine, args)?;
     let folders =
-        [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.folder)];
+        [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.several)];
     folders.into_iter().flatten().try_for_each(|folder| make_folder(folder))?;
     let pictures = args.sheet.is_some() || args.maps.is_some();
     let work = Upscaling {
         lemma,
-        fit: args.fit,
-        rotate: args.rotate == Rotate::Auto,
+        fit: args.shape.fit,
+        rotate: args.shape.rotate == Rotate::Auto,
         wanted: Wanted { text: args.text || args.json.is_some() || pictures, attention: pictures },
         overwrite: args.overwrite,
         skip_existing: args.skip_existing,
@@ -185,14 +194,26 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop =
-        Stop::on_signal("stopping when the images in flight are done; Ctrl-C again stops at once")?;
+    let stop = Stop::on_signal_soon()?;
     let counts = (tasks.list.len(), tasks.skipped);
     let mut results = Results::new(global, saying, &stop, counts);
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {
         results.add(tasks.list[item.index].input.to_string(), item);
     });
     results.close(load, engine.adapter(), &model)
+}
+
+/// Refuses `infer IN OUT`, where the last name is meant to be that of the result.
+fn refuse_bare_output(args: &InferArgs) -> Result<()> {
+    let given: Vec<&PathBuf> = args.input.input.iter().chain(&args.input.more).collect();
+    match given.as_slice() {
+        [first, .., last] if args.output.is_none() && !is_dash(last) && !last.exists() => {
+            Err(Error::new(ErrorKind::Argument, last.display(), "the input does not exist").hint(
+                format!("a result is named with -o: {} -o {}", first.display(), last.display()),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses to do nothing, and to write two things to standard output.
@@ -253,6 +274,7 @@ struct Ready {
     plan: Plan,
     format: Format,
     size: (u32, u32),
+    note: Option<String>,
 }
 
 impl Work for Upscaling {
@@ -264,10 +286,12 @@ impl Work for Upscaling {
 
     fn prepare(&self, task: &Task) -> Result<Ready> {
         let place = task.input.to_string();
-        let decoded = decode(&task.input.read()?, &place)?;
-        let plan =
-            Plan::new(&decoded.image, self.fit, self.rotate).map_err(|e| e.within(&place))?;
-        Ok(Ready { plan, format: decoded.format, size: decoded.image.dimensions() })
+        decode_and(&task.input.read()?, &place, |decoded| {
+            let plan =
+                Plan::new(&decoded.image, self.fit, self.rotate).map_err(|e| e.within(&place))?;
+            let Decoded { image, format, note, .. } = decoded;
+            Ok(Ready { plan, format, size: image.dimensions(), note })
+        })
     }
 
     fn windows(ready: &Ready) -> &[RgbImage] {
@@ -284,7 +308,7 @@ impl Work for Upscaling {
 
     fn finish(&self, task: &Task, ready: Ready, windows: Vec<WindowResult>) -> Result<Record> {
         let place = task.input.to_string();
-        let Ready { plan, format, size } = ready;
+        let Ready { plan, format, size, note } = ready;
         let result =
             Job::from(plan).finish(&mut windows.into_iter()).map_err(|e| e.within(&place))?;
         let mut record = Record {
@@ -292,6 +316,7 @@ impl Work for Upscaling {
             output_size: Some(result.image.dimensions()),
             fit: Some(FitRecord::from(&result.plan)),
             reading: result.reading.as_ref().map(ReadingRecord::from),
+            note,
             ..Record::default()
         };
         match &task.output {

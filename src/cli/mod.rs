@@ -4,10 +4,14 @@ mod bench;
 mod cache;
 mod convert;
 mod eval;
+mod few;
 mod files;
+mod habits;
 mod infer;
 mod info;
 mod kernels;
+mod left;
+mod listed;
 mod names;
 mod pipeline;
 mod progress;
@@ -169,7 +173,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::try_parse() {
         Ok(cli) => run(&cli),
         Err(_) if asks_for_adapters() => list_adapters(),
-        Err(e) => e.exit(),
+        Err(e) => habits::explained(e).exit(),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

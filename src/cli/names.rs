@@ -2,8 +2,6 @@
 
 use super::Global;
 use super::files::{Found, Input, is_dash, resolved};
-use super::results::count;
-use crate::cli::say::say;
 use crate::data::picture::Format;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet};
@@ -104,7 +102,7 @@ pub struct Tasks {
 /// [`ErrorKind::Argument`] when a result would replace an input or another result, when one exists
 /// and is not to be overwritten, and when the names do not say a format.
 pub fn tasks(found: &Found, wishes: &Wishes) -> Result<Tasks> {
-    if let (true, Some(out)) = (found.folder, wishes.output) {
+    if let (true, Some(out)) = (found.several, wishes.output) {
         folder_of_results(out)?;
     }
     let names = names(found, |name| match (Format::from_path(name), wishes.format) {
@@ -118,10 +116,10 @@ pub fn tasks(found: &Found, wishes: &Wishes) -> Result<Tasks> {
     for (i, (input, name)) in found.images.iter().enumerate() {
         let output = match wishes.output {
             None => None,
-            Some(out) if found.folder => Some(in_folder(out, &names[i])),
+            Some(out) if found.several => Some(in_folder(out, &names[i])),
             Some(out) => Some(single(out, input, &names[i], wishes.format)?),
         };
-        if found.folder && output.is_some() && names[i].file_stem() != name.file_stem() {
+        if found.several && output.is_some() && names[i].file_stem() != name.file_stem() {
             told_apart.push((name.clone(), names[i].clone()));
         }
         let sheet = wishes.sheet.map(|folder| folder.join(&figures[i]));
@@ -144,9 +142,8 @@ pub fn say_notes(global: &Global, found: &Found, tasks: &Tasks) {
     if global.quiet {
         return;
     }
-    if found.left_alone > 0 {
-        let (files, names) = (count(found.left_alone, "file"), Format::LIST);
-        say!("note: {files} left alone: not {names} by name");
+    if let Some(left) = found.left.note() {
+        eprintln!("note: {left}");
     }
     if let Some((name, output)) = tasks.told_apart.first() {
         let others = match tasks.told_apart.len() {
@@ -184,7 +181,7 @@ fn in_folder(folder: &Path, name: &Path) -> Output {
 /// Checks that results can go below `out`.
 fn folder_of_results(out: &Path) -> Result<()> {
     let refuse = |got: &str| {
-        Err(Error::new(ErrorKind::Argument, "--output", "results of a folder")
+        Err(Error::new(ErrorKind::Argument, "--output", "results of several images")
             .expected("a folder")
             .got(got))
     };

@@ -270,6 +270,7 @@ impl<W: Work> Device<'_, W> {
             if let Some(flight) = before {
                 let begun = flight.begun.max(settled);
                 let result = self.settle(flight, begun);
+                self.stop.beat();
                 settled = Instant::now();
                 busy += settled - begun;
                 broken = broken.or(result.err());
@@ -277,7 +278,7 @@ impl<W: Work> Device<'_, W> {
                 break;
             }
             if broken.is_some() {
-                self.stop.ask();
+                self.stop.end();
                 self.fail(|open| !open.complete(), &stopped());
             }
             self.hand_on(&done);
@@ -397,7 +398,7 @@ mod tests {
             let mut passes = self.passes.lock().unwrap();
             passes.push(windows.len());
             if let Some((_, stop)) = self.stops.as_ref().filter(|(at, _)| *at == passes.len()) {
-                stop.ask();
+                stop.end();
             }
             let from = self.windows.fetch_add(windows.len(), Ordering::Relaxed);
             match self.fails {

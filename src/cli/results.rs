@@ -1,6 +1,7 @@
 //! What a run says: text on standard output, a JSON report, messages and a summary on standard
 //! error.
 
+use super::few::Few;
 use super::files::is_dash;
 use super::pipeline::{Item, Load};
 use super::progress::{Mode, Progress, rate, seconds};
@@ -60,6 +61,9 @@ pub struct Record {
     /// Time of each stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<Milliseconds>,
+    /// What a user may not expect of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Why there is no result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -183,6 +187,9 @@ pub struct Results<'a> {
     /// Whether standard output was closed by its reader.
     closed: bool,
     broken: Option<Error>,
+    few: Few,
+    /// Results that are smaller than their images.
+    shrunk: usize,
 }
 
 impl<'a> Results<'a> {
@@ -205,12 +212,15 @@ impl<'a> Results<'a> {
             interrupted: 0,
             closed: false,
             broken: None,
+            few: Few::default(),
+            shrunk: 0,
         }
     }
 
     /// Takes the image `name`, prints its text or its error.
     pub fn add(&mut self, name: String, item: Item<Record>) {
         let ms = |d: std::time::Duration| (d.as_secs_f64() * 1e5).round() / 1e2;
+        self.stop.beat();
         let times = item.times;
         let record = match item.result {
             Err(e) if e.kind() == ErrorKind::Cancelled => {
@@ -219,7 +229,7 @@ impl<'a> Results<'a> {
             }
             Err(e) => {
                 self.failed += 1;
-                self.progress.aside(|| say!("error: {e}"));
+                self.say(e.reason(), || eprintln!("error: {e}"));
                 Record { input: name, error: Some(e.to_string()), ..Record::default() }
             }
             Ok(record) => Record {
@@ -241,11 +251,30 @@ impl<'a> Results<'a> {
             );
             self.print(&line);
         }
+        self.notes_of(&record);
         if self.global.verbose && record.error.is_none() {
             self.progress.aside(|| say!("{}", in_words(&record)));
         }
         self.progress.step(record.error.is_some());
         self.records.push(record);
+    }
+
+    /// Says something of one image, unless enough was said of this sort.
+    fn say(&mut self, sort: &str, message: impl FnOnce()) {
+        if self.few.says(sort) || self.global.verbose {
+            self.progress.aside(message);
+        }
+    }
+
+    /// Says what a user may not expect of an image; the result that is smaller than its image is counted.
+    fn notes_of(&mut self, record: &Record) {
+        if let (Some(note), false) = (&record.note, self.global.quiet) {
+            let sort = format!("note: {note}");
+            self.say(&sort, || eprintln!("note: {}: {note}", one_line(&record.input)));
+        }
+        if let (Some(from), Some(to)) = (record.input_size, record.output_size) {
+            self.shrunk += usize::from(to.0 < from.0 && to.1 < from.1);
+        }
     }
 
     /// Prints a line to standard output. A reader that has had enough is no failure, but the end of
@@ -264,7 +293,7 @@ impl<'a> Results<'a> {
                 self.broken = Some(Error::io("standard output", "cannot be written", e));
             }
             if self.saying.only_text {
-                self.stop.ask();
+                self.stop.end();
             }
         }
     }
@@ -280,6 +309,9 @@ impl<'a> Results<'a> {
         model: &serde_json::Value,
     ) -> Result<Outcome> {
         self.progress.close();
+        if !self.global.verbose {
+            self.few.rest().iter().for_each(|line| eprintln!("{line}"));
+        }
         let totals = self.totals(&load);
         if !self.global.quiet {
             self.summary(&totals);
@@ -312,7 +344,7 @@ impl<'a> Results<'a> {
         }
         let had_enough = self.closed && self.saying.only_text;
         Ok(match (self.failed, self.interrupted) {
-            (_, 1..) if !had_enough => Outcome::Interrupted(super::stop::INTERRUPTED),
+            (_, 1..) if !had_enough => self.stop.outcome(),
             (1.., _) => Outcome::SomeFailed,
             _ => Outcome::Done,
         })
@@ -356,6 +388,13 @@ impl<'a> Results<'a> {
         ];
         let others: String =
             counted.iter().filter(|c| c.0 > 0).map(|(n, what)| format!(" · {n} {what}")).collect();
+        match (self.shrunk, totals.images) {
+            (0, _) => {}
+            (_, 1) => eprintln!("note: the result is smaller than the image: {WORDS}"),
+            (n, all) => {
+                eprintln!("note: {n} of {all} results are smaller than their images: {WORDS}")
+            }
+        }
         if totals.images == 1 && totals.done == 1 {
             if !self.global.verbose {
                 say!("{}", in_words(&self.records[0]));
@@ -389,6 +428,8 @@ impl<'a> Results<'a> {
         );
     }
 }
+
+const WORDS: &str = "this program is made for crops of single words and lines";
 
 /// A number of things.
 pub fn count(n: usize, thing: &str) -> String {

@@ -1,19 +1,34 @@
-//! Ctrl-C and a request to terminate: the first asks the run to end in order, the second ends the process.
+//! Ctrl-C and a request to terminate: the first asks the run to end in order, the second ends the process, and so does a
+//! watchdog where nothing gets done any more.
 
 use super::Outcome;
 use crate::cli::say::say;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The exit code of a run that was interrupted by Ctrl-C.
-pub const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 /// The exit code of a run that was asked to terminate.
 const TERMINATED: u8 = 143;
 
+/// How long a run that is to end may get nothing done: a file system or a device may never answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Whether a run shall end, and the exit code if so. Clones share the answer.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// The exit code that the user's signal stands for; 0 before one.
+    signal: AtomicU8,
+    /// Whether the run ends for a reason of its own.
+    own: AtomicBool,
+    /// Things done.
+    beats: AtomicUsize,
+}
 
 impl Stop {
     /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on; `promise` says what happens before the run ends.
@@ -21,16 +36,33 @@ impl Stop {
     /// # Errors
     /// [`ErrorKind::Io`] when the system refuses.
     pub fn on_signal(promise: &'static str) -> Result<Self> {
+        Stop::listening(promise, None)
+    }
+
+    /// The same for a run whose work is done in small parts: where none gets done for some seconds after the signal, as
+    /// [`Stop::beat`] tells it, the process ends.
+    ///
+    /// # Errors
+    /// As [`Stop::on_signal`].
+    pub fn on_signal_soon() -> Result<Self> {
+        let promise = "stopping when the images in flight are done; Ctrl-C again stops at once";
+        Stop::listening(promise, Some(PATIENCE))
+    }
+
+    fn listening(promise: &'static str, patience: Option<Duration>) -> Result<Self> {
         let stop = Stop::default();
         let theirs = stop.clone();
         let refused = |e: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Io, "Ctrl-C", format!("cannot be caught: {e}"))
         };
         let caught = move |code: u8| {
-            if theirs.0.swap(code, Ordering::SeqCst) != 0 {
+            if theirs.0.signal.swap(code, Ordering::SeqCst) != 0 {
                 std::process::exit(code.into());
             }
-            say!("\n{promise}");
+            eprintln!("\n{promise}");
+            if let Some(patience) = patience {
+                theirs.watch(patience, code);
+            }
         };
         #[cfg(unix)]
         {
@@ -48,19 +80,40 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Asks the run to end.
-    pub fn ask(&self) {
-        self.0.store(INTERRUPTED, Ordering::SeqCst);
+    /// Ends the process, in the background, when nothing got done for so long.
+    fn watch(&self, patience: Duration, code: u8) {
+        let shared = self.0.clone();
+        std::thread::spawn(move || {
+            let mut before = None;
+            loop {
+                let beats = shared.beats.load(Ordering::SeqCst);
+                if before.replace(beats) == Some(beats) {
+                    eprintln!("what is in flight does not end: stopped without it");
+                    std::process::exit(code.into());
+                }
+                std::thread::sleep(patience);
+            }
+        });
     }
 
-    /// Whether it was asked to.
+    /// Ends the run for a reason of its own; what a signal does stays as it was.
+    pub fn end(&self) {
+        self.0.own.store(true, Ordering::SeqCst);
+    }
+
+    /// Something got done.
+    pub fn beat(&self) {
+        self.0.beats.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether the run is to end.
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst) != 0
+        self.0.signal.load(Ordering::SeqCst) != 0 || self.0.own.load(Ordering::SeqCst)
     }
 
     /// How a run that was asked to end did so.
     pub fn outcome(&self) -> Outcome {
-        Outcome::Interrupted(match self.0.load(Ordering::SeqCst) {
+        Outcome::Interrupted(match self.0.signal.load(Ordering::SeqCst) {
             0 => INTERRUPTED,
             code => code,
         })
