@@ -106,10 +106,11 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
             images.save(word, args.overwrite)?;
         }
         stop.beat();
-        if let (Event::LeftOut(e), false) = (&event, global.quiet) {
-            if few.says(e.reason()) || global.verbose {
-                progress.aside(|| eprintln!("left out: {e}"));
-            }
+        if let Event::LeftOut(e) = &event
+            && !global.quiet
+            && (few.says(e.reason()) || global.verbose)
+        {
+            progress.aside(|| eprintln!("left out: {e}"));
         }
         progress.step(matches!(event, Event::LeftOut(_)));
         match stop.asked() {

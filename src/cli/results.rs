@@ -10,6 +10,7 @@ use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::picture::{Fit, Plan, write_file};
 use crate::engine::Reading;
+use crate::error::visible;
 use crate::gpu::AdapterSummary;
 use crate::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -245,8 +246,8 @@ impl<'a> Results<'a> {
         if let (true, Some(reading)) = (self.saying.text, &record.reading) {
             let line = format!(
                 "{}\t{}\t{:.4}\n",
-                one_line(&record.input),
-                reading.text,
+                visible(&record.input),
+                visible(&reading.text),
                 reading.confidence
             );
             self.print(&line);
@@ -270,7 +271,7 @@ impl<'a> Results<'a> {
     fn notes_of(&mut self, record: &Record) {
         if let (Some(note), false) = (&record.note, self.global.quiet) {
             let sort = format!("note: {note}");
-            self.say(&sort, || eprintln!("note: {}: {note}", one_line(&record.input)));
+            self.say(&sort, || eprintln!("note: {}: {note}", visible(&record.input)));
         }
         if let (Some(from), Some(to)) = (record.input_size, record.output_size) {
             self.shrunk += usize::from(to.0 < from.0 && to.1 < from.1);
@@ -460,16 +461,7 @@ fn in_words(record: &Record) -> String {
         text => format!("“{text}” {:.1} %", 100.0 * r.confidence),
     }));
     parts.extend(record.milliseconds.map(|m| seconds((m.decode + m.device + m.write) / 1e3)));
-    parts.join(" · ")
-}
-
-/// A name that stays in its line and column.
-fn one_line(name: &str) -> String {
-    let shown = |c: char| match c {
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    name.chars().map(shown).collect()
+    visible(&parts.join(" · ")).into_owned()
 }
 
 /// Refuses a result that is there, unless it may be written over.
