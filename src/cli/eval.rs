@@ -110,7 +110,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
             && !global.quiet
             && (few.says(e.reason()) || global.verbose)
         {
-            progress.aside(|| eprintln!("left out: {e}"));
+            progress.aside(|| say!("left out: {e}"));
         }
         progress.step(matches!(event, Event::LeftOut(_)));
         match stop.asked() {
@@ -120,7 +120,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     });
     progress.close();
     if !global.quiet && !global.verbose {
-        few.rest().iter().for_each(|line| eprintln!("{line}"));
+        few.rest().iter().for_each(|line| say!("{line}"));
     }
     let evaluation = match evaluation {
         Err(e) if e.kind() == ErrorKind::Cancelled && stop.asked() => {
@@ -205,7 +205,7 @@ fn say_unusual(evaluation: &crate::eval::Evaluation) {
     for set in &evaluation.sets {
         for (kind, n) in &set.unusual_labels {
             let example = set.examples.get(kind).map(String::as_str).unwrap_or_default();
-            eprintln!("note: {}: {} {kind}, as {example:?}", set.name, count(*n, "label"));
+            say!("note: {}: {} {kind}, as {example:?}", set.name, count(*n, "label"));
         }
     }
 }
@@ -254,7 +254,7 @@ impl SavedImages {
     fn close(self, global: &Global, overwrite: bool) -> Result<()> {
         if let (Some(first), false) = (self.unfit.first(), global.quiet) {
             let samples = count(self.unfit.len(), "sample");
-            eprintln!(
+            say!(
                 "note: {samples} not saved: a tab or the end of a line in the label, as in {first}"
             );
         }

@@ -2,6 +2,7 @@
 
 use super::Global;
 use super::files::{Found, Input, is_dash, resolved};
+use crate::cli::say::say;
 use crate::data::picture::Format;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet};
@@ -143,7 +144,7 @@ pub fn say_notes(global: &Global, found: &Found, tasks: &Tasks) {
         return;
     }
     if let Some(left) = found.left.note() {
-        eprintln!("note: {left}");
+        say!("note: {left}");
     }
     if let Some((name, output)) = tasks.told_apart.first() {
         let others = match tasks.told_apart.len() {

@@ -230,7 +230,7 @@ impl<'a> Results<'a> {
             }
             Err(e) => {
                 self.failed += 1;
-                self.say(e.reason(), || eprintln!("error: {e}"));
+                self.say(e.reason(), || say!("error: {e}"));
                 Record { input: name, error: Some(e.to_string()), ..Record::default() }
             }
             Ok(record) => Record {
@@ -271,7 +271,7 @@ impl<'a> Results<'a> {
     fn notes_of(&mut self, record: &Record) {
         if let (Some(note), false) = (&record.note, self.global.quiet) {
             let sort = format!("note: {note}");
-            self.say(&sort, || eprintln!("note: {}: {note}", visible(&record.input)));
+            self.say(&sort, || say!("note: {}: {note}", record.input));
         }
         if let (Some(from), Some(to)) = (record.input_size, record.output_size) {
             self.shrunk += usize::from(to.0 < from.0 && to.1 < from.1);
@@ -311,7 +311,7 @@ impl<'a> Results<'a> {
     ) -> Result<Outcome> {
         self.progress.close();
         if !self.global.verbose {
-            self.few.rest().iter().for_each(|line| eprintln!("{line}"));
+            self.few.rest().iter().for_each(|line| say!("{line}"));
         }
         let totals = self.totals(&load);
         if !self.global.quiet {
@@ -391,9 +391,9 @@ impl<'a> Results<'a> {
             counted.iter().filter(|c| c.0 > 0).map(|(n, what)| format!(" · {n} {what}")).collect();
         match (self.shrunk, totals.images) {
             (0, _) => {}
-            (_, 1) => eprintln!("note: the result is smaller than the image: {WORDS}"),
+            (_, 1) => say!("note: the result is smaller than the image: {WORDS}"),
             (n, all) => {
-                eprintln!("note: {n} of {all} results are smaller than their images: {WORDS}")
+                say!("note: {n} of {all} results are smaller than their images: {WORDS}")
             }
         }
         if totals.images == 1 && totals.done == 1 {
@@ -461,7 +461,7 @@ fn in_words(record: &Record) -> String {
         text => format!("“{text}” {:.1} %", 100.0 * r.confidence),
     }));
     parts.extend(record.milliseconds.map(|m| seconds((m.decode + m.device + m.write) / 1e3)));
-    visible(&parts.join(" · ")).into_owned()
+    parts.join(" · ")
 }
 
 /// Refuses a result that is there, unless it may be written over.

@@ -59,7 +59,7 @@ impl Stop {
             if theirs.0.signal.swap(code, Ordering::SeqCst) != 0 {
                 std::process::exit(code.into());
             }
-            eprintln!("\n{promise}");
+            say!("\n{promise}");
             if let Some(patience) = patience {
                 theirs.watch(patience, code);
             }
@@ -88,7 +88,7 @@ impl Stop {
             loop {
                 let beats = shared.beats.load(Ordering::SeqCst);
                 if before.replace(beats) == Some(beats) {
-                    eprintln!("what is in flight does not end: stopped without it");
+                    say!("what is in flight does not end: stopped without it");
                     std::process::exit(code.into());
                 }
                 std::thread::sleep(patience);
