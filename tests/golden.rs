@@ -184,8 +184,6 @@ fn shipped_models() {
         ],
     );
     let state = shipped("abinet-nano");
-    let config_says = StateDict { metadata: Default::default(), ..state.clone() };
-    assert!(lemma_gpu::models::abinet::Network::config_of(&config_says).is_ok());
     let abinet = trace::run(&gpu, &Subject::State(&state), &reference).expect("runs");
     compare(&abinet, &[("iter1.alignment.logits", "abinet_logits")]);
 }

@@ -229,6 +229,16 @@ fn classes_need_their_characters_and_then_all_of_them_are_read() {
 }
 
 #[test]
+fn a_tensor_that_was_left_out_is_missed_with_its_reason() {
+    let mut state = StateDict::read(READER).unwrap();
+    state.tensors.remove("vision.cls.bias");
+    let what = "tensor F8_E4M3 [37], a type that is not read";
+    state.source.others.push(("vision.cls.bias".into(), what.into()));
+    let error = Recogniser::load(&engine(), state).map(drop).unwrap_err().to_string();
+    assert!(error.contains(&format!("missing: vision.cls.bias: left out, {what}")), "{error}");
+}
+
+#[test]
 fn a_small_file_that_claims_a_large_model_is_refused_at_once() {
     let engine = engine();
     let start = Instant::now();

@@ -209,6 +209,11 @@ fn wrappers_before_every_name_are_taken_off_in_any_order() {
     assert_eq!(read(&part).tensors.keys().collect::<Vec<_>>(), ["a.w", "b.w"]);
     let some = dict([("model.w", floats("0", [1.0, 2.0])), ("loss.w", floats("1", [3.0, 4.0]))]);
     assert_eq!(read(&some).tensors.keys().collect::<Vec<_>>(), ["loss.w", "model.w"]);
+    // A name of nothing but wrappers costs no more than its length.
+    let deep = dict([("module.".repeat(20_000), floats("0", [1.0, 2.0]))]);
+    let start = std::time::Instant::now();
+    assert_eq!(read(&deep).source.wrappers.len(), 8);
+    assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
     // Nothing is lost where two names would become one.
     let both = [("a._orig_mod.w", floats("0", [1.0, 2.0])), ("a.w", floats("1", [3.0, 4.0]))];
     assert_eq!(read(&dict(both)).tensors.len(), 2);

@@ -25,6 +25,11 @@ pub trait Source {
 
     /// Names of all arrays, where that is known.
     fn names(&self) -> Vec<&str>;
+
+    /// What the array `name` is that stood in the file and was left out, if it did.
+    fn left_out(&self, _name: &str) -> Option<&str> {
+        None
+    }
 }
 
 impl Source for StateDict {
@@ -38,6 +43,10 @@ impl Source for StateDict {
 
     fn names(&self) -> Vec<&str> {
         self.tensors.keys().map(String::as_str).collect()
+    }
+
+    fn left_out(&self, name: &str) -> Option<&str> {
+        self.source.others.iter().find(|(n, _)| n == name).map(|(_, what)| what.as_str())
     }
 }
 
@@ -204,7 +213,10 @@ impl Scope<'_> {
     fn meet(&self, name: &str, found: Option<&[usize]>, wanted: &[usize]) -> bool {
         let weights = self.weights;
         match found {
-            None => weights.missing.borrow_mut().push(name.into()),
+            None => weights.missing.borrow_mut().push(match weights.source.left_out(name) {
+                Some(what) => format!("{name}: left out, {what}"),
+                None => name.into(),
+            }),
             Some(found) => {
                 if found != wanted {
                     let note = format!("{name}: expected {wanted:?}, got {found:?}");

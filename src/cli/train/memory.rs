@@ -2,7 +2,7 @@
 
 use crate::data::checkpoint::StateDict;
 use crate::data::confusion;
-use crate::engine::MemoryPlan;
+use crate::engine::{Given, MemoryPlan, settle};
 use crate::gpu::{Gpu, GpuOptions};
 use crate::train::{MicroBatch, Start, TrainConfig, Trainee, plan_memory};
 use crate::{Error, Result};
@@ -41,7 +41,7 @@ impl Planner {
     ) -> Result<Self> {
         let gpu = Gpu::new(GpuOptions { adapter, planning: true, ..Default::default() })?;
         let start = Start {
-            recognizer: recognizer.map(StateDict::read).transpose()?,
+            recognizer: recognizer.map(known).transpose()?,
             confusion: confusion::weights(&confusion::default_distances()),
             frozen: Some(frozen),
             ..Start::default()
@@ -90,6 +90,13 @@ impl Planner {
             }
         })
     }
+}
+
+/// Weights with their whole configuration.
+fn known(path: &Path) -> Result<StateDict> {
+    let mut state = StateDict::read(path)?;
+    settle(&mut state, &Given::default()).map_err(|e| e.within(path.display()))?;
+    Ok(state)
 }
 
 /// A plan in lines.

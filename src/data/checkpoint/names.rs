@@ -10,6 +10,9 @@ const PREFIXES: [&str; 4] = ["module.", "_orig_mod.", "model.", "netG."];
 /// What `torch.compile` puts into the names of a part that was compiled by itself.
 const COMPILED: &str = "_orig_mod.";
 
+/// Most of these that are taken off one after the other: more than anybody wraps, and no work to speak of.
+const MOST: usize = 8;
+
 /// What `AveragedModel` counts beside the weights.
 const AVERAGED: &str = "n_averaged";
 
@@ -72,12 +75,16 @@ fn strip(state: &mut StateDict) {
     let without = |prefix: &'static str| {
         move |name: &str| name.strip_prefix(prefix).unwrap_or(name).to_string()
     };
-    while let Some(prefix) = PREFIXES.into_iter().find(|prefix| {
-        let mut names = state.tensors.keys().filter(|name| !counts(name)).peekable();
-        names.peek().is_some()
-            && names.all(|name| name.len() > prefix.len() && name.starts_with(prefix))
-            && distinct(&state.tensors, &without(prefix))
-    }) {
+    let prefix = |state: &StateDict| {
+        PREFIXES.into_iter().find(|prefix| {
+            let mut names = state.tensors.keys().filter(|name| !counts(name)).peekable();
+            names.peek().is_some()
+                && names.all(|name| name.len() > prefix.len() && name.starts_with(prefix))
+                && distinct(&state.tensors, &without(prefix))
+        })
+    };
+    for _ in 0..MOST {
+        let Some(prefix) = prefix(state) else { break };
         state.source.wrappers.push(prefix.to_string());
         rename(state, &without(prefix));
         stripped = true;
