@@ -14,8 +14,7 @@ use lemma_gpu::data::picture::lr_input;
 use lemma_gpu::data::words::{Batch, Encoded};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::procedural::{Stream, images};
-use lemma_gpu::tensor::Tensor;
-use lemma_gpu::train::{Optimizer, Preset, Stage, Start, TrainConfig, Trainee};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
 
 const STEPS: usize = 10;
 const IMAGES: usize = 4;
@@ -217,8 +216,7 @@ fn compare(case: &Case) {
             let what = format!("step {}: {part}", step + 1);
             found.number(&what, got, read("losses")[at], read("noise.losses")[at], FLOORS[0]);
         }
-        let clock: &Tensor = trainee.optimizer().clock();
-        let progress = Optimizer::progress(&clock.to_host(&gpu).expect("the clock").data);
+        let progress = trainee.optimizer().read(&gpu).expect("the optimizer's word");
         let what = format!("step {}: norm of the gradients", step + 1);
         let (want, noise) = (read("norms")[step], read("noise.norms")[step]);
         found.number(&what, progress.norm.into(), want, noise, FLOORS[1]);

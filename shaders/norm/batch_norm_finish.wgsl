@@ -3,6 +3,8 @@
 //! grid: one invocation per channel
 //! cost: reads both parts, the means twice; 8 flops a chunk and channel
 
+#import finite
+
 struct Params { rows: u32, channels: u32, chunk: u32, momentum: f32, eps: f32 }
 
 override WG: u32 = 64u;
@@ -16,8 +18,6 @@ override WG: u32 = 64u;
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 @group(0) @binding(7) var<storage, read_write> new_mean: array<f32>;
 @group(0) @binding(8) var<storage, read_write> new_var: array<f32>;
-
-const EXPONENT: u32 = 0x7f800000u;
 
 // Rows of the chunk that begins at row `begin`.
 fn rows_from(begin: u32) -> f32 {
@@ -47,11 +47,9 @@ fn main(@builtin(global_invocation_id) gid: vec3u) {
     }
     mean[c] = m;
     rstd[c] = 1.0 / sqrt(squares / n + p.eps);
-    // A batch that is not finite is left out of the statistics as of everything else. By its bits: a compiler may take
-    // comparisons with NaN and infinity for never true.
-    let finite = (bitcast<u32>(m + squares) & EXPONENT) != EXPONENT;
+    // A batch that is not finite is left out of the statistics as of everything else.
     var moved = vec2f(old_mean[c], old_var[c]);
-    if (finite) { moved += p.momentum * (vec2f(m, squares / (n - 1.0)) - moved); }
+    if (finite(m + squares)) { moved += p.momentum * (vec2f(m, squares / (n - 1.0)) - moved); }
     new_mean[c] = moved.x;
     new_var[c] = moved.y;
 }

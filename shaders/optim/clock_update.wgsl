@@ -4,6 +4,7 @@
 //! cost: reads parts once
 
 #import columns
+#import finite
 
 struct Params { n: u32, limit: f32, beta1: f32, beta2: f32 }
 
@@ -14,8 +15,6 @@ override WG: u32 = 64u;
 @group(0) @binding(1) var<storage, read> parts: array<f32>;
 @group(0) @binding(2) var<storage, read_write> clock: array<f32>;
 
-const EXPONENT: u32 = 0x7f800000u;
-
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) lid: u32) {
     var sum = 0.0;
@@ -24,8 +23,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     if (lid != 0u) { return; }
     let norm = sqrt(sum);
     clock[0] = norm;
-    // By its bits: a compiler may take comparisons with NaN and infinity for never true.
-    if ((bitcast<u32>(sum) & EXPONENT) == EXPONENT) {
+    if (!finite(sum)) {
         clock[1] = 0.0;
         clock[5] += 1.0;
         clock[6] += 1.0;

@@ -28,6 +28,7 @@ pub fn shared_sources() -> &'static [(&'static str, &'static str)] {
         "columns",
         "epilogue",
         "element",
+        "finite",
         "four",
         "fours",
         "gemm",

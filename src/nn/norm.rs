@@ -31,8 +31,8 @@ impl BatchNorm {
         Kind::Learning {
             gamma: s.param("weight", &[channels]),
             beta: s.param("bias", &[channels]),
-            mean: s.buffer("running_mean", &[channels]),
-            var: s.buffer("running_var", &[channels]),
+            mean: s.statistic("running_mean", &[channels]),
+            var: s.statistic("running_var", &[channels]),
         }
     }
 

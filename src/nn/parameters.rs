@@ -67,6 +67,8 @@ pub struct Parameter {
     pub name: String,
     /// Whether it is trained; if not, it is frozen or a buffer.
     pub learns: bool,
+    /// Whether it is a running statistic, which a layer that is trained moves.
+    pub moves: bool,
     /// Its values, where the layers read them.
     pub tensor: Tensor,
     pub(super) layout: Layout,

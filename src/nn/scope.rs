@@ -65,6 +65,8 @@ pub struct Weights<'a> {
     registered: RefCell<Vec<Parameter>>,
     /// Where what is trained lies.
     arena: RefCell<Arena>,
+    /// Where running statistics lie.
+    moving: RefCell<Arena>,
 }
 
 impl<'a> Weights<'a> {
@@ -106,7 +108,8 @@ impl<'a> Weights<'a> {
             misshapen: RefCell::default(),
             frozen,
             registered: RefCell::default(),
-            arena: RefCell::default(),
+            arena: Arena::new(1 << 20).into(),
+            moving: Arena::new(1 << 14).into(),
         }
     }
 
@@ -240,22 +243,28 @@ impl Scope<'_> {
 
     /// A parameter as it stands in the file.
     pub fn param(&self, name: &str, shape: &[usize]) -> Tensor {
-        self.load(name, Layout::same(shape), true)
+        self.load(name, Layout::same(shape), Role::Learns)
     }
 
-    /// A table that is no parameter: statistics, positions.
+    /// A table that is no parameter: positions.
     pub fn buffer(&self, name: &str, shape: &[usize]) -> Tensor {
-        self.load(name, Layout::same(shape), false)
+        self.load(name, Layout::same(shape), Role::Fixed)
+    }
+
+    /// A running statistic.
+    pub fn statistic(&self, name: &str, shape: &[usize]) -> Tensor {
+        self.load(name, Layout::same(shape), Role::Moves)
     }
 
     /// A matrix `[rows, columns]` of the file as `[columns, rows]`.
     pub fn transposed(&self, name: &str, rows: usize, columns: usize) -> Tensor {
-        self.load(name, Layout { official: vec![rows, columns], order: &[1, 0] }, true)
+        self.load(name, Layout { official: vec![rows, columns], order: &[1, 0] }, Role::Learns)
     }
 
     /// A convolution's weight `[out, in, kh, kw]` as `[kh, kw, in, out]`.
     pub fn conv_weight(&self, name: &str, official: [usize; 4]) -> Tensor {
-        self.load(name, Layout { official: official.into(), order: &[2, 3, 1, 0] }, true)
+        let layout = Layout { official: official.into(), order: &[2, 3, 1, 0] };
+        self.load(name, layout, Role::Learns)
     }
 
     /// A convolution's weight `[out, in, 3, 3]` as [`winograd`](crate::ops::winograd()) takes it, which cannot be trained.
@@ -268,26 +277,28 @@ impl Scope<'_> {
         Tensor::upload_weight(self.gpu(), [4, 4, inputs, outputs], &u)
     }
 
-    fn load(&self, name: &str, layout: Layout, learns: bool) -> Tensor {
+    fn load(&self, name: &str, layout: Layout, role: Role) -> Tensor {
         let values = self.values(name, &layout.official);
         if let Some(hollow) = &self.weights.hollow {
             return hollow.hollow_as(layout.device_shape().as_slice());
         }
         let values = layout.to_device(&values);
         let shape = layout.device_shape();
+        let Weights { frozen, registered, arena, moving, .. } = self.weights;
         let plain = || Tensor::upload_weight(self.gpu(), shape.as_slice(), &values);
-        let Some(frozen) = self.weights.frozen else { return plain() };
+        let Some(frozen) = frozen else { return plain() };
         let name = self.join(name);
-        let learns = learns && !frozen(&name);
-        let mut list = self.weights.registered.borrow_mut();
-        let tensor = match learns {
-            true => {
-                let mut arena = self.weights.arena.borrow_mut();
-                arena.upload(self.gpu(), shape.as_slice(), &values).leaf(list.len() as u32)
-            }
-            false => plain(),
+        let learns = role == Role::Learns && !frozen(&name);
+        let moves = role == Role::Moves;
+        let mut list = registered.borrow_mut();
+        let upload =
+            |to: &RefCell<Arena>| to.borrow_mut().upload(self.gpu(), shape.as_slice(), &values);
+        let tensor = match (learns, moves) {
+            (true, _) => upload(arena).leaf(list.len() as u32),
+            (_, true) => upload(moving),
+            _ => plain(),
         };
-        list.push(Parameter { name, layout, learns, tensor: tensor.clone() });
+        list.push(Parameter { name, layout, learns, moves, tensor: tensor.clone() });
         tensor
     }
 
@@ -296,4 +307,15 @@ impl Scope<'_> {
         let prefix = self.join(name);
         self.weights.left.borrow_mut().push(prefix);
     }
+}
+
+/// What training does with a tensor.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    /// It is trained unless it is frozen.
+    Learns,
+    /// A layer that is trained moves it.
+    Moves,
+    /// Nothing.
+    Fixed,
 }

@@ -12,8 +12,10 @@ use crate::{Result, kernel, params};
 kernel!(SQUARES = "optim/squares_partial", Squares);
 kernel!(CLOCK_UPDATE = "optim/clock_update", Finish);
 kernel!(ADAM_UPDATE = "optim/adam_update", Update);
+kernel!(SETTLE = "optim/settle", Settle);
 params! { struct Squares { n: u32, chunk: u32, first: u32 } }
 params! { struct Finish { n: u32, limit: f32, beta1: f32, beta2: f32 } }
+params! { struct Settle { n: u32 } }
 params! { struct Update { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 } }
 
 /// Numbers of a clock.
@@ -76,7 +78,8 @@ pub fn norm_and_clock(
 }
 
 /// One step of Adam on `param` with both its moments, all of one shape and in place: by a clock that [`norm_and_clock`] has
-/// moved for this step, and a factor `[1]` of the learning rate, the schedule's.
+/// moved for this step, and a factor `[1]` of the learning rate, the schedule's. An element whose new value is not finite
+/// stays as it is, with its moments, and is added to the count `left`, u32 `[1]`.
 ///
 /// # Errors
 /// Operands whose shapes do not fit.
@@ -85,7 +88,7 @@ pub fn adam(
     param: &Tensor,
     grad: &Tensor,
     [m, v]: [&Tensor; 2],
-    [clock, factor]: [&Tensor; 2],
+    [clock, factor, left]: [&Tensor; 3],
     how: &Adam,
 ) -> Result<()> {
     for (name, operand) in [("grad", grad), ("m", m), ("v", v)] {
@@ -93,6 +96,7 @@ pub fn adam(
     }
     cx.expect("adam", "clock", clock, [CLOCK_SIZE])?;
     cx.expect("adam", "factor", factor, [1])?;
+    cx.expect("adam", "left", left, [1])?;
     if param.is_empty() {
         return Ok(());
     }
@@ -101,8 +105,26 @@ pub fn adam(
     let Adam { lr, beta1, beta2, eps, decay } = *how;
     let p = Update { n: n as u32, lr, beta1, beta2, eps, decay };
     let inputs = [grad.read(), clock.read(), factor.read()];
-    let binds = [&inputs[..], &[param.write(), m.write(), v.write()]].concat();
+    let binds = [&inputs[..], &[param.write(), m.write(), v.write(), left.write()]].concat();
     cx.run(&ADAM_UPDATE, &element::variant(width), element::grid(n), &p, &binds)
+}
+
+/// Keeps the values `now` in `kept` where a step was done, by a clock that [`norm_and_clock`] has moved for it, and brings
+/// back those in `kept` where it was left out. Both of one shape.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn settle(cx: &Cx, clock: &Tensor, now: &Tensor, kept: &Tensor) -> Result<()> {
+    cx.expect("settle", "clock", clock, [CLOCK_SIZE])?;
+    cx.expect("settle", "kept", kept, now.shape())?;
+    if now.is_empty() {
+        return Ok(());
+    }
+    let width = element::width(&[now.len()]);
+    let n = now.len() / width;
+    let binds = [clock.read(), now.write(), kept.write()];
+    let p = Settle { n: n as u32 };
+    cx.run(&SETTLE, &element::variant(width), element::grid(n), &p, &binds)
 }
 
 /// One sum along a workgroup.
@@ -122,6 +144,7 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &SQUARES, variants: || tiles().into() },
         KernelUse { kernel: &CLOCK_UPDATE, variants: || tiles().into() },
         KernelUse { kernel: &ADAM_UPDATE, variants: element::variants },
+        KernelUse { kernel: &SETTLE, variants: element::variants },
     ],
     tolerance: 1e-6,
     gradient: 0.0,
@@ -133,19 +156,34 @@ const BETAS: [f32; 2] = [0.5, 0.96875];
 /// What a schedule makes of the cases' rate.
 const FACTOR: f32 = 0.75;
 
+/// What is wrong with a case's numbers.
+#[derive(Clone, Copy, PartialEq)]
+enum Spoilt {
+    Nothing,
+    /// One number of the last gradient is this one.
+    Gradient(f64),
+    /// The last so many elements of each tensor have a moment that gives them no value.
+    Elements(usize),
+}
+
 fn cases() -> Vec<Case> {
+    use Spoilt::{Elements, Gradient, Nothing};
     // Inputs: the clock, then parameter, first and second moment and gradient of each tensor.
-    let case = |why: &str, sizes: &'static [usize], limit: f32, decay: f32, spoil: f64| {
+    let case = |why: &str, sizes: &'static [usize], limit: f32, decay: f32, spoilt: Spoilt| {
         let label = format!("{sizes:?} with limit {limit} and decay {decay}: {why}");
         let mut s = Seeded::new(&label);
         let mut inputs =
             vec![Host::new([CLOCK_SIZE], vec![0.5, 1.0, 0.875, 0.125, 3.0, 2.0, 1.0, 1.0])];
         for &n in sizes {
-            let (param, m, v) = (s.signed([n]), s.signed([n]), s.uniform([n], 0.01, 1.0));
+            let (param, mut m, v) = (s.signed([n]), s.signed([n]), s.uniform([n], 0.01, 1.0));
+            if let Elements(count) = spoilt {
+                let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].into_iter().cycle();
+                m.data.iter_mut().rev().take(count).zip(values).for_each(|(m, value)| *m = value);
+            }
             inputs.extend([param, m, v, s.signed([n])]);
         }
-        if let (Some(last), true) = (inputs.last_mut(), spoil != 0.0) {
-            last.data[0] = spoil;
+        if let (Some(last), Gradient(value)) = (inputs.last_mut(), spoilt) {
+            last.data[0] = value;
         }
         let flops = 18.0 * sizes.iter().sum::<usize>() as f64;
         let how = Adam { lr: 0.01, beta1: BETAS[0], beta2: BETAS[1], eps: 1e-8, decay };
@@ -158,60 +196,107 @@ fn cases() -> Vec<Case> {
             let own = t.iter().map(copy).collect::<Result<Vec<Tensor>>>()?;
             let grads: Vec<&Tensor> = own[1..].chunks_exact(4).map(|p| &p[3]).collect();
             let factor = Tensor::upload(cx.gpu(), [1], &[FACTOR]);
+            let left = cx.out_u32([1]);
+            cx.copy_into(&Tensor::upload_u32(cx.gpu(), [1], &[LEFT]), &left, 0)?;
             norm_and_clock(cx, &grads, &own[0], limit, how.beta1, how.beta2)?;
             for part in own[1..].chunks_exact(4) {
-                adam(cx, &part[0], &part[3], [&part[1], &part[2]], [&own[0], &factor], &how)?;
+                let state = [&own[0], &factor, &left];
+                adam(cx, &part[0], &part[3], [&part[1], &part[2]], state, &how)?;
             }
-            // A norm that is not finite equals nothing: left out, as in the oracle.
-            let from = usize::from(spoil != 0.0);
+            // A norm that is not finite equals nothing: left out, as in the oracle. So are moments that are none.
+            let from = usize::from(matches!(spoilt, Gradient(_)));
             let clock = layout::slice_last(cx, &own[0], from..CLOCK_SIZE)?;
-            let moved = own[1..].chunks_exact(4).flat_map(|p| p[..3].to_vec());
-            Ok([clock].into_iter().chain(moved).collect())
+            let moments = if matches!(spoilt, Elements(_)) { 2..3 } else { 1..3 };
+            let moved =
+                own[1..].chunks_exact(4).flat_map(|p| [&p[..1], &p[moments.clone()]].concat());
+            Ok([clock, left].into_iter().chain(moved).collect())
         };
-        Case::new(label, inputs, run, move |h| oracle(h, limit, &how))
+        Case::new(label, inputs, run, move |h| oracle(h, limit, &how, spoilt))
             .without_gradient()
             .in_words()
             .bench(flops)
     };
-    vec![
-        case("one number", &[1], 0.0, 0.0, 0.0),
-        case("clipped, primes and fours", &[7, 64, 131], 0.25, 0.0, 0.0),
-        case("not clipped, decayed", &[5, 12], 1e4, 0.125, 0.0),
-        case("one above a chunk", &[4097, 3], 1.0, 0.0, 0.0).for_tests(),
-        case("an infinite gradient", &[7, 64], 0.25, 0.0, f64::INFINITY),
-        case("a gradient that is no number", &[64, 5], 0.25, 0.0, f64::NAN),
-        case("a norm that overflows", &[64, 5], 0.0, 0.125, 1e30),
-        case("a convolution", &[147_456, 64], 0.25, 0.0, 0.0),
-    ]
+    let mut all = vec![
+        case("one number", &[1], 0.0, 0.0, Nothing),
+        case("clipped, primes and fours", &[7, 64, 131], 0.25, 0.0, Nothing),
+        case("not clipped, decayed", &[5, 12], 1e4, 0.125, Nothing),
+        case("one above a chunk", &[4097, 3], 1.0, 0.0, Nothing).for_tests(),
+        case("an infinite gradient", &[7, 64], 0.25, 0.0, Gradient(f64::INFINITY)),
+        case("a gradient that is no number", &[64, 5], 0.25, 0.0, Gradient(f64::NAN)),
+        case("a norm that overflows", &[64, 5], 0.0, 0.125, Gradient(1e30)),
+        case("some values that would not be finite", &[64, 5], 0.25, 0.125, Elements(3)),
+        case("all values of a tensor that would not be", &[130, 4], 0.0, 0.0, Elements(4)),
+        case("a convolution", &[147_456, 64], 0.25, 0.0, Nothing),
+    ];
+    all.extend([0.0, 1.0].into_iter().flat_map(|done| [1, 64, 131].map(|n| settling(n, done))));
+    all
 }
 
-/// Reference in f64 of a step on the inputs of a case: the clock (without a norm that is not finite), then parameter and
-/// moments of each tensor.
-fn oracle(h: &[Host], limit: f32, how: &Adam) -> Vec<Host> {
+/// A case of [`settle`]; values that are brought back may stand for some that were not finite.
+fn settling(n: usize, done: f64) -> Case {
+    let label = format!("[{n}] settled behind a step that counts as {done}");
+    let mut s = Seeded::new(&label);
+    let mut clock = vec![0.0; CLOCK_SIZE];
+    clock[CLOCK_SIZE - 1] = done;
+    let (mut now, kept) = (s.signed([n]), s.signed([n]));
+    if done == 0.0 {
+        now.data[0] = f64::NAN;
+    }
+    let run = |cx: &Cx, t: &[Tensor]| {
+        let own = [1, 2].map(|i| (cx.out(t[i].shape()), &t[i]));
+        own.iter().try_for_each(|(own, from)| cx.copy_into(from, own, 0))?;
+        let [(now, _), (kept, _)] = own;
+        settle(cx, &t[0], &now, &kept)?;
+        Ok(vec![now, kept])
+    };
+    let oracle = move |h: &[Host]| {
+        let valid = if done == 0.0 { &h[2] } else { &h[1] };
+        vec![valid.clone(); 2]
+    };
+    let inputs = vec![Host::new([CLOCK_SIZE], clock), now, kept];
+    Case::new(label, inputs, run, oracle).without_gradient().in_words()
+}
+
+/// Elements left as they are before a case's step.
+const LEFT: u32 = 5;
+
+/// Reference in f64 of a step on the inputs of a case: the clock (without a norm that is not finite), the count of elements
+/// left, then parameter and moments (without the first of spoilt elements) of each tensor.
+fn oracle(h: &[Host], limit: f32, how: &Adam, spoilt: Spoilt) -> Vec<Host> {
     let [b1, b2, lr] = [how.beta1, how.beta2, how.lr * FACTOR].map(f64::from);
     let tensors = || h[1..].chunks_exact(4);
     let norm = tensors().flat_map(|p| &p[3].data).map(|g| g * g).sum::<f64>().sqrt();
     let old = &h[0].data;
+    let count = |n: u32| Host::new([1], vec![n.into()]).into_u32();
     let moved = |p: &[Host]| p[..3].to_vec();
     // A square beyond f32's range counts as infinite.
     if !(norm * norm).is_finite() || norm * norm > f64::from(f32::MAX) {
         let clock = vec![0.0, old[2], old[3], old[4], old[5] + 1.0, old[6] + 1.0, 0.0];
         let clock = Host::new([CLOCK_SIZE - 1], clock);
-        return [clock].into_iter().chain(tensors().flat_map(moved)).collect();
+        return [clock, count(LEFT)].into_iter().chain(tensors().flat_map(moved)).collect();
     }
     let factor = if limit > 0.0 { (f64::from(limit) / (norm + 1e-6)).min(1.0) } else { 1.0 };
     let (c1, c2) = (old[2] * b1 + 1.0 - b1, old[3] * b2 + 1.0 - b2);
     let clock = vec![norm, factor, c1, c2, old[4] + 1.0, old[5], 0.0, 1.0];
-    let mut all = vec![Host::new([CLOCK_SIZE], clock)];
+    let mut left = LEFT;
+    let mut all = Vec::new();
     for part in tensors() {
         let [mut p, mut m, mut v] = [0, 1, 2].map(|i| part[i].clone());
         for (i, g) in part[3].data.iter().map(|g| g * factor).enumerate() {
+            if !m.data[i].is_finite() {
+                left += 1;
+                continue;
+            }
             m.data[i] = b1 * m.data[i] + (1.0 - b1) * g;
             v.data[i] = b2 * v.data[i] + (1.0 - b2) * g * g;
             p.data[i] -= lr * f64::from(how.decay) * p.data[i];
             p.data[i] -= lr * (m.data[i] / c1) / ((v.data[i] / c2).sqrt() + f64::from(how.eps));
         }
-        all.extend([p, m, v]);
+        all.push(p);
+        if !matches!(spoilt, Spoilt::Elements(_)) {
+            all.push(m);
+        }
+        all.push(v);
     }
-    all
+    [Host::new([CLOCK_SIZE], clock), count(left)].into_iter().chain(all).collect()
 }

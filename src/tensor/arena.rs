@@ -5,13 +5,11 @@ use crate::gpu::{Buffer, Gpu, Part};
 use crate::shape::Shape;
 use std::sync::Arc;
 
-/// Bytes of the first buffer, and of the largest: each is twice as large as the one before, so that a small network wastes
-/// little. A tensor that is larger still has one of its own.
-const FIRST: u64 = 1 << 20;
+/// Bytes of the largest buffer; a tensor that is larger still has one of its own.
 const LARGEST: u64 = 32 << 20;
 
-/// Where such tensors are put, one behind the other.
-#[derive(Default)]
+/// Where such tensors are put, one behind the other: each buffer is twice as large as the one before, so that a small network
+/// wastes little.
 pub struct Arena {
     current: Option<Arc<Buffer>>,
     used: u64,
@@ -19,6 +17,11 @@ pub struct Arena {
 }
 
 impl Arena {
+    /// An empty one, whose first buffer has so many bytes.
+    pub fn new(first: u64) -> Self {
+        Arena { current: None, used: 0, next: first }
+    }
+
     /// Copies values to the device before later submissions. What lies between two tensors is zero.
     ///
     /// # Panics
@@ -29,9 +32,10 @@ impl Arena {
         let bytes = (4 * data.len() as u64).next_multiple_of(Part::ALIGN);
         let room = |b: &Arc<Buffer>| b.bytes() >= self.used + bytes;
         let home = self.current.take().filter(room).unwrap_or_else(|| {
-            self.next = (2 * self.next).clamp(FIRST, LARGEST);
+            let room = self.next;
+            self.next = (2 * room).min(LARGEST);
             self.used = 0;
-            gpu.upload(&vec![0; self.next.max(bytes) as usize])
+            gpu.upload(&vec![0; room.max(bytes) as usize])
         });
         let buffer = gpu.upload_to(&home, self.used, bytemuck::cast_slice(data));
         let offset = self.used;

@@ -37,16 +37,9 @@ const MOST: usize = 32;
 pub(super) struct KeptSteps {
     parts: Vec<(Key, Part)>,
     update: Option<(Collected, KeptPass)>,
-    statistics: Option<Statistics>,
     /// Where parts sum each loss up.
     sums: Losses,
     workspace: Option<Workspace>,
-}
-
-/// The running statistics, which parts move before it is known that the step comes to its end.
-struct Statistics {
-    keep: KeptPass,
-    put_back: KeptPass,
 }
 
 /// A part of a step.
@@ -104,41 +97,6 @@ impl KeptSteps {
             self.update = Some((collected.clone(), cx.into_kept()?));
         }
         Ok(())
-    }
-
-    /// Records how `moved` are kept and put back unless that is there.
-    ///
-    /// # Errors
-    /// As [`KeptSteps::part`].
-    pub(super) fn statistics(&mut self, gpu: &Gpu, moved: &[&Tensor]) -> Result<()> {
-        if self.statistics.is_some() {
-            return Ok(());
-        }
-        let (keep, put_back) = (Cx::new(gpu), Cx::new(gpu));
-        for tensor in moved {
-            let copy = keep.out_f32(tensor.shape());
-            keep.copy_into(tensor, &copy, 0)?;
-            put_back.copy_into(&copy, tensor, 0)?;
-        }
-        let (keep, put_back) = (keep.into_kept()?, put_back.into_kept()?);
-        self.statistics = Some(Statistics { keep, put_back });
-        Ok(())
-    }
-
-    /// Keeps what was recorded by [`KeptSteps::statistics`], as it is now.
-    ///
-    /// # Errors
-    /// As [`KeptSteps::run_part`].
-    pub(super) fn keep_statistics(&self) -> Result<()> {
-        self.statistics.as_ref().map_or(Ok(()), |s| s.keep.submit())
-    }
-
-    /// Puts back what was kept.
-    ///
-    /// # Errors
-    /// As [`KeptSteps::run_part`].
-    pub(super) fn put_statistics_back(&self) -> Result<()> {
-        self.statistics.as_ref().map_or(Ok(()), |s| s.put_back.submit())
     }
 
     /// Records that the sums of these losses are copied, since the next step writes over them.

@@ -66,6 +66,7 @@
 //! | `abinet.*` | sizes of a reader: [`AbinetConfig`](crate::models::abinet::AbinetConfig) | official | – | small | – |
 //! | `lemma.*` | sizes of LEMMA: [`LemmaConfig`](crate::models::lemma::LemmaConfig) | – | official | – | small |
 //!
+//! A run begins only with numbers that are finite and in a range where weights stay so ([`TrainConfig::check`]).
 //! Sizes come from the weights where a run starts from some. The text-focus transformer (`recognizer`) has one size.
 //!
 //! # Micro-batches
@@ -77,9 +78,12 @@
 //! Where there is no memory for a step all the same, a [`MicroBatch`] that may be halved is, and the step taken again; it ends in
 //! the bits of one that began with the smaller parts.
 
+pub mod branch;
+mod check;
 pub mod checkpoint;
 mod config;
 mod events;
+mod given;
 mod init;
 mod inputs;
 mod kept;
@@ -87,10 +91,12 @@ mod memory;
 mod optimizer;
 mod run;
 mod start;
+mod statistics;
 mod trainee;
 
 pub use config::{Preset, Schedule, Stage, TextFocus, TrainConfig};
 pub use events::Events;
+pub use given::{Content, Given};
 pub use init::Initial;
 pub use memory::{MicroBatch, plan_memory};
 pub use optimizer::{Optimizer, Progress};

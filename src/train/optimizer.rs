@@ -7,7 +7,7 @@ use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::{Gpu, Part};
 use crate::nn::{OPTIMIZER, Parameter, Parameters};
 use crate::ops::{Adam, CLOCK_SIZE, adam, add, norm_and_clock};
-use crate::tensor::{Cx, Dtype, Tensor, Var};
+use crate::tensor::{Cx, Dtype, Host, Tensor, Var};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ pub struct Progress {
     pub skipped: usize,
     /// Of these, the last ones in a row.
     pub skipped_in_a_row: usize,
+    /// Elements of parameters that were left as they were, because their new value was not finite: the sum over all steps since
+    /// this optimizer was made or loaded.
+    pub left: usize,
 }
 
 /// Gradients and moments of every learning parameter, and the clock of the bias corrections.
@@ -33,6 +36,7 @@ pub struct Optimizer {
     by_leaf: HashMap<u32, usize>,
     factor: Tensor,
     clock: Tensor,
+    left: Tensor,
 }
 
 /// A buffer of parameters and what belongs to them, each as one row.
@@ -57,9 +61,10 @@ pub(super) type Collected = Vec<bool>;
 const ALIGN: usize = Part::ALIGN as usize / 4;
 
 const MOMENTS: [&str; 2] = ["optimizer.m", "optimizer.v"];
-const CLOCK_NAME: &str = "optimizer.clock";
-
 impl Optimizer {
+    /// What the clock is called in a state dict.
+    pub(super) const CLOCK: &str = "optimizer.clock";
+
     /// Before the first step.
     ///
     /// # Errors
@@ -109,7 +114,8 @@ impl Optimizer {
             homes.push(Home { parameters, gradients, moments });
         }
         let factor = Tensor::upload(gpu, [1], &[1.0]);
-        Ok(Optimizer { homes, slots, by_leaf, factor, clock })
+        let left = Tensor::upload_u32(gpu, [1], &[0]);
+        Ok(Optimizer { homes, slots, by_leaf, factor, clock, left })
     }
 
     /// No gradient yet.
@@ -181,24 +187,41 @@ impl Optimizer {
             let home = &self.homes[run.home];
             let [m, v] = [of(run, &home.moments[0])?, of(run, &home.moments[1])?];
             let parameters = of(run, &home.parameters)?;
-            adam(cx, &parameters, gradient, [&m, &v], [&self.clock, &self.factor], how)?;
+            let state = [&self.clock, &self.factor, &self.left];
+            adam(cx, &parameters, gradient, [&m, &v], state, how)?;
         }
         Ok(())
     }
 
-    /// The tensor that [`Progress`] is read from.
+    /// The clock of [`norm_and_clock`](crate::ops::norm_and_clock).
     pub fn clock(&self) -> &Tensor {
         &self.clock
     }
 
-    /// What the values of [`Optimizer::clock`] say.
-    pub fn progress(clock: &[f64]) -> Progress {
+    /// The tensors that [`Progress`] is read from.
+    pub(super) fn said(&self) -> [&Tensor; 2] {
+        [&self.clock, &self.left]
+    }
+
+    /// What the values of [`Optimizer::said`] say.
+    pub(super) fn progress([clock, left]: [&Host; 2]) -> Progress {
+        let count = |i: usize| clock.data[i] as usize;
         Progress {
-            norm: clock[0] as f32,
-            taken: clock[4] as usize,
-            skipped: clock[5] as usize,
-            skipped_in_a_row: clock[6] as usize,
+            norm: clock.data[0] as f32,
+            taken: count(4),
+            skipped: count(5),
+            skipped_in_a_row: count(6),
+            left: left.data[0] as usize,
         }
+    }
+
+    /// How the steps went; waits for those that are under way.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub fn read(&self, gpu: &Gpu) -> Result<Progress> {
+        let hosts = Tensor::read_all(gpu, &self.said())?;
+        Ok(Self::progress([&hosts[0], &hosts[1]]))
     }
 
     /// Adds the moments and the clock to a state dict, under the parameters' names with a prefix.
@@ -217,7 +240,7 @@ impl Optimizer {
             }
         }
         let clock = HostTensor::from_f32([CLOCK_SIZE], &self.clock.to_host(gpu)?.to_f32())?;
-        state.tensors.insert(CLOCK_NAME.into(), clock);
+        state.tensors.insert(Self::CLOCK.into(), clock);
         Ok(())
     }
 
@@ -234,7 +257,7 @@ impl Optimizer {
                     .got(other.map_or("nothing".into(), |t| format!("{:?}", t.shape())))),
             }
         };
-        let clock = Tensor::upload(gpu, [CLOCK_SIZE], &take(CLOCK_NAME.into(), &[CLOCK_SIZE])?);
+        let clock = Tensor::upload(gpu, [CLOCK_SIZE], &take(Self::CLOCK.into(), &[CLOCK_SIZE])?);
         Self::with(gpu, parameters, clock, |prefix, p| {
             Ok(p.to_device(&take(format!("{prefix}.{}", p.name), p.official_shape())?))
         })

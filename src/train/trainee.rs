@@ -6,6 +6,7 @@ use super::inputs::{Feed, Inputs, Plan, longest};
 use super::kept::{KeptSteps, Key, Left, Submit};
 use super::optimizer::{Collected, Optimizer};
 use super::start::{Enlarging, Informed};
+use super::statistics::Statistics;
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
@@ -35,6 +36,7 @@ pub struct Trainee {
     network: Network,
     parameters: Parameters,
     optimizer: Optimizer,
+    statistics: Statistics,
     kept: Mutex<KeptSteps>,
 }
 
@@ -62,8 +64,9 @@ impl Trainee {
     /// Builds the network of `config`.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration, and a device that stores halves.
+    /// Settings that are out of their range, weights that do not fit them, and a device that stores halves.
     pub fn new(gpu: &Gpu, config: TrainConfig, mut start: Start) -> Result<Self> {
+        config.check()?;
         if gpu.options().precision != Precision::F32 {
             return Err(Error::new(ErrorKind::Argument, "training", "precision of the device")
                 .expected("f32")
@@ -117,8 +120,9 @@ impl Trainee {
             (Some(state), true) => Optimizer::load(gpu, &parameters, state)?,
             _ => Optimizer::new(gpu, &parameters)?,
         };
+        let statistics = Statistics::new(gpu, &parameters)?;
         let kept = Mutex::default();
-        Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer, kept })
+        Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer, statistics, kept })
     }
 
     /// The device it is on.
@@ -154,8 +158,9 @@ impl Trainee {
     /// the whole batch, still on the device.
     ///
     /// # Errors
-    /// Errors of the device. Where there is no memory, [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was
-    /// before the step, which may be taken again with a smaller `micro`: the memory of all parts is taken before the first runs.
+    /// A batch without samples, or without everything of each; errors of the device. Where there is no memory,
+    /// [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was before the step, which may be taken again with
+    /// a smaller `micro`: the memory of all parts is taken before the first runs.
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
         self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
     }
@@ -187,6 +192,7 @@ impl Trainee {
         factor: f32,
         submit: &mut Submit<'_>,
     ) -> Result<Losses> {
+        batch.check()?;
         let mut home = self.kept.lock();
         // What a step that breaks off has recorded is of no use to the next.
         let mut kept = std::mem::take(&mut *home);
@@ -229,8 +235,6 @@ impl Trainee {
         }
         kept.update(&self.gpu, &left.gradients, |cx| self.optimise(cx, &left.gradients))?;
         let (copies, losses) = kept.losses(&self.gpu, &left.losses)?;
-        kept.statistics(&self.gpu, &self.statistics())?;
-        kept.keep_statistics()?;
         let run = || {
             for (i, (key, images)) in parts.into_iter().enumerate() {
                 let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
@@ -239,25 +243,11 @@ impl Trainee {
             copies.submit()
         };
         if let Err(e) = run() {
-            return Err(match kept.put_statistics_back() {
-                Ok(()) => e,
-                Err(_) => self.broken(e),
-            });
+            self.statistics.put_back().map_err(|_| broken(&e))?;
+            return Err(e);
         }
         kept.run_update(submit)?;
         Ok(losses)
-    }
-
-    /// An error behind which the network is not what it was before the step.
-    fn broken(&self, e: Error) -> Error {
-        let what = "the running statistics cannot be put back";
-        Error::new(ErrorKind::Device, "training", what).detail(e)
-    }
-
-    /// The running statistics, which every part moves.
-    fn statistics(&self) -> Vec<&Tensor> {
-        let moves = |name: &str| name.ends_with("running_mean") || name.ends_with("running_var");
-        self.parameters.all().iter().filter(|p| moves(&p.name)).map(|p| &p.tensor).collect()
     }
 
     fn mode(&self, inputs: &Inputs) -> Mode {
@@ -300,7 +290,8 @@ impl Trainee {
             beta2: c.betas[1],
             eps: c.eps,
             decay: c.weight_decay,
-        })
+        })?;
+        self.statistics.settle(cx, self.optimizer.clock())
     }
 
     /// Which of the images of a step a recogniser in training sees in full resolution.
@@ -382,9 +373,10 @@ impl Trainee {
     /// The classes that the recogniser reads from `batch`, `[N, 26]`; None for other stages.
     ///
     /// # Errors
-    /// Errors of the device.
+    /// A batch as [`Trainee::step`] refuses it; errors of the device.
     pub fn read(&self, batch: &Batch) -> Result<Option<Tensor>> {
         let Network::Abinet(network) = &self.network else { return Ok(None) };
+        batch.check()?;
         let sharp = vec![true; batch.len()];
         let plan = Plan { batch, step: 0, part: 0, sharp: &sharp };
         let x = Inputs::new(&mut Feed::new(&self.gpu), &plan, 0..batch.len())?;
@@ -401,6 +393,12 @@ impl Trainee {
         cx.submit()?;
         Ok(Some(classes))
     }
+}
+
+/// An error behind which the network is not what it was before the step.
+fn broken(e: &Error) -> Error {
+    let what = "the running statistics cannot be put back";
+    Error::new(ErrorKind::Device, "training", what).detail(e)
 }
 
 /// Adds this `share` of a part's losses to their `sums`, which those that are not `there` begin.

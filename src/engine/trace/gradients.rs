@@ -317,6 +317,7 @@ fn step(
     let mut out = Vec::new();
     let state = Tensor::upload(gpu, [CLOCK_SIZE], &[0.0; CLOCK_SIZE]);
     let factor = Tensor::upload(gpu, [1], &[1.0]);
+    let left = Tensor::upload_u32(gpu, [1], &[0]);
     let cx = Cx::new(gpu);
     let all: Vec<&Tensor> = found.iter().map(|(_, g)| g).collect();
     norm_and_clock(&cx, &all, &state, 0.25, 0.5, 0.999)?;
@@ -327,7 +328,7 @@ fn step(
         let [m, v] = [(); 2].map(|()| Tensor::upload(gpu, before.shape, &zeros));
         let cx = Cx::new(gpu);
         let settings = Adam { lr: rate(&p.name), beta1: 0.5, beta2: 0.999, eps: 1e-8, decay: 0.0 };
-        adam(&cx, &p.tensor, grad, [&m, &v], [&state, &factor], &settings)?;
+        adam(&cx, &p.tensor, grad, [&m, &v], [&state, &factor, &left], &settings)?;
         cx.submit()?;
         let after = p.tensor.to_host(gpu)?;
         let delta: Vec<f32> =
