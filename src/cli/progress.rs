@@ -106,7 +106,7 @@ fn lines(counts: Arc<Counts>, total: usize) -> Sender<()> {
     let (open, closed) = channel();
     let begun = Instant::now();
     let (mut said, mut still) = (0, 0);
-    std::thread::spawn(move || {
+    let work = move || {
         while closed.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             let done = counts.done.load(Ordering::SeqCst);
             let failed = counts.failed.load(Ordering::SeqCst).min(done);
@@ -126,7 +126,9 @@ fn lines(counts: Arc<Counts>, total: usize) -> Sender<()> {
             }
             say!("{line}");
         }
-    });
+    };
+    // Without a thread nothing is said, which is no reason to do nothing.
+    let _ = std::thread::Builder::new().spawn(work);
     open
 }
 

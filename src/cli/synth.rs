@@ -92,7 +92,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
         let word = synth.draw(index);
         pair_of_files(&word).map(|files| (word, files))
     };
-    for pair in Ordered::new(0..args.count, threads, 64 * threads, work) {
+    for pair in Ordered::new(0..args.count, threads, 64 * threads, work)? {
         if stop.asked() {
             progress.close();
             say("interrupted; nothing was written");

@@ -9,6 +9,7 @@ pub mod letters;
 pub mod lmdb;
 pub mod metrics;
 pub mod ordered;
+pub mod part;
 pub mod picture;
 mod plane;
 pub mod random;

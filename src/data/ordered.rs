@@ -1,5 +1,6 @@
 //! Work on threads whose results come in order: which thread was faster never shows.
 
+use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -41,23 +42,31 @@ impl<T> Shared<T> {
 
 impl<T: Send + 'static> Ordered<T> {
     /// Starts `threads` threads on the tickets of `range`.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) where the system starts none; fewer than asked for do the work alone.
     pub fn new(
         range: std::ops::Range<u64>,
         threads: usize,
         ahead: usize,
         work: impl Fn(u64) -> T + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Result<Self> {
         let state =
             State { next: range.start, wanted: range.start, end: range.end, done: BTreeMap::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let work = Arc::new(work);
         let ahead = ahead.max(1) as u64;
-        let start = |_| {
-            let (shared, work) = (shared.clone(), work.clone());
-            std::thread::spawn(move || run(&shared, ahead, &*work))
-        };
-        let threads = (0..threads.max(1)).map(start).collect();
-        Ordered { shared, threads }
+        let mut ordered = Ordered { shared, threads: Vec::new() };
+        for _ in 0..threads.max(1) {
+            let (shared, work) = (ordered.shared.clone(), work.clone());
+            let started = std::thread::Builder::new().spawn(move || run(&shared, ahead, &*work));
+            match started {
+                Ok(thread) => ordered.threads.push(thread),
+                Err(_) if !ordered.threads.is_empty() => break,
+                Err(e) => return Err(Error::io("a thread", "cannot be started", e)),
+            }
+        }
+        Ok(ordered)
     }
 
     /// Whether the next result is there, so that nobody would wait.
@@ -132,10 +141,10 @@ mod tests {
                 std::thread::sleep(Duration::from_micros(t * 7919 % 300));
                 t * t
             };
-            let all: Vec<u64> = Ordered::new(3..80, threads, 4, work).collect();
+            let all: Vec<u64> = Ordered::new(3..80, threads, 4, work).unwrap().collect();
             assert_eq!(all, (3..80).map(|t| t * t).collect::<Vec<_>>());
         }
-        assert_eq!(Ordered::new(5..5, 2, 2, |t| t).count(), 0);
+        assert_eq!(Ordered::new(5..5, 2, 2, |t| t).unwrap().count(), 0);
     }
 
     #[test]
@@ -145,7 +154,8 @@ mod tests {
         let mut results = Ordered::new(0..u64::MAX, 3, 5, move |t| {
             counter.fetch_add(1, Ordering::SeqCst);
             t
-        });
+        })
+        .unwrap();
         for _ in 0..10 {
             results.next();
         }

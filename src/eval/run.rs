@@ -85,7 +85,11 @@ pub fn evaluate(
         std::thread::scope(|scope| {
             let (sender, samples) = sync_channel(2 * BATCH);
             // The receiver is gone when the walk ended early.
-            scope.spawn(move || (0..set.len()).try_for_each(|i| sender.send(load(set, i))));
+            std::thread::Builder::new()
+                .spawn_scoped(scope, move || {
+                    (0..set.len()).try_for_each(|i| sender.send(load(set, i)))
+                })
+                .map_err(|e| Error::io("a thread", "cannot be started", e))?;
             let mut batch = Vec::with_capacity(BATCH);
             for sample in samples {
                 match sample {
@@ -235,6 +239,7 @@ impl Walk<'_> {
 
     fn close(self) -> SetResult {
         let mut result = self.result;
+        // Of no image there is no mean, which is no number.
         let batches = result.batches as f64;
         for sum in [&mut result.bicubic, &mut result.super_resolved] {
             *sum = Nearness { psnr: sum.psnr / batches, ssim: sum.ssim / batches };
@@ -263,10 +268,16 @@ fn side_by_side<T: Sync, R: Send>(items: &[T], work: fn(&T) -> R) -> Vec<R> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = items
             .chunks(items.len().div_ceil(cores).max(1))
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>()))
+            .map(|part| {
+                let own = move || part.iter().map(work).collect::<Vec<R>>();
+                std::thread::Builder::new().spawn_scoped(scope, own).map_err(|_| part)
+            })
             .collect();
-        let join = |t: std::thread::ScopedJoinHandle<'_, Vec<R>>| {
-            t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let join = |started: Result<std::thread::ScopedJoinHandle<'_, Vec<R>>, &[T]>| match started
+        {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // The system starts no more threads: this one does it.
+            Err(part) => part.iter().map(work).collect(),
         };
         threads.into_iter().flat_map(join).collect()
     })

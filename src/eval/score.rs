@@ -228,7 +228,9 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::{Subject, page, tables};
     use super::*;
+    use crate::data::metrics::{Fidelity, Values};
 
     fn set(name: &str, words: &[(&str, [&str; 3])]) -> SetResult {
         let mut readability = Readability::default();
@@ -264,6 +266,26 @@ mod tests {
         assert_eq!((all.only_sr, all.only_lr, all.p()), (1, 1, 1.0));
         assert_eq!(all.score(1).character_error_rate, Some(1.0 / 11.0));
         assert_eq!(readability.0[&0].score(0).character_error_rate, None);
+    }
+
+    #[test]
+    fn of_no_image_nothing_is_a_number_and_nothing_fails() {
+        let sets = [vec![], vec![SetResult::default()], vec![set("easy", &[])]];
+        for sets in sets {
+            let evaluation = Evaluation { sets, exhibits: Exhibits::default() };
+            assert!(evaluation.nearness().iter().all(|n| n.psnr.is_nan() && n.ssim.is_nan()));
+            assert_eq!((evaluation.images(), evaluation.left_out()), (0, 0));
+            assert!(evaluation.readability().is_none() && evaluation.weighted_accuracy().is_none());
+            let subject = Subject { model: "m".into(), judge: None, adapter: "a".into() };
+            assert!(tables(&evaluation).is_empty());
+            page(&evaluation, &subject).expect("a page");
+            serde_json::to_string(&evaluation).expect("JSON");
+        }
+        let nobody = Tally::default();
+        assert!(nobody.score(2).accuracy.is_nan() && nobody.p() == 1.0);
+        let blank = Values { data: &[], channels: 3 };
+        assert!(Fidelity::of(blank, blank, 0).ssim.is_nan());
+        assert!(Fidelity::mean(&[]).psnr().is_nan());
     }
 
     #[test]

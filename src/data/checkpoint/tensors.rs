@@ -3,6 +3,7 @@
 
 use super::host::{Dtype, HostTensor};
 use super::{Container, Source, StateDict, names};
+use crate::data::part::Part;
 use crate::{Error, ErrorKind, Result};
 use safetensors::SafeTensors;
 use serde::Serialize;
@@ -64,29 +65,14 @@ pub(super) fn write(state: &StateDict, path: &Path, overwrite: bool) -> Result<(
         return Err(Error::new(ErrorKind::Argument, place, what));
     }
     let io = |e: io::Error| Error::io(&place, "cannot be written", e);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".lemma-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any new file, less the umask; a temporary one would be its owner's alone.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(folder).map_err(io)?;
-    let mut out = BufWriter::new(&file);
+    let part = Part::beside(path).map_err(io)?;
+    let mut out = BufWriter::new(part.file());
     put(state, &mut out).and_then(|()| out.flush()).map_err(io)?;
     drop(out);
-    file.as_file().sync_all().map_err(io)?;
-    match overwrite {
-        true => file.persist(path),
-        false => file.persist_noclobber(path),
-    }
-    .map_err(|e| match e.error.kind() {
+    part.finish(path, overwrite).map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => super::exists(path),
-        _ => io(e.error),
-    })?;
-    Ok(())
+        _ => io(e),
+    })
 }
 
 /// Header and arrays. Wide elements come first, which aligns each array without gaps; otherwise the source's order is kept.

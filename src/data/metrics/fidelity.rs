@@ -35,11 +35,12 @@ pub struct Fidelity {
 }
 
 impl Fidelity {
-    /// Compares two images `[height, width, …]` of `width`.
+    /// Compares two images `[height, width, …]` of `width`. Of images without pixels nothing is a number.
     ///
     /// # Panics
     /// When the images differ in size or have less than three channels.
     pub fn of(a: Values, b: Values, width: usize) -> Self {
+        assert!(a.channels >= 3 && b.channels >= 3, "images of three channels");
         assert_eq!(a.data.len() / a.channels, b.data.len() / b.channels, "images of one size");
         let (mut error, mut ssim) = (0.0, 0.0);
         for c in 0..3 {
@@ -98,7 +99,7 @@ fn window() -> [f64; WINDOW] {
 
 /// The plane under the window at every place, zeros around it.
 fn blurred(plane: &[f64], width: usize, weights: &[f64; WINDOW]) -> Vec<f64> {
-    let height = plane.len() / width;
+    let height = plane.len() / width.max(1);
     let along = |from: &[f64], place: usize, most: usize, step: usize, start: usize| -> f64 {
         let half = WINDOW / 2;
         let (first, end) = (place.saturating_sub(half), (place + half + 1).min(most));

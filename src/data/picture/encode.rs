@@ -1,5 +1,6 @@
 //! Writes image files: whole or not at all, and never over another file unless told to.
 
+use crate::data::part::Part;
 use crate::{Error, ErrorKind, Result};
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -128,26 +129,11 @@ pub fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     if !overwrite && path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".lemma-gpu-").suffix(".part");
-    // Readable as any new file is: the default is for secrets. The umask still applies.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder
-        .tempfile_in(folder)
+    let part = Part::beside(path)
         .map_err(|e| Error::io(path.display(), "creating a file beside it", e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path.display(), "writing", e))?;
-    file.as_file().sync_all().map_err(|e| Error::io(path.display(), "syncing", e))?;
-    let done = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    match done {
-        Ok(_) => Ok(()),
-        Err(e) if !overwrite && e.error.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(exists())
-        }
-        Err(e) => Err(Error::io(path.display(), "renaming the finished file", e.error)),
-    }
+    part.file().write_all(bytes).map_err(|e| Error::io(path.display(), "writing", e))?;
+    part.finish(path, overwrite).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists if !overwrite => exists(),
+        _ => Error::io(path.display(), "finishing the file", e),
+    })
 }

@@ -98,6 +98,29 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// Checks that there are samples, and everything of each.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] naming what there is too much or too little of.
+    pub fn check(&self) -> Result<()> {
+        let n = self.len();
+        let wrong = |what: &str| Error::new(ErrorKind::Shape, "a batch of words", what);
+        if n == 0 {
+            return Err(wrong("samples").expected("one or more").got("none"));
+        }
+        let (lr, hr) = (self.lr.len(), self.hr.len());
+        for (what, each, got) in [
+            ("lr", 16 * 64 * 4, lr),
+            ("hr", 32 * 128 * 4, hr),
+            ("characters", 1, self.characters.len()),
+        ] {
+            if got != n * each {
+                return Err(wrong(what).expected(format!("{} for {n} labels", n * each)).got(got));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a thread makes: a batch, and the faults met on the way, counted when it is given.
@@ -123,7 +146,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] when an epoch has fewer samples than a batch, or the position to
-    /// begin at lies outside an epoch.
+    /// begin at lies outside an epoch; [`ErrorKind::Io`] when the system starts no thread.
     pub fn new(mix: Arc<Mix>, options: LoaderOptions) -> Result<Self> {
         let size = options.batch as u64;
         let bad = |what: &str| Error::new(ErrorKind::Argument, "data", what);
@@ -157,7 +180,7 @@ impl Loader {
         };
         let given = range.start;
         let work = move |ticket| make(&mix, &options, ticket / per_epoch, ticket % per_epoch);
-        let made = Ordered::new(range, options.threads, options.ahead, work);
+        let made = Ordered::new(range, options.threads, options.ahead, work)?;
         let (waited, report) = (Duration::ZERO, Report::default());
         Ok(Loader { made, per_epoch, given, waited, waits: 0, report })
     }

@@ -2,6 +2,7 @@
 
 use super::below::sets;
 use super::fault::Place;
+use super::identity::Identity;
 use super::source::{Source, open};
 use crate::data::random::Shuffle;
 use crate::{Error, ErrorKind, Result};
@@ -77,6 +78,11 @@ impl Mix {
     /// Names of the sources.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|p| p.name.as_str())
+    }
+
+    /// What the sources are, in order.
+    pub fn identities(&self) -> Vec<Identity> {
+        self.0.iter().map(|p| Identity::of(&p.name, &*p.source, p.share)).collect()
     }
 
     pub(super) fn source(&self, i: usize) -> &dyn Source {

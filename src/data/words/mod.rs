@@ -12,6 +12,7 @@
 
 mod below;
 mod fault;
+mod identity;
 mod label;
 pub mod labels;
 mod loader;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use below::sets;
 pub use fault::{Fault, Place, Reason, Report};
+pub use identity::Identity;
 pub use label::{Encoded, STEPS, printable};
 pub use loader::{Batch, Loader, LoaderOptions, Order, Position};
 pub use mix::Mix;

@@ -3,10 +3,10 @@
 use super::places;
 use super::source::{LABELS, PLACES};
 use crate::data::lmdb::{FILE, Writer};
+use crate::data::part::PartFolder;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// How a set of pairs is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Layout {
 /// A set in the making, in a hidden folder beside its place until it is whole.
 pub struct Store {
     place: PathBuf,
-    folder: TempDir,
+    folder: PartFolder,
     count: usize,
     kind: Kind,
 }
@@ -39,16 +39,8 @@ impl Store {
     /// [`ErrorKind::Argument`] when there is something, [`ErrorKind::Io`].
     pub fn create(place: &Path, layout: Layout) -> Result<Self> {
         refuse_existing(place)?;
-        let beside = match place.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let failed = |e| Error::io(place.display(), "cannot be created", e);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".lemma-gpu-").suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let folder = builder.tempdir_in(beside).map_err(failed)?;
+        let folder = PartFolder::beside(place).map_err(failed)?;
         let kind = match layout {
             Layout::Lmdb => Kind::Lmdb(Writer::create(&folder.path().join(FILE))?),
             Layout::Folder => {
@@ -130,8 +122,7 @@ impl Store {
             }
         }
         refuse_existing(&self.place)?;
-        // From here on the folder is not removed when this is dropped.
-        std::fs::rename(self.folder.keep(), &self.place).map_err(failed)
+        self.folder.finish(&self.place).map_err(failed)
     }
 }
 
