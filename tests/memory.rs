@@ -110,7 +110,7 @@ fn run(
     let gpu = open(memory, false);
     let config = vision();
     let trainee = trainee(&gpu, &config);
-    let start = train::checkpoint::Position { step: 0, best: None, config };
+    let start = train::checkpoint::Position::begin(config);
     let mut heard = Heard::default();
     let mut data = Growing(words(DRAWN, 8), 0);
     let ended = train::run(&gpu, &trainee, start, &mut micro, &mut data, folder, &mut heard);

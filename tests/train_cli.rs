@@ -3,73 +3,12 @@
 
 #[path = "common/tiny.rs"]
 mod tiny;
+#[path = "common/train.rs"]
+mod train;
 
 use lemma_gpu::data::checkpoint::StateDict;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-use tiny::TINY;
-
-/// A checkpoint every second step.
-const OFTEN: &[&str] = &["batch=2", "dropout=0.1", "log_every=1", "save_every=2"];
-
-/// `train` of a tiny vision model on drawn words, in the folder `at`, with more arguments.
-fn train(at: &Path, steps: usize, more: &[&str]) -> Command {
-    let steps = format!("steps={steps}");
-    let sets = TINY.iter().chain(OFTEN).copied().chain([steps.as_str()]).flat_map(|s| ["--set", s]);
-    let mut all = vec!["train", "-s", "vision", "-d", "synth:count=64,seed=3", "-o", "run"];
-    all.extend(sets);
-    all.extend(["--micro-batch", "1", "--progress", "plain"]);
-    all.extend(more);
-    command(at, &all)
-}
-
-fn command(at: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
-    command.current_dir(at).args(args).stdin(Stdio::null()).stdout(Stdio::null());
-    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
-        command.args(["-g", &adapter]);
-    }
-    command.stderr(Stdio::piped());
-    command
-}
-
-#[track_caller]
-fn ends(output: &Output, code: i32, says: &[&str]) {
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "standard error:\n{err}");
-    for part in says {
-        assert!(err.contains(part), "no {part:?} in:\n{err}");
-    }
-}
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-/// The step of the newest checkpoint in a run's folder; 0 where there is none.
-fn newest(run: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(run) else { return 0 };
-    let step = |name: &str| -> Option<usize> {
-        name.strip_prefix("checkpoint-")?.strip_suffix(".safetensors")?.parse().ok()
-    };
-    entries.flatten().filter_map(|e| step(e.file_name().to_str()?)).max().unwrap_or(0)
-}
-
-fn wait_for_step(run: &Path, child: &mut Child, beyond: usize) {
-    let begun = Instant::now();
-    while newest(run) <= beyond && child.try_wait().expect("a process").is_none() {
-        assert!(begun.elapsed().as_secs() < 240, "no checkpoint after four minutes");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
-}
+use std::process::{Child, Command};
+use train::*;
 
 #[test]
 fn mistakes_are_refused_before_the_work() {
@@ -88,6 +27,16 @@ fn mistakes_are_refused_before_the_work() {
     refused(&with(&["synth:", "--set", "batch"]), 2, &["key=value"]);
     refused(&with(&["synth:", "--micro-batch", "0"]), 2, &["auto or a number"]);
     refused(&with(&["synth:", "--memory", "2GB"]), 2, &["--memory", "2GiB, 300MiB"]);
+    for set in ["eps=0", "lr=1e30", "degraded=1.5", "loss.finetune=nan", "guide_attention=inf"] {
+        let key = set.split('=').next().expect("a key");
+        refused(&[&begin[..], &["synth:", "--set", set]].concat(), 2, &[key, "expected", "got"]);
+    }
+    let schedule = "schedule={kind=\"step\",at=1,factor=nan}";
+    refused(&with(&["synth:", "--set", schedule]), 2, &["schedule.factor"]);
+    refused(&with(&["synth:", "-j", "0"]), 2, &["1..=256"]);
+    refused(&with(&["synth:", "-j", "100000000"]), 2, &["1..=256"]);
+    refused(&["train", "--resume", "-o", "run"], 2, &["--stage", "none to go on from"]);
+    refused(&["train", "--resume", "-s", "vision", "-o", "run"], 2, &["--data"]);
     let transformer = ["synth:", "--set", "text_focus=transformer"];
     refused(&with(&transformer), 2, &["--recognizer FILE", "text_focus=off"]);
 }
@@ -111,12 +60,9 @@ fn a_run_leaves_what_one_looks_at() {
     assert_eq!(losses(&run).len(), 6);
 }
 
-/// The loss of each step as last written.
-fn losses(run: &Path) -> BTreeMap<u64, Value> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).expect("metrics");
-    // A killed process may leave a part of a line.
-    let lines = text.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok());
-    lines.filter_map(|l| Some((l["step"].as_u64()?, l["loss"].clone()))).collect()
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
 }
 
 #[test]
@@ -130,8 +76,7 @@ fn a_signal_saves_and_tells() {
         let output = child.wait_with_output().expect("ends");
         ends(&output, code, &["saving a checkpoint"]);
         let last = StateDict::read(run.join("last.safetensors")).expect("weights");
-        let path = run.join(format!("checkpoint-{:08}.safetensors", newest(&run)));
-        let checkpoint = StateDict::read(path).expect("a checkpoint");
+        let checkpoint = StateDict::read(checkpoint(&run, newest(&run))).expect("a checkpoint");
         assert!(last.tensors.iter().all(|(k, t)| checkpoint.tensors[k].bytes() == t.bytes()));
         assert!(run.join("report.html").is_file());
     }
@@ -141,36 +86,10 @@ fn a_signal_saves_and_tells() {
 #[test]
 fn killed_at_any_instant_it_goes_on() {
     const STEPS: usize = 100;
-    let (calm, troubled) = (folder(), folder());
+    let (calm, killed) = (folder(), folder());
     ends(&train(calm.path(), STEPS, &[]).output().expect("starts"), 0, &[]);
-    let run = troubled.path().join("run");
-    let again = || train(troubled.path(), STEPS, &["--resume", "auto"]);
-    let mut state = 0x9E37_79B9_u64;
-    let mut random = |below: u64| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
-    let mut kills = 0;
-    while kills < 20 {
-        let before = newest(&run);
-        assert!(before < STEPS - 2, "the run ended after {kills} kills");
-        let mut child = again().stderr(Stdio::null()).spawn().expect("starts");
-        // Every fourth anywhere from its start on, the others about a save.
-        if kills % 4 != 0 {
-            wait_for_step(&run, &mut child, before);
-        }
-        std::thread::sleep(Duration::from_millis(random(if kills % 4 == 0 { 1500 } else { 150 })));
-        child.kill().expect("killed");
-        child.wait().expect("ended");
-        kills += 1;
-    }
-    ends(&again().output().expect("starts"), 0, &[]);
-    let last = |at: &Path| StateDict::read(at.join("run/last.safetensors")).expect("weights");
-    let (want, got) = (last(calm.path()), last(troubled.path()));
-    assert!(want.tensors.keys().eq(got.tensors.keys()));
-    for (name, t) in &want.tensors {
-        assert!(got.tensors[name].bytes() == t.bytes(), "{name} differs");
-    }
-    assert_eq!(losses(&calm.path().join("run")), losses(&run));
+    let [calm, run] = [&calm, &killed].map(|at| at.path().join("run"));
+    troubled(&run, STEPS, 20, &|| train(killed.path(), STEPS, &["--resume", "auto"]));
+    expect_same(&calm.join("last.safetensors"), &run.join("last.safetensors"));
+    assert_eq!(losses(&calm), losses(&run));
 }

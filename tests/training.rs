@@ -9,7 +9,8 @@ mod tiny;
 #[path = "common/words.rs"]
 mod words;
 
-use lemma_gpu::data::checkpoint::StateDict;
+use lemma_gpu::ErrorKind;
+use lemma_gpu::data::checkpoint::{HostTensor, StateDict};
 use lemma_gpu::engine::trace::{self, Activation, Eyes, Manner, Subject};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::procedural::{Model, Procedural};
@@ -327,6 +328,81 @@ fn runs_repeat_to_the_bit() {
     assert_eq!(first.0, second.0);
     assert!(first.1 == second.1);
     assert!(first.0[9] < first.0[0], "nothing was learnt: {:?}", first.0);
+}
+
+/// Nothing to train on, or not all of it: an error, and nothing moves.
+#[test]
+fn batches_of_nothing_are_refused() {
+    let gpu = open();
+    let trainee = trainee(&gpu, Stage::Vision, TINY);
+    let before = weights(&gpu, &trainee);
+    let whole = words(DRAWN, 2);
+    let mut nothing = whole.clone();
+    (nothing.lr, nothing.hr) = (Vec::new(), Vec::new());
+    nothing.labels.clear();
+    nothing.characters.clear();
+    let mut partly = [whole.clone(), whole.clone(), whole.clone()];
+    partly[0].hr.truncate(100);
+    partly[1].characters.clear();
+    partly[2].labels.truncate(1);
+    for batch in partly.iter().chain([&nothing]) {
+        let e = trainee.step(batch, 4, 0, 1.0).expect_err("not a batch");
+        assert_eq!(e.kind(), ErrorKind::Shape, "{e}");
+        assert!(trainee.read(batch).is_err());
+    }
+    assert!(weights(&gpu, &trainee) == before);
+    assert_eq!(trainee.optimizer().read(&gpu).expect("progress").taken, 0);
+    let options = GpuOptions { adapter: common::adapter(), planning: true, ..Default::default() };
+    let planner = Gpu::new(options).expect("an adapter for the tests");
+    let config = trainee.config().clone();
+    let planned = Trainee::new(&planner, config.clone(), Start::default()).expect("a network");
+    assert!(plan_memory(&planned, 0).is_err());
+    let spoilt = TrainConfig { eps: 0.0, ..config };
+    assert!(Trainee::new(&gpu, spoilt, Start::default()).is_err());
+}
+
+/// A step that is left out leaves nothing behind, the statistics that its parts moved before a value was infinite included.
+#[test]
+fn a_step_that_is_left_out_moves_no_statistics() {
+    let gpu = open();
+    let batch = words(DRAWN, 4);
+    let sets = [TINY, &["warmup=0"]].concat();
+    let mut state =
+        trainee(&gpu, Stage::Vision, &sets).parameters().state_dict(&gpu).expect("weights");
+    let last = "vision.cls.weight";
+    let shape = state.tensors[last].shape().to_vec();
+    let mut values = state.tensors[last].to_f32().expect("floats");
+    values[0] = f32::NAN;
+    state.tensors.insert(last.into(), HostTensor::from_f32(shape, &values).expect("a tensor"));
+    let config = trainee(&gpu, Stage::Vision, &sets).config().clone();
+    let start = Start { weights: Some(state), ..Start::default() };
+    let broken = Trainee::new(&gpu, config, start).expect("a network");
+    let bits = |trainee: &Trainee| {
+        let all = weights(&gpu, trainee).into_iter().flatten();
+        all.map(f64::to_bits).collect::<Vec<_>>()
+    };
+    let before = bits(&broken);
+    for (step, micro) in [4, 2].into_iter().enumerate() {
+        broken.step(&batch, micro, step, 1.0).expect("a step");
+        let said = broken.optimizer().read(&gpu).expect("progress");
+        assert_eq!((said.taken, said.skipped, said.left), (0, step + 1, 0));
+        assert!(bits(&broken) == before, "in parts of {micro}");
+    }
+    // One that is done moves them, and the next that is left out goes back to what that made of them.
+    let sound = trainee(&gpu, Stage::Vision, &sets);
+    let moved = |sound: &Trainee| {
+        let all = sound.parameters().all().iter().zip(weights(&gpu, sound));
+        all.filter(|(p, _)| p.moves).flat_map(|(_, values)| values).collect::<Vec<_>>()
+    };
+    let fresh = moved(&sound);
+    sound.step(&batch, 2, 0, 1.0).expect("a step");
+    let once = moved(&sound);
+    assert!(!fresh.is_empty() && fresh != once);
+    let mut blank = batch.clone();
+    blank.hr[16384..].fill(f32::NAN);
+    sound.step(&blank, 1, 1, 1.0).expect("a step");
+    assert_eq!(sound.optimizer().read(&gpu).expect("progress").skipped, 1);
+    assert!(moved(&sound) == once);
 }
 
 /// A step that was kept and is taken again ends in the bits of one that is recorded for it: with other words, other values to

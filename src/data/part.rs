@@ -2,11 +2,13 @@
 //! half of one, whenever the process or the machine ends.
 //!
 //! A temporary file is locked as long as its process lives, on any system whose files have locks. That tells those that a killed
-//! process left behind, which [`sweep`] removes, from those that are being written.
+//! process left behind from those that are being written: a process removes them from every folder that it writes to.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 const PREFIX: &str = ".lemma-";
@@ -26,6 +28,7 @@ impl Part {
         // Readable as any new file is: the default is for secrets. The umask still applies.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        first_here(folder_of(path));
         loop {
             let file = builder.tempfile_in(folder_of(path))?;
             // Another process may have swept it before it was locked.
@@ -73,6 +76,7 @@ impl PartFolder {
         builder.prefix(PREFIX).suffix(SUFFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        first_here(folder_of(path));
         loop {
             let folder = builder.tempdir_in(folder_of(path))?;
             let lock = File::open(folder.path()).ok();
@@ -97,6 +101,15 @@ impl PartFolder {
         // From here on there is nothing to remove under its first name.
         let _ = self.folder.keep();
         sync_folder(folder_of(path))
+    }
+}
+
+/// Sweeps a folder that this process writes to for the first time.
+fn first_here(folder: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let Ok(folder) = folder.canonicalize() else { return };
+    if SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.clone()) {
+        sweep(&folder);
     }
 }
 
@@ -169,9 +182,11 @@ mod tests {
         for other in [".lemma-notes", "lemma.part", ".other.part"] {
             std::fs::write(place(other), "a user's").unwrap();
         }
-        let live = Part::beside(&place("whole")).unwrap();
-        let set = PartFolder::beside(&place("set")).unwrap();
         assert_eq!(sweep(folder.path()), if cfg!(unix) { 3 } else { 2 });
+        std::fs::write(place(".lemma-aB3.part"), "half").unwrap();
+        let live = Part::beside(&place("whole")).unwrap();
+        assert!(!place(".lemma-aB3.part").exists(), "swept by who writes there first");
+        let set = PartFolder::beside(&place("set")).unwrap();
         assert_eq!(sweep(folder.path()), 0);
         assert!(set.path().is_dir());
         live.file().write_all(b"all of it").unwrap();

@@ -3,15 +3,17 @@
 //! A file is written to a temporary name, synced and renamed, so that a process killed at any instant leaves whole files only.
 
 use super::config::TrainConfig;
+use super::given::Given;
+use super::memory::MicroBatch;
 use super::optimizer::Optimizer;
 use super::trainee::Trainee;
-use crate::data::checkpoint::StateDict;
+use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
 use crate::gpu::Gpu;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Where a run stands.
+/// Where a run stands, and what its next step depends on besides tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Steps done.
@@ -20,6 +22,13 @@ pub struct Position {
     pub best: Option<f64>,
     /// The run's settings.
     pub config: TrainConfig,
+    /// How many images the device works on at once: batch normalisation sees no more of a batch. None in checkpoints of
+    /// earlier versions.
+    #[serde(default)]
+    pub micro: Option<MicroBatch>,
+    /// What else the run was given.
+    #[serde(default)]
+    pub given: Given,
 }
 
 const KEY: &str = "train";
@@ -27,6 +36,13 @@ const KEY: &str = "train";
 pub const BEST: &str = "best.safetensors";
 /// The last weights, without the optimiser's state.
 pub const LAST: &str = "last.safetensors";
+
+impl Position {
+    /// Before the first step.
+    pub fn begin(config: TrainConfig) -> Self {
+        Position { step: 0, best: None, config, micro: None, given: Given::default() }
+    }
+}
 
 fn name(step: usize) -> String {
     format!("checkpoint-{step:08}.safetensors")
@@ -59,16 +75,19 @@ pub fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
     Ok(found)
 }
 
-/// Writes a checkpoint and removes all but the last `keep` ones.
+/// Writes a checkpoint and removes those before it but the last `keep` ones, this one included. Those of later steps, which
+/// this run did not write, stay.
 ///
 /// # Errors
-/// A file that cannot be written; a lost device.
+/// [`ErrorKind::Result`] for weights or moments that are not finite, which are not written; a file that cannot be written; a
+/// lost device.
 pub fn save(gpu: &Gpu, folder: &Path, trainee: &Trainee, position: &Position) -> Result<PathBuf> {
     let mut state = weights(gpu, trainee, position)?;
     trainee.optimizer().save(gpu, trainee.parameters(), &mut state)?;
     let path = folder.join(name(position.step));
-    state.write_safetensors(&path)?;
-    for (_, old) in list(folder)?.into_iter().skip(position.config.keep.max(1)) {
+    write(&state, &path)?;
+    let before = list(folder)?.into_iter().filter(|(step, _)| *step <= position.step);
+    for (_, old) in before.skip(position.config.keep.max(1)) {
         // One that is in use elsewhere is left; the next checkpoint tries again.
         let _ = std::fs::remove_file(old);
     }
@@ -80,7 +99,22 @@ pub fn save(gpu: &Gpu, folder: &Path, trainee: &Trainee, position: &Position) ->
 /// # Errors
 /// As [`save`].
 pub fn save_weights(gpu: &Gpu, path: &Path, trainee: &Trainee, position: &Position) -> Result<()> {
-    weights(gpu, trainee, position)?.write_safetensors(path)
+    write(&weights(gpu, trainee, position)?, path)
+}
+
+/// Writes a state whose numbers are all finite.
+fn write(state: &StateDict, path: &Path) -> Result<()> {
+    // Of other types is only what a file carried along; the clock holds the norm of a step that was left out.
+    let ours = |name: &str, t: &HostTensor| t.dtype() == Dtype::F32 && name != Optimizer::CLOCK;
+    for (name, tensor) in state.tensors.iter().filter(|(name, t)| ours(name, t)) {
+        let finite = tensor.to_f32()?.iter().all(|v| v.is_finite());
+        if !finite {
+            return Err(Error::new(ErrorKind::Result, path.display(), "numbers to save")
+                .expected("finite ones")
+                .got(format!("{name} with others; nothing was written")));
+        }
+    }
+    state.write_safetensors(path)
 }
 
 fn weights(gpu: &Gpu, trainee: &Trainee, position: &Position) -> Result<StateDict> {
@@ -99,14 +133,26 @@ fn weights(gpu: &Gpu, trainee: &Trainee, position: &Position) -> Result<StateDic
 /// A file that cannot be read, or is none that [`save`] wrote.
 pub fn load(path: &Path) -> Result<(StateDict, Position)> {
     let state = StateDict::read(path)?;
+    let position = position_of(&state, path)?;
+    if !state.tensors.keys().any(|k| Optimizer::owns(k)) {
+        return Err(Error::new(ErrorKind::Format, path.display(), "the optimiser's state")
+            .got("weights alone"));
+    }
+    Ok((state, position))
+}
+
+/// Where the run stood that wrote a checkpoint, or weights alone.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_position(path: &Path) -> Result<Position> {
+    position_of(&StateDict::read(path)?, path)
+}
+
+fn position_of(state: &StateDict, path: &Path) -> Result<Position> {
     let wrong = |what: String| Error::new(ErrorKind::Format, path.display(), what);
     let text = state.metadata.get(KEY).ok_or_else(|| {
         wrong("where the run stood".into()).expected(format!("the metadata key {KEY}")).got("none")
     })?;
-    let position =
-        serde_json::from_str(text).map_err(|e| wrong(format!("metadata key {KEY}: {e}")))?;
-    if !state.tensors.keys().any(|k| Optimizer::owns(k)) {
-        return Err(wrong("the optimiser's state".into()).got("weights alone"));
-    }
-    Ok((state, position))
+    serde_json::from_str(text).map_err(|e| wrong(format!("metadata key {KEY}: {e}")))
 }

@@ -199,12 +199,18 @@ impl TrainConfig {
     /// # Errors
     /// [`ErrorKind::Argument`] naming the key that is unknown or whose value does not fit.
     pub fn read(preset: Preset, stage: Stage, text: &str, sets: &[String]) -> Result<Self> {
+        Self::preset(preset, stage).with(text, sets)
+    }
+
+    /// These settings with the keys of a TOML text and then `key=value` pairs over them.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::read`].
+    pub fn with(&self, text: &str, sets: &[String]) -> Result<Self> {
         let wrong = |what: &str, e: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Argument, "configuration", what.to_string()).detail(e)
         };
-        let base = toml::Value::try_from(Self::preset(preset, stage))
-            .map_err(|e| wrong("the preset", &e))?;
-        let mut merged = base;
+        let mut merged = toml::Value::try_from(self).map_err(|e| wrong("settings", &e))?;
         let file: toml::Table = text.parse().map_err(|e| wrong("the file", &e))?;
         merge(&mut merged, toml::Value::Table(file));
         for set in sets {
@@ -223,30 +229,6 @@ impl TrainConfig {
         let config: Self = merged.try_into().map_err(|e| wrong("settings", &e))?;
         config.check()?;
         Ok(config)
-    }
-
-    fn check(&self) -> Result<()> {
-        self.lemma.check()?;
-        self.abinet.check()?;
-        let wrong = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
-            Err(Error::new(ErrorKind::Argument, "configuration", key.to_string())
-                .expected(expected)
-                .got(got))
-        };
-        let rates = [self.lr, self.prior_lr, self.eps, self.weight_decay, self.clip];
-        if rates.iter().any(|v| !v.is_finite() || *v < 0.0) {
-            return wrong("rates", "finite numbers from 0 on", &format!("{rates:?}"));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return wrong("dropout", "a probability below 1", &self.dropout);
-        }
-        if self.betas.iter().any(|b| !(0.0..1.0).contains(b)) {
-            return wrong("betas", "two numbers in 0..1", &format!("{:?}", self.betas));
-        }
-        if self.batch == 0 || self.log_every == 0 || self.save_every == 0 {
-            return wrong("batch, log_every, save_every", "at least 1", &"0");
-        }
-        Ok(())
     }
 
     /// Images that the device must work on at once: the transformer that moves LEMMA's input about normalises by the statistics
@@ -285,7 +267,11 @@ fn merge(into: &mut toml::Value, from: toml::Value) {
             for (key, value) in from {
                 match into.get_mut(&key) {
                     // A schedule of another kind has other fields.
-                    Some(old) if key != "schedule" => merge(old, value),
+                    Some(old)
+                        if value.get("kind").is_none_or(|kind| old.get("kind") == Some(kind)) =>
+                    {
+                        merge(old, value);
+                    }
                     _ => {
                         into.insert(key, value);
                     }
@@ -312,6 +298,9 @@ mod tests {
         let c = TrainConfig::read(Preset::Paper, Stage::Lemma, text, &sets).unwrap();
         assert_eq!((c.batch, c.loss.finetune, c.loss.attention), (8, 0.0, 3.0));
         assert_eq!((c.text_focus, c.schedule), (TextFocus::Off, Schedule::Constant));
+        let factor =
+            TrainConfig::read(Preset::Paper, Stage::Lemma, "", &["schedule.factor=0.3".into()]);
+        assert_eq!(factor.unwrap().schedule, Schedule::Step { at: 400, factor: 0.3 });
         for bad in ["bacht = 3", "batch = -1", "batch = 0", "dropout = 1.5", "[[x"] {
             let e = TrainConfig::read(Preset::Paper, Stage::Lemma, bad, &[]).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Argument, "{bad}");

@@ -6,9 +6,10 @@ use crate::data::words::{Batch, Encoded};
 use crate::engine::MemoryPlan;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
 /// How many images of a batch the device works on at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MicroBatch {
     /// At most so many.
     pub images: usize,

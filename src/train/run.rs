@@ -71,125 +71,208 @@ pub enum Ended {
 /// at what was used last.
 ///
 /// # Errors
-/// [`ErrorKind::Argument`] where `micro` leaves a part with fewer images than the network needs; [`ErrorKind::Memory`] when there
-/// is none for a step or an evaluation, after a checkpoint of the steps before it; [`ErrorKind::Result`] when too many batches in a
-/// row have no finite gradient; a lost device; files that cannot be written. The last checkpoint stays.
+/// [`ErrorKind::Argument`] for settings that are out of their range, for data without a batch, and where `micro` leaves a part with fewer images than the
+/// network needs; [`ErrorKind::Memory`] when there is none for a step or an evaluation; [`ErrorKind::Result`] when too many
+/// batches in a row, or the last ones, have no finite gradient, and for weights that are not finite; what batches and watcher
+/// return; files that cannot be written; a lost device. But for that, steps that are done are saved whatever ended the run.
 pub fn run(
     gpu: &Gpu,
     trainee: &Trainee,
-    mut position: Position,
+    position: Position,
     micro: &mut MicroBatch,
     data: &mut dyn Batches,
     folder: &Path,
     watcher: &mut dyn Watcher,
 ) -> Result<Ended> {
-    let c = position.config.clone();
-    micro.check(c.batch, &c)?;
-    let total = c.total_steps(data.per_epoch());
-    let begun = position.step;
-    let mut saved = None;
-    let mut pending: Vec<Pending> = Vec::new();
-    let (mut since, mut waited) = (Instant::now(), Duration::ZERO);
-    let ended = loop {
-        if position.step >= total {
-            break Ok(Ended::Complete);
-        }
-        if watcher.stop() {
-            break Ok(Ended::Stopped);
-        }
-        let asked = Instant::now();
-        let batch = data.next()?;
-        waited += asked.elapsed();
-        let factor = c.factor(position.step, data.per_epoch(), total);
-        let losses = match step_that_fits(trainee, &batch, micro, position.step, factor, watcher) {
-            Err(e) if e.kind() == ErrorKind::Memory => break Err(e),
-            other => other?,
-        };
-        position.step += 1;
-        let (step, images, rate) = (position.step, batch.len(), c.lr * factor);
-        pending.push(Pending { step, images, rate, losses });
-        let logs = position.step.is_multiple_of(c.log_every);
-        let saves = position.step.is_multiple_of(c.save_every);
-        if logs || saves || position.step == total {
-            let logged = read(gpu, trainee, &pending, since, waited)?;
-            watcher.logged(&logged)?;
-            pending.clear();
-            (since, waited) = (Instant::now(), Duration::ZERO);
-            let skipped = logged.last().map_or(0, |l| l.progress.skipped_in_a_row);
-            if skipped >= c.most_skipped.max(1) {
-                return Err(Error::new(
-                    ErrorKind::Result,
-                    format!("step {}", position.step),
-                    "gradients that are not finite",
-                )
-                .expected(format!("fewer than {} batches in a row", c.most_skipped))
-                .got(skipped)
-                .hint("a smaller lr, or a clip"));
-            }
-        }
-        if c.eval_every > 0 && position.step.is_multiple_of(c.eval_every) {
-            // An evaluation takes its memory where the steps had theirs.
-            trainee.release();
-            let found = match watcher.evaluate(position.step, trainee) {
-                Err(e) if e.kind() == ErrorKind::Memory => break Err(e),
-                other => other?,
-            };
-            let better = |v: &f64| v.is_finite() && position.best.is_none_or(|best| *v > best);
-            if let Some(value) = found.filter(better) {
-                position.best = Some(value);
-                checkpoint::save_weights(gpu, &folder.join(BEST), trainee, &position)?;
-            }
-            since = Instant::now();
-        }
-        if saves {
-            watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
-            saved = Some(position.step);
-        }
-    };
-    if ended.is_err() && position.step == begun {
-        return ended;
+    position.config.check()?;
+    micro.check(position.config.batch, &position.config)?;
+    if data.per_epoch() == 0 {
+        return Err(Error::new(ErrorKind::Argument, "training", "steps of an epoch")
+            .expected("one or more")
+            .got(0));
     }
-    let mut keep = || -> Result<()> {
-        if !pending.is_empty() {
-            watcher.logged(&read(gpu, trainee, &pending, since, waited)?)?;
-        }
-        if saved != Some(position.step) {
-            watcher.saved(&checkpoint::save(gpu, folder, trainee, &position)?);
-        }
-        checkpoint::save_weights(gpu, &folder.join(LAST), trainee, &position)
+    let total = position.config.total_steps(data.per_epoch());
+    let begun = position.step;
+    let mut course = Course {
+        gpu,
+        trainee,
+        position,
+        micro,
+        folder,
+        watcher,
+        total,
+        pending: Vec::new(),
+        saved: None,
+        skipped: trainee.optimizer().read(gpu)?.skipped_in_a_row,
+        since: Instant::now(),
+        waited: Duration::ZERO,
     };
-    match (ended, keep()) {
-        (Err(e), Err(other)) => {
-            Err(e.detail(format!("step {} is not saved: {other}", position.step)))
-        }
-        (ended, kept) => kept.and(ended),
+    let ended = course.steps(data);
+    match ended {
+        Err(e) if course.position.step == begun || e.kind() == ErrorKind::Device => Err(e),
+        ended => course.close(ended),
     }
 }
 
-/// A step, with as many images at once as there is memory for.
-fn step_that_fits(
-    trainee: &Trainee,
-    batch: &Batch,
-    micro: &mut MicroBatch,
-    step: usize,
-    factor: f32,
-    watcher: &mut dyn Watcher,
-) -> Result<Losses> {
-    let mut reason = None;
-    loop {
-        match trainee.step(batch, micro.images, step, factor) {
-            Err(e)
-                if e.kind() == ErrorKind::Memory && micro.halve(batch.len(), trainee.config()) =>
-            {
-                trainee.gpu().trim();
-                watcher.halved(step + 1, micro.images);
-                reason = Some(e);
+/// A run under way.
+struct Course<'a> {
+    gpu: &'a Gpu,
+    trainee: &'a Trainee,
+    position: Position,
+    micro: &'a mut MicroBatch,
+    folder: &'a Path,
+    watcher: &'a mut dyn Watcher,
+    /// Steps of the whole run.
+    total: usize,
+    /// Steps whose losses were not read yet.
+    pending: Vec<Pending>,
+    /// The step of the last checkpoint, whether or not it could be written.
+    saved: Option<usize>,
+    /// Batches skipped in a row, as of the last reading.
+    skipped: usize,
+    since: Instant,
+    waited: Duration,
+}
+
+impl Course<'_> {
+    fn steps(&mut self, data: &mut dyn Batches) -> Result<Ended> {
+        let c = self.position.config.clone();
+        loop {
+            if self.position.step >= self.total {
+                return Ok(Ended::Complete);
             }
-            // A driver that is out of memory may give up the device as well: the memory is what to tell of.
-            Err(e) if e.kind() == ErrorKind::Device => return Err(reason.unwrap_or(e)),
-            other => return other,
+            if self.watcher.stop() {
+                return Ok(Ended::Stopped);
+            }
+            let asked = Instant::now();
+            let batch = data.next()?;
+            self.waited += asked.elapsed();
+            let factor = c.factor(self.position.step, data.per_epoch(), self.total);
+            let losses = self.step_that_fits(&batch, factor)?;
+            self.position.step += 1;
+            let step = self.position.step;
+            let (images, rate) = (batch.len(), c.lr * factor);
+            self.pending.push(Pending { step, images, rate, losses });
+            let saves = step.is_multiple_of(c.save_every);
+            if step.is_multiple_of(c.log_every) || saves || step == self.total {
+                let written = self.log();
+                if self.skipped >= c.most_skipped {
+                    let e = skipped(step, self.skipped)
+                        .expected(format!("fewer than {} batches in a row", c.most_skipped));
+                    return Err(with(e, written));
+                }
+                written?;
+            }
+            if c.eval_every > 0 && step.is_multiple_of(c.eval_every) {
+                self.evaluate()?;
+            }
+            if saves {
+                self.save()?;
+            }
         }
     }
+
+    /// A step, with as many images at once as there is memory for.
+    fn step_that_fits(&mut self, batch: &Batch, factor: f32) -> Result<Losses> {
+        let mut reason: Option<Error> = None;
+        loop {
+            let step = self.position.step;
+            match self.trainee.step(batch, self.micro.images, step, factor) {
+                Err(e) if e.kind() == ErrorKind::Memory => {
+                    // What earlier steps of other shapes left is given back first: whether a step is taken in smaller parts
+                    // must not depend on where the run was last begun.
+                    self.trainee.gpu().trim();
+                    if reason.replace(e.clone()).is_some() {
+                        if !self.micro.halve(batch.len(), self.trainee.config()) {
+                            return Err(e);
+                        }
+                        self.watcher.halved(step + 1, self.micro.images);
+                    }
+                }
+                // A driver that is out of memory may give up the device as well: the memory is what to tell of.
+                Err(e) if e.kind() == ErrorKind::Device => return Err(reason.unwrap_or(e)),
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits for the steps in flight, and hands on their losses.
+    fn log(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let logged = read(self.gpu, self.trainee, &self.pending, self.since, self.waited)?;
+        self.pending.clear();
+        (self.since, self.waited) = (Instant::now(), Duration::ZERO);
+        self.skipped = logged.last().map_or(0, |l| l.progress.skipped_in_a_row);
+        self.watcher.logged(&logged)
+    }
+
+    fn evaluate(&mut self) -> Result<()> {
+        // An evaluation takes its memory where the steps had theirs.
+        self.trainee.release();
+        let found = self.watcher.evaluate(self.position.step, self.trainee)?;
+        let best = self.position.best;
+        let better = |v: &f64| v.is_finite() && best.is_none_or(|best| *v > best);
+        if let Some(value) = found.filter(better) {
+            self.position.best = Some(value);
+            self.keep_micro();
+            let path = self.folder.join(BEST);
+            checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position)?;
+        }
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.keep_micro();
+        self.saved = Some(self.position.step);
+        let path = checkpoint::save(self.gpu, self.folder, self.trainee, &self.position)?;
+        self.watcher.saved(&path);
+        Ok(())
+    }
+
+    fn keep_micro(&mut self) {
+        self.position.micro = Some(*self.micro);
+    }
+
+    /// Ends the run: what was done is logged and saved, each as far as that can be, whatever came before.
+    fn close(mut self, ended: Result<Ended>) -> Result<Ended> {
+        let logged = self.log();
+        let saved = match self.saved == Some(self.position.step) {
+            true => Ok(()),
+            false => self.save(),
+        };
+        let saved =
+            saved.map_err(|e| e.detail(format!("step {} is not saved", self.position.step)));
+        let path = self.folder.join(LAST);
+        let weights = checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position);
+        let done =
+            match ended {
+                Ok(Ended::Complete) if self.skipped > 0 => Err(skipped(self.total, self.skipped)
+                    .expected("weights that the last step moved, too")),
+                other => other,
+            };
+        [saved, weights, logged].into_iter().fold(done, |done, also| match (done, also) {
+            (Err(e), also) => Err(with(e, also)),
+            (Ok(_), Err(e)) => Err(e),
+            (done, Ok(())) => done,
+        })
+    }
+}
+
+/// An error, with another in its details.
+fn with(e: Error, also: Result<()>) -> Error {
+    match also {
+        Err(other) => e.detail(other),
+        Ok(()) => e,
+    }
+}
+
+fn skipped(step: usize, count: usize) -> Error {
+    Error::new(ErrorKind::Result, format!("step {step}"), "gradients that are not finite")
+        .got(format!("the last {count} left out"))
+        .hint("a smaller lr, or a clip")
 }
 
 struct Pending {
@@ -207,13 +290,14 @@ fn read(
     since: Instant,
     waited: Duration,
 ) -> Result<Vec<Logged>> {
-    let mut tensors: Vec<&Tensor> = vec![trainee.optimizer().clock()];
+    let mut tensors: Vec<&Tensor> = trainee.optimizer().said().into();
     tensors.extend(pending.iter().flat_map(|p| p.losses.iter().map(|(_, t)| t)));
     let mut hosts = Tensor::read_all(gpu, &tensors)?.into_iter();
     let elapsed = since.elapsed().as_secs_f64();
     let speed = pending.iter().map(|p| p.images).sum::<usize>() as f64 / elapsed;
     let starved = waited.as_secs_f64() / elapsed;
-    let progress = Optimizer::progress(&hosts.next().expect("the clock").data);
+    let said = [(); 2].map(|()| hosts.next().expect("what the optimizer says"));
+    let progress = Optimizer::progress(said.each_ref());
     let logged = pending.iter().map(|p| Logged {
         step: p.step,
         losses: p

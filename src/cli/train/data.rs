@@ -1,7 +1,7 @@
 //! From the command's data arguments to batches.
 
 use crate::data::augment::Augment;
-use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Position, Rules};
+use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Position};
 use crate::train::{Batches, Stage, TrainConfig};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -25,10 +25,7 @@ impl Data {
             batch: config.batch,
             seed: config.seed,
             order: Order::Shuffled { from },
-            rules: match config.stage {
-                Stage::Lemma | Stage::Recognizer => Rules::LEMMA,
-                _ => Rules::ABINET,
-            },
+            rules: config.rules(),
             augment: (config.augment && seen).then(|| Augment::new(config.seed)),
             threads: jobs,
             ahead: 2 * jobs,

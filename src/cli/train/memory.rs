@@ -2,11 +2,10 @@
 
 use crate::data::checkpoint::StateDict;
 use crate::data::confusion;
-use crate::engine::{Given, MemoryPlan, settle};
+use crate::engine::MemoryPlan;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::train::{MicroBatch, Start, TrainConfig, Trainee, plan_memory};
 use crate::{Error, Result};
-use std::path::Path;
 
 /// Bytes that a run may take on a GPU: no API of wgpu's says what one has.
 const ON_GPU: u64 = 6 << 30;
@@ -36,12 +35,12 @@ impl Planner {
     pub fn new(
         config: &TrainConfig,
         adapter: Option<String>,
-        recognizer: Option<&Path>,
+        recognizer: Option<StateDict>,
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<Self> {
         let gpu = Gpu::new(GpuOptions { adapter, planning: true, ..Default::default() })?;
         let start = Start {
-            recognizer: recognizer.map(known).transpose()?,
+            recognizer,
             confusion: confusion::weights(&confusion::default_distances()),
             frozen: Some(frozen),
             ..Start::default()
@@ -71,6 +70,23 @@ impl Planner {
         Ok(micro)
     }
 
+    /// What to say of a micro-batch that takes more than the limit, if it does.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub fn too_much(&self, micro: MicroBatch, limit: u64) -> Result<Option<String>> {
+        let taken = self.plan(micro.images)?.total();
+        let said = || {
+            let [taken, limit] = [taken, limit].map(crate::cli::bytes);
+            format!(
+                "{} images at once, as in the checkpoint, take {taken}, and --memory is {limit}; --micro-batch auto plans \
+                 anew, with other numbers",
+                micro.images
+            )
+        };
+        Ok((taken > limit).then(said))
+    }
+
     /// Adds to the error of a device without memory what a step was to take, and what helps.
     pub fn explain(&self, e: Error, micro: MicroBatch) -> Error {
         let batch = self.0.config().batch;
@@ -90,13 +106,6 @@ impl Planner {
             }
         })
     }
-}
-
-/// Weights with their whole configuration.
-fn known(path: &Path) -> Result<StateDict> {
-    let mut state = StateDict::read(path)?;
-    settle(&mut state, &Given::default()).map_err(|e| e.within(path.display()))?;
-    Ok(state)
 }
 
 /// A plan in lines.

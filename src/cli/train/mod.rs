@@ -1,30 +1,33 @@
 //! `lemma-gpu train`: a network from data to weights.
 
+mod begin;
 mod data;
+mod given;
 mod memory;
 mod valid;
 mod watch;
 
 use super::progress::{Mode, seconds};
 use super::stop::Stop;
-use super::tables::confusion_table;
-use super::weights::{WeightsArgs, beside};
+use super::weights::beside;
 use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::checkpoint::{StateDict, name_fits};
-use crate::data::words::Mix;
+use crate::data::part::sweep;
 use crate::engine::shipped_reader;
 use crate::gpu::GpuOptions;
-use crate::models::{abinet, lemma};
-use crate::train::checkpoint::{self, Position};
+use crate::models::abinet;
+use crate::train::checkpoint::Position;
 use crate::train::{
-    Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, run as train,
+    Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, branch,
+    run as train,
 };
 use crate::{Error, ErrorKind, Result};
+use begin::Begin;
 use data::Data;
+use given::Inputs;
 use memory::Planner;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 use valid::Validation;
 use watch::Watch;
@@ -34,11 +37,11 @@ use watch::Watch;
 #[command(arg_required_else_help = true)]
 pub struct TrainArgs {
     /// What is trained
+    #[arg(short, long, value_enum, required_unless_present = "resume")]
+    stage: Option<StageName>,
+    /// Sizes and schedule to start from [default: nano, or the settings of the checkpoint]
     #[arg(short, long, value_enum)]
-    stage: StageName,
-    /// Sizes and schedule to start from
-    #[arg(short, long, value_enum, default_value = "nano")]
-    preset: PresetName,
+    preset: Option<PresetName>,
     /// Settings in TOML, over the preset
     #[arg(short, long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -46,7 +49,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Data, each with a weight if wanted: an LMDB, a folder of pairs, a folder of images with labels, or synth:
-    #[arg(short, long, value_name = "PATH[@WEIGHT]", required = true, num_args = 1..)]
+    #[arg(short, long, value_name = "PATH[@WEIGHT]", required_unless_present = "resume", num_args = 1..)]
     data: Vec<String>,
     /// Data to evaluate on, as --data; its first 64 images
     #[arg(long, value_name = "PATH")]
@@ -74,18 +77,22 @@ pub struct TrainArgs {
     /// or `matrix62`
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
-    /// Go on from the newest checkpoint in the folder, or from this one
+    /// Go on from the newest checkpoint in the folder, or from this one, with its settings, data and micro-batch; what is given
+    /// besides goes over them. What the run did behind an older one is moved into a folder of its own
     #[arg(long, value_name = "auto|FILE", num_args = 0..=1, default_missing_value = "auto")]
     resume: Option<String>,
-    /// Images that the device works on at once
-    #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = micro)]
-    micro_batch: AtOnce,
+    /// Go on although data, recogniser or confusions are not those that the checkpoint was made with
+    #[arg(long, requires = "resume")]
+    accept_changes: bool,
+    /// Images that the device works on at once [default: auto, or as many as the checkpoint says]
+    #[arg(long, value_name = "auto|N", value_parser = micro)]
+    micro_batch: Option<AtOnce>,
     /// Memory of the device that tensors may take, as 2GiB or 300MiB; micro-batches are planned within it
     #[arg(long, value_name = "LIMIT", value_parser = memory::parse)]
     memory: Option<u64>,
     /// Threads that make batches
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
     /// How progress is shown
     #[arg(long, value_enum, default_value = "auto")]
     progress: Mode,
@@ -132,54 +139,92 @@ fn micro(text: &str) -> Result<AtOnce, String> {
 /// Trains until the steps are done or the user has had enough.
 pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let begun = Instant::now();
-    let config = configuration(args)?;
-    let mix = Arc::new(Mix::open(&args.data)?);
+    let note = |text: &str| {
+        if !global.quiet {
+            say!("note: {text}");
+        }
+    };
+    let Begin { weights, config, stored, notes } = begin::begin(global, args)?;
+    notes.iter().for_each(|text| note(text));
+    let inputs = Inputs::read(global, args, &config, stored.as_ref())?;
+    let mut position = Position {
+        given: inputs.given.clone(),
+        ..stored.clone().unwrap_or_else(|| Position::begin(config.clone()))
+    };
+    position.config = config.clone();
+    if let Some(stored) = &stored {
+        given::compare(&mut position, stored, args.accept_changes)?
+            .iter()
+            .for_each(|text| note(text));
+    }
     std::fs::create_dir_all(&args.out)
         .map_err(|e| Error::io(args.out.display(), "cannot be made", e))?;
-    let (weights, position) = begin(global, args, config)?;
-    let config = position.config.clone();
-    let frozen = |name: &str| args.freeze.iter().any(|pattern| name_fits(pattern, name));
+    match sweep(&args.out) {
+        0 => {}
+        n => note(&format!("{n} unfinished files of processes that were killed are removed")),
+    }
+    let Inputs { mix, valid, recognizer, confusion, given } = inputs;
+    let frozen = |name: &str| given.freeze.iter().any(|pattern| name_fits(pattern, name));
     let start = Start {
-        resume: position.step > 0,
+        resume: stored.is_some(),
         prior: prior(global, args, &config, weights.is_none())?,
         weights,
         frozen: Some(&frozen),
-        recognizer: args.recognizer.as_ref().map(|path| beside(global, path)).transpose()?,
-        confusion: confusion_table(args.confusion.as_deref(), None)?.weights,
+        recognizer: recognizer.clone(),
+        confusion: confusion.clone(),
     };
     let engine = global.engine_with(GpuOptions { memory: args.memory, ..Default::default() })?;
     let gpu = engine.gpu();
-    if config.stage == Stage::Lemma && config.text_focus != TextFocus::Transformer && !global.quiet
-    {
-        say!(
-            "note: {}",
-            match config.text_focus {
-                TextFocus::Abinet => "an ABINet takes the place of the text-focus transformer",
-                _ => "no text-focus loss",
-            }
-        );
+    match (config.stage, config.text_focus) {
+        (Stage::Lemma, TextFocus::Abinet) => {
+            note("an ABINet takes the place of the text-focus transformer");
+        }
+        (Stage::Lemma, TextFocus::Off) => note("no text-focus loss"),
+        _ => {}
     }
     let trainee = Trainee::new(gpu, config.clone(), start)?;
-    let jobs = args
-        .jobs
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)));
-    let mut data = Data::new(&mix, &config, position.step, jobs.max(1))?;
-    let planner = || Planner::new(&config, global.gpu.clone(), args.recognizer.as_deref(), &frozen);
-    let mut micro = match args.micro_batch {
-        AtOnce::Images(n) => MicroBatch::fixed(n.min(config.batch)),
-        AtOnce::Auto => planner()?.micro_batch(args.memory)?,
+    let jobs = args.jobs.map_or_else(
+        || std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+        usize::from,
+    );
+    let mut data = Data::new(&mix, &config, position.step, jobs)?;
+    let planner = || Planner::new(&config, global.gpu.clone(), recognizer.clone(), &frozen);
+    let mut micro = match (args.micro_batch, position.micro) {
+        (Some(AtOnce::Images(n)), _) => MicroBatch::fixed(n.min(config.batch)),
+        (None, Some(micro)) => micro,
+        (Some(AtOnce::Auto), _) | (None, None) => planner()?.micro_batch(args.memory)?,
     };
     micro.check(config.batch, &config)?;
-    if micro.images < config.batch && !global.quiet {
-        say!("note: the device works on {} of {} images at once", micro.images, config.batch);
+    match position.micro {
+        Some(then) if then.images != micro.images => note(&format!(
+            "the device works on {} images at once, in the checkpoint {}: batch normalization sees others",
+            micro.images, then.images
+        )),
+        _ if micro.images < config.batch => {
+            note(&format!(
+                "the device works on {} of {} images at once",
+                micro.images, config.batch
+            ));
+        }
+        _ => {}
+    }
+    if let (None, Some(_), Some(limit)) = (args.micro_batch, position.micro, args.memory) {
+        planner()?.too_much(micro, limit)?.iter().for_each(|text| note(text));
     }
     if global.verbose {
         say!("{}", memory::described(micro.images, &planner()?.plan(micro.images)?));
     }
     let total = config.total_steps(data.per_epoch());
-    let validation =
-        args.valid.as_deref().map(|v| Validation::new(v, &config, micro.images)).transpose()?;
+    let validation = valid.map(|mix| Validation::new(mix, &config, micro.images)).transpose()?;
     let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once")?;
+    // From here on the folder changes.
+    if let Some(aside) = branch::leave(&args.out, position.step)? {
+        note(&format!(
+            "what the run did behind step {} is kept in {}",
+            position.step,
+            aside.display()
+        ));
+    }
     let mut watch = Watch::new(
         watch::Place { folder: &args.out, step: position.step, total },
         args.progress,
@@ -192,9 +237,8 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         || gpu.memory().allocated,
     )?;
     let ended = train(gpu, &trainee, position, &mut micro, &mut data, &args.out, &mut watch);
-    let mut rows = Vec::new();
-    watch::flatten("", &serde_json::to_value(&config).unwrap_or_default(), &mut rows);
-    watch.report(&format!("Training of {}", stage_name(config.stage)), &rows)?;
+    let title = format!("Training of {}", stage_name(config.stage));
+    let reported = watch.report(&title, &watch::rows(&config));
     if let (Some(faults), false) = (data.faults(), global.quiet) {
         say!("bad data:\n{}", faults.to_string().trim_end());
     }
@@ -202,107 +246,24 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         Err(e) if e.kind() == ErrorKind::Memory => Err(planner()?.explain(e, micro)),
         other => other,
     };
+    // A report that cannot be written must not hide why the training failed.
+    let ended = match (ended, reported) {
+        (Err(e), Err(other)) => Err(e.detail(other)),
+        (ended, reported) => reported.and(ended),
+    };
     match ended? {
         Ended::Complete => {
             if !global.quiet {
                 say!(
                     "done in {}: {}",
                     seconds(begun.elapsed().as_secs_f64()),
-                    args.out.join("report.html").display()
+                    args.out.join(branch::REPORT).display()
                 );
             }
             Ok(Outcome::Done)
         }
         Ended::Stopped => Ok(stop.outcome()),
     }
-}
-
-/// The settings asked for.
-fn configuration(args: &TrainArgs) -> Result<TrainConfig> {
-    let stage = match args.stage {
-        StageName::Vision => Stage::Vision,
-        StageName::Language => Stage::Language,
-        StageName::Abinet => Stage::Abinet,
-        StageName::Lemma => Stage::Lemma,
-        StageName::Recognizer => Stage::Recognizer,
-    };
-    let preset = match args.preset {
-        PresetName::Paper => Preset::Paper,
-        PresetName::Nano => Preset::Nano,
-    };
-    let text = match &args.config {
-        None => String::new(),
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|e| Error::io(path.display(), "cannot be read", e))?,
-    };
-    TrainConfig::read(preset, stage, &text, &args.set)
-}
-
-/// Weights to start from, and where the run stands.
-fn begin(
-    global: &Global,
-    args: &TrainArgs,
-    config: TrainConfig,
-) -> Result<(Option<StateDict>, Position)> {
-    let there = checkpoint::list(&args.out)?;
-    let candidates = match args.resume.as_deref() {
-        None if there.is_empty() => Vec::new(),
-        None => {
-            return Err(Error::new(
-                ErrorKind::Argument,
-                args.out.display(),
-                "a run is there already",
-            )
-            .hint("--resume goes on with it; another --out starts anew"));
-        }
-        Some("auto") => there.into_iter().map(|(_, path)| path).collect(),
-        Some(file) => vec![PathBuf::from(file)],
-    };
-    let mut failure = None;
-    for path in &candidates {
-        match checkpoint::load(path) {
-            Ok((state, position)) if position.config.stage == config.stage => {
-                // How long a run goes on may change; what the network is may not.
-                let (lemma, abinet) = (position.config.lemma, position.config.abinet);
-                let config = TrainConfig { lemma, abinet, ..config };
-                return Ok((
-                    Some(state),
-                    Position { step: position.step, best: position.best, config },
-                ));
-            }
-            Ok((_, position)) => {
-                return Err(Error::new(
-                    ErrorKind::Argument,
-                    path.display(),
-                    "stage of the checkpoint",
-                )
-                .expected(stage_name(config.stage))
-                .got(stage_name(position.config.stage)));
-            }
-            Err(e) => failure = Some(e),
-        }
-    }
-    if let Some(e) = failure {
-        return Err(e);
-    }
-    let from = WeightsArgs { key: args.key.clone(), ..Default::default() };
-    let weights = args.init.as_ref().map(|path| from.open(global, path)).transpose()?;
-    let config = match &weights {
-        Some(state) => sized_as(config, state)?,
-        None => config,
-    };
-    Ok((weights, Position { step: 0, best: None, config }))
-}
-
-/// The settings with the sizes of the weights that the run starts from.
-fn sized_as(config: TrainConfig, state: &StateDict) -> Result<TrainConfig> {
-    Ok(match config.stage {
-        Stage::Lemma => {
-            TrainConfig { lemma: lemma::Network::config_of(state)?, start_bicubic: false, ..config }
-        }
-        Stage::Recognizer => config,
-        _ => TrainConfig { abinet: abinet::Network::config_of(state)?, ..config },
-    })
 }
 
 /// What the recogniser inside LEMMA starts from.
@@ -319,6 +280,27 @@ fn prior(
         return Ok(vec![shipped_reader()?]);
     }
     args.prior.iter().map(|path| beside(global, path)).collect()
+}
+
+impl From<StageName> for Stage {
+    fn from(name: StageName) -> Self {
+        match name {
+            StageName::Vision => Stage::Vision,
+            StageName::Language => Stage::Language,
+            StageName::Abinet => Stage::Abinet,
+            StageName::Lemma => Stage::Lemma,
+            StageName::Recognizer => Stage::Recognizer,
+        }
+    }
+}
+
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Paper => Preset::Paper,
+            PresetName::Nano => Preset::Nano,
+        }
+    }
 }
 
 fn stage_name(stage: Stage) -> &'static str {

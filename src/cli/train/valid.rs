@@ -27,9 +27,9 @@ impl Validation {
     /// The first images of a source, in its order, of which the device works on at most `at_once` at once.
     ///
     /// # Errors
-    /// A source that cannot be read, or holds no image that can be used.
-    pub fn new(source: &str, config: &TrainConfig, at_once: usize) -> Result<Self> {
-        let mix = Arc::new(Mix::open(&[source])?);
+    /// A source that holds no image that can be used.
+    pub fn new(mix: Arc<Mix>, config: &TrainConfig, at_once: usize) -> Result<Self> {
+        let source: String = mix.names().collect();
         let options = LoaderOptions {
             // A power of two, as the number of images is one.
             batch: 1 << at_once.clamp(1, IMAGES).ilog2(),

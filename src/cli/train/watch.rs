@@ -6,7 +6,8 @@ use crate::cli::say::say;
 use crate::cli::stop::Stop;
 use crate::data::picture::{Format, RgbImage, encode, write_file};
 use crate::data::report::{Chart, Page, Table, number};
-use crate::train::{Events, Logged, Trainee, Watcher};
+use crate::train::branch::{CURVES, METRICS, REPORT};
+use crate::train::{Events, Logged, TrainConfig, Trainee, Watcher};
 use crate::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -52,7 +53,6 @@ pub struct Watch<'a> {
     starved: bool,
 }
 
-const METRICS: &str = "metrics.jsonl";
 /// Share of the time that the device waits for data from which on it is said.
 const STARVING: f64 = 0.1;
 
@@ -152,11 +152,11 @@ impl<'a> Watch<'a> {
             .series
             .keys()
             .map(String::as_str)
-            .filter(|n| !["rate", "norm", "skipped"].contains(n))
+            .filter(|n| !["rate", "norm", "skipped", "left"].contains(n))
             .filter(|n| !n.starts_with("eval."))
             .collect();
         let loss = chart("Loss and its parts", &losses).logarithmic();
-        write_file(&self.folder.join("curves.svg"), loss.svg().as_bytes(), true)?;
+        write_file(&self.folder.join(CURVES), loss.svg().as_bytes(), true)?;
         let mut page = Page::new(title, "How the training went.");
         page.section("Curves").chart(&loss, "Every logged step.");
         page.chart(&chart("Norm of the gradients", &["norm"]).logarithmic(), "Before clipping.");
@@ -176,7 +176,7 @@ impl<'a> Watch<'a> {
             table.row([key.clone(), value.clone()]);
         }
         page.section("Settings").table(&table);
-        page.write(&self.folder.join("report.html"), true)
+        page.write(&self.folder.join(REPORT), true)
     }
 }
 
@@ -202,6 +202,7 @@ impl Watcher for Watch<'_> {
         let extra = [
             ("norm".to_string(), f64::from(s.progress.norm)),
             ("skipped".to_string(), s.progress.skipped as f64),
+            ("left".to_string(), s.progress.left as f64),
         ];
         self.keep(s.step, &extra)?;
         let parts: Vec<String> =
@@ -213,6 +214,9 @@ impl Watcher for Watch<'_> {
         line += &format!(" · {}", crate::cli::bytes((self.memory)()));
         if s.progress.skipped > 0 {
             line += &format!(" · {} batches skipped, not finite", s.progress.skipped);
+        }
+        if s.progress.left > 0 {
+            line += &format!(" · {} values left as they were", s.progress.left);
         }
         if s.starved > STARVING && !self.starved {
             self.starved = true;
@@ -265,8 +269,16 @@ impl Watcher for Watch<'_> {
     }
 }
 
-/// Settings as rows of a table.
-pub fn flatten(prefix: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>) {
+/// Settings as rows of a table, key and value.
+pub fn rows(config: &TrainConfig) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    // Through text, where a number of 32 bits has no more digits than it needs.
+    let text = serde_json::to_string(config).unwrap_or_default();
+    flatten("", &serde_json::from_str(&text).unwrap_or_default(), &mut rows);
+    rows
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, rows: &mut Vec<(String, String)>) {
     match value {
         serde_json::Value::Object(fields) => {
             for (key, inner) in fields {
