@@ -6,7 +6,7 @@ mod common;
 
 use lemma_gpu::gpu::{Gpu, GpuOptions, Variant};
 use lemma_gpu::ops::check::Checker;
-use lemma_gpu::ops::{Act, TABLE, activate, max_pool, softmax};
+use lemma_gpu::ops::{Act, TABLE, activate, max_pool, softmax, winograd};
 use lemma_gpu::shape::Window;
 use lemma_gpu::tensor::{Cx, Seeded, Tensor};
 use std::collections::HashSet;
@@ -90,4 +90,18 @@ fn what_is_not_a_number_does_not_look_like_one_again() {
     }
     assert!(read(&shares).iter().all(|v| v.is_nan()), "soft-max: {:?}", read(&shares));
     assert!(read(&largest).iter().all(|v| v.is_nan()), "max_pool: {:?}", read(&largest));
+}
+
+/// Strides are in fours: other channels would be misread without a word.
+#[test]
+fn winograd_takes_channels_by_fours_alone() {
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
+        .expect("an adapter for the tests");
+    for (inputs, outputs, padded) in [(5, 8, 8), (8, 6, 8), (4, 4, 4)] {
+        let x = Tensor::upload(&gpu, [1, 4, 4, inputs], &vec![1.0; 16 * inputs]);
+        let u = vec![1.0; 16 * padded * outputs];
+        let u = Tensor::upload(&gpu, [4, 4, padded, outputs], &u);
+        let result = winograd(&Cx::new(&gpu), &x, &u, &Default::default());
+        assert_eq!(result.is_ok(), inputs == 4, "{inputs} to {outputs} channels");
+    }
 }
