@@ -199,7 +199,8 @@ impl Cx {
     pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
         // Copies move words, so no half may lie beside one of another tensor.
         let words = from.dtype().bytes() == 4;
-        if at + from.len() > to.len() || from.dtype() != to.dtype() || !words {
+        let room = at.checked_add(from.len()).is_some_and(|end| end <= to.len());
+        if !room || from.dtype() != to.dtype() || !words {
             return Err(Error::new(ErrorKind::Shape, "copy", "room in the target")
                 .expected(format!("{} elements of 32 bits from {at}", from.len()))
                 .got(format!("{from:?} into {to:?}")));

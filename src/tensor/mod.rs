@@ -218,8 +218,10 @@ impl Tensor {
     /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`Part::ALIGN`] bytes.
     pub fn view(&self, first: usize, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
-        let offset = self.offset + first as u64 * self.dtype.bytes();
-        if first + shape.len() > self.len() || !offset.is_multiple_of(Part::ALIGN) {
+        let inside = first.checked_add(shape.len()).is_some_and(|end| end <= self.len());
+        let before = if inside { first as u64 * self.dtype.bytes() } else { 0 };
+        let offset = self.offset + before;
+        if !inside || !offset.is_multiple_of(Part::ALIGN) {
             return Err(Error::new(ErrorKind::Shape, "view", "elements")
                 .expected(format!(
                     "some of {}, from a multiple of {} bytes on",
