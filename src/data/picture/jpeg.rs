@@ -30,9 +30,10 @@ pub(super) fn completed(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     let filled = |filling: u8| {
         let mut file = kept.to_vec();
-        // Intervals between restart markers that were cut off get them, too.
-        for restart in 0..32 {
-            file.extend([filling; 48]);
+        // Intervals between restart markers that were cut off get them, too. More than the longest block
+        // group can take stands before each: behind a marker all ways would be one.
+        for restart in 0..16 {
+            file.extend([filling; 4096]);
             file.extend([0xFF, 0xD0 + restart % 8]);
         }
         file.extend(END);
