@@ -15,7 +15,7 @@ const FONTS: [&[u8]; 2] = [
     include_bytes!("../src/data/picture/font/DejaVuSans-Bold.ttf"),
 ];
 
-/// Words of 5 to 16 letters.
+/// Words of 5 to 15 letters.
 const WORDS: [&str; 24] = [
     "river",
     "plaza",

@@ -127,7 +127,7 @@ pub enum Rotate {
 
 fn fit_parser() -> impl TypedValueParser<Value = Fit> {
     let help = |fit: Fit| match fit {
-        Fit::Auto => "By its shape: stretch up to 6:1, split what is wider, pad what is narrow",
+        Fit::Auto => "By its shape: stretch up to 4:1, split what is wider, pad what is narrow",
         Fit::Stretch => "Resize it, as in the paper",
         Fit::Pad => "Keep the aspect and fill up with the edge",
         Fit::Split => "Keep the aspect and cut a line into overlapping windows",

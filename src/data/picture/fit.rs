@@ -11,6 +11,9 @@ use std::str::FromStr;
 /// Most windows an image is split into; a longer line is squeezed to this many.
 pub const MAX_WINDOWS: u32 = 256;
 
+/// How many times its height an image may be wide that is not split.
+const WIDEST_STRETCHED: u64 = 4;
+
 /// Most columns between the starts of neighboring windows: they share a quarter of a frame at least.
 pub(super) fn stride(frame: (u32, u32)) -> u32 {
     frame.0 - frame.0 / 4
@@ -19,8 +22,9 @@ pub(super) fn stride(frame: (u32, u32)) -> u32 {
 /// How an image of another shape than 64×16 meets the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fit {
-    /// Chosen by the shape: words from square to 6:1 are stretched, as the network was trained;
-    /// wider ones are split, narrower ones padded.
+    /// Chosen by the shape: words from square to 4:1 are stretched, as the network was trained;
+    /// wider ones are split, narrower ones padded. From 4:1 on more words are read exactly in parts than
+    /// stretched, as the sweep in `docs/long-lines.md` shows.
     #[default]
     Auto,
     /// Resized to 64×16 whatever the shape, as in the paper; the result is 128×32.
@@ -49,7 +53,7 @@ impl Fit {
     pub(super) fn choose(self, (w, h): (u32, u32)) -> Fit {
         let (w, h) = (u64::from(w), u64::from(h));
         match self {
-            Fit::Auto if w > 6 * h => Fit::Split,
+            Fit::Auto if w > WIDEST_STRETCHED * h => Fit::Split,
             Fit::Auto if w < h => Fit::Pad,
             Fit::Auto => Fit::Stretch,
             chosen => chosen,

@@ -350,8 +350,9 @@ mod tests {
     fn the_shape_decides() {
         let says = |w, h| Plan::new(&noise(w, h), Fit::Auto, true).unwrap().to_string();
         assert_eq!(says(100, 25), "stretched to 64×16");
-        assert_eq!(says(60, 10), "stretched to 64×16");
-        assert_eq!(says(61, 10), "split into 2 windows");
+        assert_eq!(says(40, 10), "stretched to 64×16");
+        assert_eq!(says(41, 10), "split into 2 windows");
+        assert_eq!(says(59, 10), "split into 2 windows");
         assert_eq!(says(20, 40), "padded from 8×16 to 64×16");
         assert_eq!(says(20, 41), "turned, stretched to 64×16");
         assert_eq!(says(1, 2000), "turned, split into 256 windows, squeezed");
