@@ -13,8 +13,10 @@ pub struct Given {
     pub data: Vec<String>,
     /// What the sources were.
     pub sources: Vec<Identity>,
-    /// The set to evaluate on.
-    pub valid: Option<Identity>,
+    /// The argument of the sets to evaluate on.
+    pub valid: Option<String>,
+    /// What those were.
+    pub valid_sources: Vec<Identity>,
     /// Patterns of parameters that stay as they are.
     pub freeze: Vec<String>,
     /// The network that LEMMA's text-focus loss looks through.
@@ -61,21 +63,16 @@ impl Content {
 }
 
 impl Given {
+    /// Where the sets to evaluate on are not those of a run as it was `begun`, a line each.
+    pub fn evaluated_on_others(&self, begun: &Given) -> Vec<String> {
+        differences(&self.valid_sources, &begun.valid_sources)
+    }
+
     /// Where what a run goes on with is not what it `begun` with, a line each; what lies elsewhere and holds the same is the
-    /// same. Frozen parameters and the set to evaluate on are not looked at.
+    /// same. Frozen parameters and the sets to evaluate on are not looked at.
     pub fn changes(&self, begun: &Given) -> Vec<String> {
         let mut all = Vec::new();
-        // Checkpoints of earlier versions do not say.
-        if !begun.sources.is_empty() {
-            let (now, then) = (self.sources.len(), begun.sources.len());
-            if now != then {
-                let names: Vec<&str> = begun.sources.iter().map(|s| s.name.as_str()).collect();
-                all.push(format!("{now} sources of data, then {then}: {}", names.join(", ")));
-            } else {
-                let pairs = self.sources.iter().zip(&begun.sources);
-                all.extend(pairs.filter_map(|(now, then)| now.differs(then)));
-            }
-        }
+        all.extend(differences(&self.sources, &begun.sources));
         let contents = [
             ("recognizer", &self.recognizer, &begun.recognizer),
             ("confusion", &self.confusion, &begun.confusion),
@@ -93,6 +90,24 @@ impl Given {
         }
         all
     }
+}
+
+/// Where sources are not those that a run `begun` with, a line each.
+fn differences(now: &[Identity], begun: &[Identity]) -> Vec<String> {
+    // Checkpoints of earlier versions do not say.
+    if begun.is_empty() {
+        return Vec::new();
+    }
+    if now.len() != begun.len() {
+        let names: Vec<&str> = begun.iter().map(|s| s.name.as_str()).collect();
+        return vec![format!(
+            "{} sources of data, then {}: {}",
+            now.len(),
+            begun.len(),
+            names.join(", ")
+        )];
+    }
+    now.iter().zip(begun).filter_map(|(now, then)| now.differs(then)).collect()
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn checkpoint(args: &TrainArgs, notes: &mut Vec<String>) -> Result<Option<(State
         Some(file) => {
             let file = PathBuf::from(file);
             // Checkpoints of two runs in one folder would be taken for one.
-            if !there.is_empty() && !lies_in(&file, &args.out) {
+            if (weights || !there.is_empty()) && !lies_in(&file, &args.out) {
                 return Err(occupied());
             }
             vec![file]

@@ -6,7 +6,7 @@ use crate::cli::Global;
 use crate::cli::tables::confusion_table;
 use crate::cli::weights::beside;
 use crate::data::checkpoint::StateDict;
-use crate::data::words::{Identity, Mix};
+use crate::data::words::Mix;
 use crate::engine::shipped_reader;
 use crate::train::checkpoint::Position;
 use crate::train::{Content, Given, Stage, TextFocus, TrainConfig};
@@ -45,9 +45,8 @@ impl Inputs {
             return Err(missing("--data"));
         }
         let mix = Arc::new(Mix::open(&data)?);
-        let valid = args.valid.clone().or(then.valid.map(|v| v.name));
-        let valid = valid.map(|name| Mix::open(&[name])).transpose()?.map(Arc::new);
-        let seen = valid.as_deref().map(Mix::identities).unwrap_or_default();
+        let evaluated = args.valid.clone().or(then.valid);
+        let valid = evaluated.as_ref().map(|name| Mix::open(&[name])).transpose()?.map(Arc::new);
         let looks = config.stage == Stage::Lemma && config.text_focus != TextFocus::Off;
         let named = |argument: &Option<PathBuf>, then: Option<Content>| {
             argument.clone().or(then.and_then(|c| c.file).map(PathBuf::from))
@@ -67,7 +66,8 @@ impl Inputs {
         let given = Given {
             sources: mix.identities(),
             data,
-            valid: seen.into_iter().next(),
+            valid: evaluated,
+            valid_sources: valid.as_deref().map(Mix::identities).unwrap_or_default(),
             freeze: if args.freeze.is_empty() { then.freeze } else { args.freeze.clone() },
             recognizer: what,
             confusion: looks.then(|| Content::of_values(file, &confusion)),
@@ -93,12 +93,11 @@ pub fn compare(position: &mut Position, stored: &Position, accept: bool) -> Resu
     if now.freeze != then.freeze {
         notes.push(format!("frozen are {:?}, in the checkpoint {:?}", now.freeze, then.freeze));
     }
-    let other = |(now, then): (&Identity, &Identity)| now.differs(then);
-    let valid = now.valid.as_ref().zip(then.valid.as_ref()).and_then(other);
-    if let (Some(difference), Some(_)) = (valid, position.best) {
-        notes.push(format!(
-            "evaluated on another set, the best weights are chosen anew: {difference}"
-        ));
+    let others = now.evaluated_on_others(then);
+    if let (false, Some(_)) = (others.is_empty(), position.best) {
+        let others = others.join("; ");
+        notes
+            .push(format!("evaluated on other images, the best weights are chosen anew: {others}"));
         position.best = None;
     }
     Ok(notes)

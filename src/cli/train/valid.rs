@@ -29,7 +29,7 @@ impl Validation {
     /// # Errors
     /// A source that holds no image that can be used.
     pub fn new(mix: Arc<Mix>, config: &TrainConfig, at_once: usize) -> Result<Self> {
-        let source: String = mix.names().collect();
+        let source = mix.names().collect::<Vec<_>>().join(", ");
         let options = LoaderOptions {
             // A power of two, as the number of images is one.
             batch: 1 << at_once.clamp(1, IMAGES).ilog2(),
