@@ -23,7 +23,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "safetensors" => vec![golden("expected.safetensors"), reference()],
         "header" => vec![HEADER.to_vec()],
         "lmdb" => vec![pairs(false), pairs(true)],
-        "labels" => vec![LABELS.to_vec(), PLACES.to_vec()],
+        "labels" => label_files(),
         "image" => pictures(),
         "settings" => vec![SETTINGS.to_vec()],
         "trace" => vec![json(&reference())],
@@ -78,7 +78,7 @@ const PICKLES: &[&[u8]] = &[
 
 const HEADER: &[u8] = br#"{"__metadata__":{"config":"{}","info":"{\"grad_names\":[\"a\"]}"},"model.a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"model.b":{"dtype":"U16","shape":[4],"data_offsets":[24,32]}}"#;
 
-const LABELS: &[u8] = b"file\tlabel\textra\na.png\tExit 24\tx\r\nb.png\tcaf\xc3\xa9\n./a.png\t\n";
+const LABELS: &str = "file\tlabel\textra\na.png\tExit 24\tx\r\nb.png\tcafé\n./a.png\t\n";
 const PLACES: &[u8] = b"a.png\t0.05:0.21 0.23:0.4 0.5:0.6 0.7:0.9\n";
 
 const SETTINGS: &[u8] = b"batch = 8\nlr = 2e-4\nsteps = 100\n[loss]\nfinetune = 0.5\n[schedule]\nkind = \"cosine\"\nwarmup = 10\n[abinet.vision]\nnhead = 2\n";
@@ -104,6 +104,19 @@ fn reference() -> Vec<u8> {
     let path = folder.path().join("x.safetensors");
     state.write_safetensors(&path).expect("a file");
     std::fs::read(path).expect("what was written")
+}
+
+/// Label files as tools write them, in either encoding, and one of places.
+fn label_files() -> Vec<Vec<u8>> {
+    let utf16 = LABELS.encode_utf16().flat_map(u16::to_le_bytes);
+    vec![
+        LABELS.into(),
+        b"\xef\xbb\xbfa.png, \"exit\"\r\na.png, \"a, \"\"b\"\"\"\r\n".to_vec(),
+        b"filename,words\na.png,exit\n".to_vec(),
+        b"a.png exit 24\n".to_vec(),
+        b"\xff\xfe".iter().copied().chain(utf16).collect(),
+        PLACES.to_vec(),
+    ]
 }
 
 /// The header of a safetensors file.
@@ -138,7 +151,15 @@ fn pictures() -> Vec<Vec<u8>> {
     use image::{ImageFormat, Rgb, RgbImage};
     let mut random = Random(7);
     let picture = RgbImage::from_fn(20, 9, |_, _| Rgb([random.below(256) as u8, 90, 200]));
-    let formats = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp];
+    let formats = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Tiff,
+        ImageFormat::Gif,
+        ImageFormat::Pnm,
+    ];
     formats
         .into_iter()
         .map(|format| {

@@ -97,6 +97,11 @@ fn what_a_package_makes_tensors_with_stays_refused() {
     assert_eq!(other(&state, "ema"), "my.zoo.build object");
     let error = refusal(&dict([("model", raw(b"cmy.zoo\nNet\n)\x81"))]));
     assert!(error.contains("no tensor") && error.contains("model is a my.zoo.Net"), "{error}");
+    // Objects of modules that do many things are objects like others.
+    for object in ["urllib.parse\nParseResult", "dill._dill\n_create_type", "tempfile\nX"] {
+        let call = raw(format!("c{object}\n)R").as_bytes());
+        is_weights(&read(&dict([("model", weights()), ("x", call)])));
+    }
     // Nobody means well who names these, wherever.
     for (module, name) in [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen")] {
         let call = raw(format!("c{module}\n{name}\n)R").as_bytes());
@@ -122,6 +127,18 @@ fn one_dictionary_of_tensors_is_taken_whatever_its_key() {
     let metrics = dict([("best", scalar())]);
     let state = read(&dict([("optimizer", moments), ("metrics", metrics), ("net", weights())]));
     is_weights(&state);
+    // The states of generators are no weights, whatever is beside them.
+    let state = || tensor("ByteStorage", "8", &[4], &[1, 2, 3, 4]);
+    let rng = || ("rng", dict([("torch", state())]));
+    for object in [
+        dict([("generator", weights()), ("rng_state", state())]),
+        dict([("generator", weights()), rng()]),
+        dict([("generator", weights()), ("loss", scalar()), rng()]),
+    ] {
+        let found = read(&object);
+        is_weights(&found);
+        assert_eq!(found.source.wrappers, ["generator"]);
+    }
     // The usual key wins over something small beside it, and a dictionary that stands twice is one.
     let large = || {
         dict([

@@ -204,8 +204,17 @@ impl ModelKind {
                 format!("{} tensors: {}, …", state.tensors.len(), names.join(", "))
             }
         };
-        Err(Error::new(ErrorKind::Format, place, "what the weights are of")
+        let error = Error::new(ErrorKind::Format, place, "what the weights are of")
             .expected(format!("a checkpoint of {}", self.name()))
-            .got(got))
+            .got(got);
+        let first = state.tensors.keys().next().and_then(|name| name.split_once('.'));
+        let below = first.filter(|(part, _)| {
+            let part = format!("{part}.");
+            state.tensors.keys().all(|name| name.starts_with(&part))
+        });
+        Err(match below {
+            Some((part, _)) => error.hint(format!("--key {part} takes that off all names")),
+            None => error,
+        })
     }
 }

@@ -84,9 +84,9 @@ pub(super) fn find<'a, 'k>(
 /// The one dictionary of tensors at or below `start`.
 fn only<'a>(place: &str, pickle: &Pickle<'a>, start: Candidate<'a>) -> Result<Candidate<'a>> {
     let mut list = Vec::new();
-    // A dictionary of single numbers, metrics for instance, is taken only where there is nothing else.
-    for least in [2, 0] {
-        let mut search = Search { pickle, least, seen: HashSet::new() };
+    // A dictionary of single numbers or of integers, metrics or states of generators, is taken only where there is nothing else.
+    for weights in [true, false] {
+        let mut search = Search { pickle, weights, seen: HashSet::new() };
         list = search.candidates(start.id, &start.path, DEEPEST);
         if !list.is_empty() {
             break;
@@ -109,8 +109,8 @@ fn only<'a>(place: &str, pickle: &Pickle<'a>, start: Candidate<'a>) -> Result<Ca
 
 struct Search<'a, 'p> {
     pickle: &'p Pickle<'a>,
-    /// Fewest elements of a tensor that counts.
-    least: usize,
+    /// Whether only tensors count that may be weights: floats of more than one element.
+    weights: bool,
     /// Dictionaries that were seen: one may stand in several places, or in itself.
     seen: HashSet<Id>,
 }
@@ -131,8 +131,11 @@ impl<'a> Search<'a, '_> {
                 below.extend(self.candidates(value, &[path, &[key]].concat(), depth - 1));
             }
         }
-        let usual = below.iter().any(|c: &Candidate| WRAPPERS.contains(&c.path[path.len()]));
-        match tensors > 0 && !usual {
+        // Tensors beside a dictionary of the weights are something else, such as the state of a generator.
+        let beside = below
+            .iter()
+            .any(|c: &Candidate| WRAPPERS.contains(&c.path[path.len()]) || c.tensors > tensors);
+        match tensors > 0 && !beside {
             true => vec![Candidate { path: path.to_vec(), id, tensors }],
             false => below,
         }
@@ -141,7 +144,9 @@ impl<'a> Search<'a, '_> {
     fn counts(&self, value: Id) -> bool {
         let Value::Tensor(view) = self.pickle.get(value) else { return false };
         let dims = sizes(self.pickle, view.size).unwrap_or_default();
-        dims.iter().fold(1, |n: usize, d| n.saturating_mul(*d)) >= self.least
+        let whole = matches!(view.element, Element::Read(dtype) if !dtype.is_float());
+        let many = dims.iter().fold(1, |n: usize, d| n.saturating_mul(*d)) > 1;
+        !self.weights || many && !whole
     }
 }
 
