@@ -140,12 +140,19 @@ impl Subject {
         command.output().expect("the binary starts")
     }
 
-    /// Calls of each function in a run without a fault; an extension's count as those that became Vulkan's own.
+    /// Calls of each function in a run without a fault.
     fn calls(&self) -> BTreeMap<String, u64> {
-        let file = self.at.path().join("counts");
-        let output = self.run(&[], None, Some(&file));
+        let (output, calls) = self.counted(None);
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "without a fault:\n{err}");
+        assert!(calls["vkQueueSubmit"] > 0 && calls["vkWaitSemaphores"] > 0, "{calls:?}");
+        calls
+    }
+
+    /// A run, and its calls of each function; an extension's count as those that became Vulkan's own.
+    fn counted(&self, fault: Option<Fault>) -> (Output, BTreeMap<String, u64>) {
+        let file = self.at.path().join("counts");
+        let output = self.run(&[], fault, Some(&file));
         let text = std::fs::read_to_string(&file).expect("counts: was the layer loaded?");
         let mut calls = BTreeMap::new();
         for line in text.lines() {
@@ -153,21 +160,24 @@ impl Subject {
             let name = name.strip_suffix("KHR").unwrap_or(name).to_string();
             *calls.entry(name).or_default() += count.parse::<u64>().expect("a number");
         }
-        assert!(calls["vkQueueSubmit"] > 0 && calls["vkWaitSemaphores"] > 0, "{calls:?}");
-        calls
+        (output, calls)
     }
 
-    /// A run with a fault ends as it should, and what it leaves is whole.
-    fn breaks(&self, fault: Fault) {
-        let output = self.run(&[], Some(fault), None);
+    /// A run with a fault ends as it should, and what it leaves is whole. Whether it came to the fault: how many submissions a
+    /// pass has depends on how fast the device is.
+    fn breaks(&self, fault: Fault) -> bool {
+        let (output, calls) = self.counted(Some(fault));
+        let reached = calls[fault.0] >= fault.2;
         let err = String::from_utf8_lossy(&output.stderr);
         let what = format!("{} with {fault:?}", self.args[0]);
-        assert_eq!(output.status.code(), Some(4), "{what}:\n{err}");
+        let code = if reached { 4 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{what}:\n{err}");
         assert!(!err.contains("panicked"), "{what}:\n{err}");
-        assert!(err.contains("error: "), "{what}:\n{err}");
+        assert_eq!(err.contains("error: "), reached, "{what}:\n{err}");
         if self.out().exists() {
             whole(&self.out(), &what);
         }
+        reached
     }
 }
 
@@ -197,9 +207,11 @@ fn places(calls: u64, some: u64) -> Vec<u64> {
 }
 
 /// A training that broke off at a fault and goes on ends in the bits of one that was left alone.
-fn goes_on(undisturbed: &Subject, fault: Fault) {
+fn goes_on(undisturbed: &Subject, fault: Fault) -> bool {
     let subject = Subject::train();
-    subject.breaks(fault);
+    if !subject.breaks(fault) {
+        return false;
+    }
     let more: &[&str] =
         if subject.out().join("metrics.jsonl").exists() { &["--resume"] } else { &[] };
     let output = subject.run(more, None, None);
@@ -213,6 +225,7 @@ fn goes_on(undisturbed: &Subject, fault: Fault) {
     for (name, tensor) in &one {
         assert!(other[name].bytes() == tensor.bytes(), "{name} differs after {fault:?}");
     }
+    true
 }
 
 #[test]
@@ -224,7 +237,8 @@ fn a_driver_that_fails_ends_a_command_in_order() {
     ] {
         let calls = subject.calls();
         for (function, results) in faults {
-            subject.breaks((function, results[0], calls[*function]));
+            let from = (calls[*function] * 3 / 4).max(1);
+            assert!(subject.breaks((function, results[0], from)), "{function} from {from} on");
         }
     }
     let read = Subject::read();
@@ -233,7 +247,7 @@ fn a_driver_that_fails_ends_a_command_in_order() {
         ("vkCreateBuffer", OUT_OF_HOST_MEMORY, 2),
         ("vkAllocateDescriptorSets", FRAGMENTED_POOL, 9),
     ] {
-        read.breaks(fault);
+        assert!(read.breaks(fault), "{fault:?}");
     }
     // Behind the work, nothing is lost any more.
     let output = read.run(&[], Some(("vkQueueWaitIdle", OUT_OF_HOST_MEMORY, 1)), None);
@@ -246,7 +260,8 @@ fn a_training_that_lost_its_device_goes_on() {
     let undisturbed = Subject::train();
     let calls = undisturbed.calls();
     for (function, result) in [("vkQueueSubmit", DEVICE_LOST), ("vkWaitSemaphores", DEVICE_LOST)] {
-        goes_on(&undisturbed, (function, result, calls[function] * 2 / 3));
+        let fault = (function, result, calls[function] * 2 / 3);
+        assert!(goes_on(&undisturbed, fault), "{fault:?}");
     }
 }
 
@@ -258,7 +273,9 @@ fn every_fault_ends_every_command_in_order() {
         let calls = subject.calls();
         for (function, results) in FAULTS {
             for from in places(calls[*function], 4) {
-                results.iter().for_each(|result| subject.breaks((function, *result, from)));
+                for result in *results {
+                    subject.breaks((function, *result, from));
+                }
             }
         }
     }
@@ -266,7 +283,9 @@ fn every_fault_ends_every_command_in_order() {
     let calls = undisturbed.calls();
     for (function, results) in FAULTS {
         for from in places(calls[*function], 6) {
-            results.iter().for_each(|result| goes_on(&undisturbed, (function, *result, from)));
+            for result in *results {
+                goes_on(&undisturbed, (function, *result, from));
+            }
         }
     }
 }
