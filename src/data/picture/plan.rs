@@ -83,7 +83,8 @@ impl Plan {
         &self.line
     }
 
-    /// The network's inputs, each of the one size that it takes, from left to right; at most [`MAX_WINDOWS`].
+    /// The network's inputs, each of the one size that it takes, from left to right; at most
+    /// [`MAX_WINDOWS`](super::MAX_WINDOWS).
     pub fn windows(&self) -> &[RgbImage] {
         &self.windows
     }
