@@ -199,7 +199,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
     let mut results = Results::new(global, saying, &stop, counts);
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {
         results.add(tasks.list[item.index].input.to_string(), item);
-    });
+    })?;
     results.close(load, engine.adapter(), &model)
 }
 

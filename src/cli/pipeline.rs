@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::Scope;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// What is done with each image.
@@ -96,17 +96,20 @@ pub struct Load {
 
 /// Takes `inputs` through the stages; `sink` gets every one of them, in order, also when the run was
 /// stopped or the device failed.
+///
+/// # Errors
+/// [`ErrorKind::Io`] where the system starts no thread; the sink has got nothing then.
 pub fn run<W: Work>(
     work: &W,
     inputs: &[W::Input],
     settings: Settings,
     stop: &Stop,
     mut sink: impl FnMut(Item<W::Done>),
-) -> Load {
+) -> Result<Load> {
     let begun = Instant::now();
     let Settings { batch, jobs } = settings;
     let mut sum = Times::default();
-    let (busy, broken) = std::thread::scope(|scope| {
+    let (busy, broken) = std::thread::scope(|scope| -> Result<_> {
         let prepare = |index: usize| {
             let begun = Instant::now();
             let ready = if stop.asked() { Err(stopped()) } else { work.prepare(&inputs[index]) };
@@ -120,32 +123,41 @@ pub fn run<W: Work>(
             times.finish = begun.elapsed();
             Item { index, result, times }
         };
-        let (feed, prepared) = side_by_side(scope, jobs, batch + jobs, prepare);
-        let (finishing, done) = side_by_side(scope, jobs, 2 * jobs, finish);
+        let (feed, prepared) = side_by_side(scope, jobs, batch + jobs, prepare)?;
+        let (finishing, done) = side_by_side(scope, jobs, 2 * jobs, finish)?;
         // The other end hangs up only when a stage has panicked; the scope passes that on.
-        scope.spawn(move || (0..inputs.len()).try_for_each(|index| feed.send(index)).is_ok());
-        let device = scope.spawn(move || {
+        // Before the one that feeds: without jobs it only ends.
+        let device = start(scope, move || {
             let device = Device { work, batch, stop, open: VecDeque::new(), flight: None };
             device.run(prepared, finishing)
-        });
+        })?;
+        start(scope, move || (0..inputs.len()).try_for_each(|index| feed.send(index)).is_ok())?;
         for item in done {
             sum.prepare += item.times.prepare;
             sum.finish += item.times.finish;
             sink(item);
         }
-        device.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    });
+        Ok(device.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
     let wall = begun.elapsed();
     let share = |busy: Duration, threads: usize| {
         (busy.as_secs_f64() / wall.as_secs_f64().max(1e-9) / threads as f64).min(1.0)
     };
-    Load {
+    Ok(Load {
         wall,
         prepare: share(sum.prepare, jobs),
         device: share(busy, 1),
         finish: share(sum.finish, jobs),
         broken,
-    }
+    })
+}
+
+fn start<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>> {
+    let started = std::thread::Builder::new().spawn_scoped(scope, work);
+    started.map_err(|e| Error::io("a thread", "cannot be started", e))
 }
 
 fn stopped() -> Error {
@@ -161,27 +173,32 @@ struct Feed<A, B> {
 /// Results in the order in which their jobs were fed.
 struct InOrder<B>(Receiver<Receiver<B>>);
 
-/// `workers` threads that apply `f`; at most `room` results wait to be taken.
+/// `workers` threads that apply `f`, or as many as the system starts; at most `room` results wait to be taken.
 fn side_by_side<'s, A: Send + 's, B: Send + 's>(
     scope: &'s Scope<'s, '_>,
     workers: usize,
     room: usize,
     f: impl Fn(A) -> B + Send + Sync + 's,
-) -> (Feed<A, B>, InOrder<B>) {
+) -> Result<(Feed<A, B>, InOrder<B>)> {
     let (jobs, todo) = sync_channel::<(A, SyncSender<B>)>(room);
     let (order, results) = sync_channel(room);
     let shared = Arc::new((Mutex::new(todo), f));
-    for _ in 0..workers {
+    for worker in 0..workers {
         let shared = shared.clone();
-        scope.spawn(move || {
+        let started = start(scope, move || {
             let next = || shared.0.lock().ok()?.recv().ok();
             while let Some((job, result)) = next() {
                 // A result that nobody waits for any more is not missed.
                 let _ = result.send(shared.1(job));
             }
         });
+        match started {
+            Err(e) if worker == 0 => return Err(e),
+            Err(_) => break,
+            Ok(_) => {}
+        }
     }
-    (Feed { jobs, order }, InOrder(results))
+    Ok((Feed { jobs, order }, InOrder(results)))
 }
 
 impl<A, B> Feed<A, B> {
@@ -424,7 +441,8 @@ mod tests {
         let load = run(work, &IMAGES, Settings { batch: 4, jobs: 3 }, stop, |item| {
             assert_eq!(item.index, results.len());
             results.push(item.result.map_err(|e| e.kind()));
-        });
+        })
+        .expect("threads");
         assert_eq!(results.len(), IMAGES.len());
         (results, load)
     }
@@ -444,7 +462,8 @@ mod tests {
         assert_eq!(*work.passes.lock().unwrap(), [4, 4, 4, 4, 1]);
         assert!(load.broken.is_none());
         let none: &[usize] = &[];
-        run(&work, none, Settings { batch: 4, jobs: 1 }, &Stop::default(), |_| unreachable!());
+        let settings = Settings { batch: 4, jobs: 1 };
+        run(&work, none, settings, &Stop::default(), |_| unreachable!()).expect("threads");
     }
 
     #[test]

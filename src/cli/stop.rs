@@ -69,21 +69,22 @@ impl Stop {
             use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
             let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
                 .map_err(|e| refused(&e))?;
-            std::thread::spawn(move || {
+            let wait = move || {
                 for signal in signals.forever() {
                     caught(if signal == SIGINT { INTERRUPTED } else { TERMINATED });
                 }
-            });
+            };
+            std::thread::Builder::new().spawn(wait).map_err(|e| refused(&e))?;
         }
         #[cfg(not(unix))]
         ctrlc::set_handler(move || caught(INTERRUPTED)).map_err(|e| refused(&e))?;
         Ok(stop)
     }
 
-    /// Ends the process, in the background, when nothing got done for so long.
+    /// Ends the process, in the background, when nothing got done for so long; at once where the system has no thread for that.
     fn watch(&self, patience: Duration, code: u8) {
         let shared = self.0.clone();
-        std::thread::spawn(move || {
+        let started = std::thread::Builder::new().spawn(move || {
             let mut before = None;
             loop {
                 let beats = shared.beats.load(Ordering::SeqCst);
@@ -94,6 +95,9 @@ impl Stop {
                 std::thread::sleep(patience);
             }
         });
+        if started.is_err() {
+            std::process::exit(code.into());
+        }
     }
 
     /// Ends the run for a reason of its own; what a signal does stays as it was.
