@@ -32,7 +32,7 @@ fn models_are_shared_between_threads() {
     let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
     shareable(&engine);
     shareable(&lemma);
-    let images = words(&["coffee", "station"]);
+    let images = words(&["coffee", "harbor"]);
     let read = |image: &RgbImage| {
         let result = lemma.upscale(std::slice::from_ref(image)).expect("a result").remove(0);
         assert_eq!(result.image.dimensions(), (128, 32));
@@ -43,9 +43,9 @@ fn models_are_shared_between_threads() {
         let threads: Vec<_> = images.iter().map(|i| s.spawn(|| read(i))).collect();
         threads.into_iter().map(|t| t.join().expect("a thread")).collect()
     });
-    assert_eq!(texts, ["coffee", "station"]);
+    assert_eq!(texts, ["coffee", "harbor"]);
     let later = pollster::block_on(lemma.upscale_async(images.clone())).expect("results");
-    assert_eq!(later.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["coffee", "station"]);
+    assert_eq!(later.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["coffee", "harbor"]);
     assert!(lemma.upscale(&[]).expect("nothing").is_empty());
 
     let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
@@ -140,7 +140,7 @@ fn threads_that_read_at_once_all_get_their_bytes() {
 fn a_caller_hears_of_progress_and_can_stop() {
     let engine = Engine::new(options()).expect("an adapter for the tests");
     let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
-    let images = words(&["coffee", "station", "exit"]);
+    let images = words(&["coffee", "harbor", "exit"]);
     let calls = AtomicUsize::new(0);
     let progress = |done: usize, all: usize| {
         assert_eq!((done, all), (calls.fetch_add(1, Ordering::Relaxed) + 1, 3));

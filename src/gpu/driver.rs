@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// Bytes of a buffer or of what a kernel binds of one, whatever a backend offers: kernels compute places of elements in 31
 /// bits, and Metal offers all memory there is.
@@ -127,14 +126,11 @@ impl Driver {
     /// [`ErrorKind::Device`] where the device did not take them.
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> Result<wgpu::SubmissionIndex> {
         let index = self.queue().submit([commands]);
-        // A device that is lost takes nothing, and tells only who waits for it.
-        let look = wgpu::PollType::Wait {
-            submission_index: Some(index.clone()),
-            timeout: Some(Duration::ZERO),
-        };
-        match self.device().poll(look) {
-            Ok(_) | Err(wgpu::PollError::Timeout) => Ok(index),
-            Err(_) => Err(self.error("the device is lost: it takes no commands")),
+        // A device that is lost takes nothing, and tells only who looks. No wait without patience for this very submission: where
+        // another thread sees its end meanwhile, wgpu 30.0.2 panics, and drops the call-backs of everybody.
+        match self.device().poll(wgpu::PollType::Poll) {
+            Ok(_) => Ok(index),
+            Err(e) => Err(self.error(e)),
         }
     }
 
