@@ -213,9 +213,10 @@ fn killed_in_either_stage_it_goes_on_with_what_its_checkpoint_says() {
     let steps = format!("steps={STEPS}");
     let stages = |at: &Path, kills: usize| {
         set(at, "words", 24, |i, word| if i == 11 { long.clone() } else { word });
-        let of_reader = TINY.iter().chain(OFTEN).map(|s| s.to_string()).collect::<Vec<_>>();
+        let own = TINY.iter().chain(OFTEN).chain(&["ema=0.9", "eval_every=4"]);
+        let of_reader = own.map(|s| s.to_string()).collect::<Vec<_>>();
         for (stage, sets, more) in [
-            ("vision", &of_reader, vec!["--micro-batch", "1"]),
+            ("vision", &of_reader, vec!["--micro-batch", "1", "--valid", "synth:count=4"]),
             ("lemma", &lemma, vec!["--prior", "reader.safetensors", "--memory", &limit]),
         ] {
             let run = at.join("run");
@@ -252,6 +253,10 @@ fn killed_in_either_stage_it_goes_on_with_what_its_checkpoint_says() {
     for stage in ["vision", "lemma"] {
         let [calm, killed] = [&calm, &killed].map(|at| at.path().join(stage));
         expect_same(&checkpoint(&calm, STEPS), &checkpoint(&killed, STEPS));
+        let averaged = [&calm, &killed].map(|run| run.join("ema.safetensors"));
+        if stage == "vision" {
+            expect_same(&averaged[0], &averaged[1]);
+        }
         assert_eq!(losses(&calm), losses(&killed), "{stage}");
     }
 }

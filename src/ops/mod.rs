@@ -64,7 +64,7 @@ pub use masked_max::masked_max;
 pub use matmul::{batched_matmul, linear, linear_columns, linear_of};
 pub use max_pool::max_pool;
 pub use numerics::Function;
-pub use optim::{Adam, CLOCK_SIZE, adam, norm_and_clock, settle};
+pub use optim::{Adam, CLOCK_SIZE, adam, average, exchange, norm_and_clock, settle};
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
 pub(crate) use pointwise::activation;

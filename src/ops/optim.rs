@@ -12,10 +12,13 @@ use crate::{Result, kernel, params};
 kernel!(SQUARES = "optim/squares_partial", Squares);
 kernel!(CLOCK_UPDATE = "optim/clock_update", Finish);
 kernel!(ADAM_UPDATE = "optim/adam_update", Update);
-kernel!(SETTLE = "optim/settle", Settle);
+kernel!(SETTLE = "optim/settle", Alike);
+kernel!(EXCHANGE = "optim/exchange", Alike);
+kernel!(AVERAGE = "optim/average", Average);
 params! { struct Squares { n: u32, chunk: u32, first: u32 } }
 params! { struct Finish { n: u32, limit: f32, beta1: f32, beta2: f32 } }
-params! { struct Settle { n: u32 } }
+params! { struct Alike { n: u32 } }
+params! { struct Average { n: u32, decay: f32 } }
 params! { struct Update { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 } }
 
 /// Numbers of a clock.
@@ -123,8 +126,41 @@ pub fn settle(cx: &Cx, clock: &Tensor, now: &Tensor, kept: &Tensor) -> Result<()
     let width = element::width(&[now.len()]);
     let n = now.len() / width;
     let binds = [clock.read(), now.write(), kept.write()];
-    let p = Settle { n: n as u32 };
+    let p = Alike { n: n as u32 };
     cx.run(&SETTLE, &element::variant(width), element::grid(n), &p, &binds)
+}
+
+/// Moves an `average` towards the values `now` behind a step that was done, by a clock that [`norm_and_clock`] has moved for
+/// it: average + (1 − d)·(now − average) with d = min(`decay`, (1 + t)/(10 + t)) after t steps. Both of one shape.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn average(cx: &Cx, clock: &Tensor, now: &Tensor, average: &Tensor, decay: f32) -> Result<()> {
+    cx.expect("average", "clock", clock, [CLOCK_SIZE])?;
+    cx.expect("average", "average", average, now.shape())?;
+    if now.is_empty() {
+        return Ok(());
+    }
+    let width = element::width(&[now.len()]);
+    let n = now.len() / width;
+    let binds = [clock.read(), now.read(), average.write()];
+    let p = Average { n: n as u32, decay };
+    cx.run(&AVERAGE, &element::variant(width), element::grid(n), &p, &binds)
+}
+
+/// Exchanges the values of two tensors of one shape.
+///
+/// # Errors
+/// Operands whose shapes do not fit.
+pub fn exchange(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<()> {
+    cx.expect("exchange", "b", b, a.shape())?;
+    if a.is_empty() {
+        return Ok(());
+    }
+    let width = element::width(&[a.len()]);
+    let n = a.len() / width;
+    let p = Alike { n: n as u32 };
+    cx.run(&EXCHANGE, &element::variant(width), element::grid(n), &p, &[a.write(), b.write()])
 }
 
 /// One sum along a workgroup.
@@ -145,6 +181,8 @@ pub const ROW: Row = Row {
         KernelUse { kernel: &CLOCK_UPDATE, variants: || tiles().into() },
         KernelUse { kernel: &ADAM_UPDATE, variants: element::variants },
         KernelUse { kernel: &SETTLE, variants: element::variants },
+        KernelUse { kernel: &EXCHANGE, variants: element::variants },
+        KernelUse { kernel: &AVERAGE, variants: element::variants },
     ],
     tolerance: 1e-6,
     gradient: 0.0,
@@ -228,24 +266,72 @@ fn cases() -> Vec<Case> {
         case("all values of a tensor that would not be", &[130, 4], 0.0, 0.0, Elements(4)),
         case("a convolution", &[147_456, 64], 0.25, 0.0, Nothing),
     ];
-    all.extend([0.0, 1.0].into_iter().flat_map(|done| [1, 64, 131].map(|n| settling(n, done))));
+    for n in [1, 64, 131] {
+        all.extend([0.0, 1.0].map(|done| settling(n, done)));
+        all.extend([(0.0, 5.0), (1.0, 5.0), (1.0, 5000.0)].map(|(done, t)| averaging(n, done, t)));
+        all.push(exchanging(n));
+    }
     all
+}
+
+/// A clock of `t` steps, the last of which was `done` or left out.
+fn clock(done: f64, t: f64) -> Host {
+    let mut clock = vec![0.0; CLOCK_SIZE];
+    (clock[4], clock[CLOCK_SIZE - 1]) = (t, done);
+    Host::new([CLOCK_SIZE], clock)
+}
+
+/// Copies of tensors, which an operation works on in place.
+fn copies<const N: usize>(cx: &Cx, of: [&Tensor; N]) -> Result<[Tensor; N]> {
+    let own = of.map(|t| cx.out(t.shape()));
+    own.iter().zip(of).try_for_each(|(own, from)| cx.copy_into(from, own, 0))?;
+    Ok(own)
+}
+
+/// A case of [`average`], early or late in a run.
+fn averaging(n: usize, done: f64, t: f64) -> Case {
+    const DECAY: f32 = 0.75;
+    let label = format!("[{n}] averaged after {t} steps, the last of which counts as {done}");
+    let mut s = Seeded::new(&label);
+    let inputs = vec![clock(done, t), s.signed([n]), s.signed([n])];
+    let run = |cx: &Cx, t: &[Tensor]| {
+        let [own] = copies(cx, [&t[2]])?;
+        average(cx, &t[0], &t[1], &own, DECAY)?;
+        Ok(vec![own])
+    };
+    let oracle = move |h: &[Host]| {
+        let share = done * (1.0 - f64::from(DECAY).min((1.0 + t) / (10.0 + t)));
+        let mut own = h[2].clone();
+        own.data.iter_mut().zip(&h[1].data).for_each(|(a, v)| *a += share * (v - *a));
+        vec![own]
+    };
+    Case::new(label, inputs, run, oracle).without_gradient().in_words()
+}
+
+/// A case of [`exchange`].
+fn exchanging(n: usize) -> Case {
+    let label = format!("[{n}] exchanged");
+    let mut s = Seeded::new(&label);
+    let inputs = vec![s.signed([n]), s.signed([n])];
+    let run = |cx: &Cx, t: &[Tensor]| {
+        let own = copies(cx, [&t[0], &t[1]])?;
+        exchange(cx, &own[0], &own[1])?;
+        Ok(own.into())
+    };
+    let oracle = |h: &[Host]| vec![h[1].clone(), h[0].clone()];
+    Case::new(label, inputs, run, oracle).without_gradient().in_words()
 }
 
 /// A case of [`settle`]; values that are brought back may stand for some that were not finite.
 fn settling(n: usize, done: f64) -> Case {
     let label = format!("[{n}] settled behind a step that counts as {done}");
     let mut s = Seeded::new(&label);
-    let mut clock = vec![0.0; CLOCK_SIZE];
-    clock[CLOCK_SIZE - 1] = done;
     let (mut now, kept) = (s.signed([n]), s.signed([n]));
     if done == 0.0 {
         now.data[0] = f64::NAN;
     }
     let run = |cx: &Cx, t: &[Tensor]| {
-        let own = [1, 2].map(|i| (cx.out(t[i].shape()), &t[i]));
-        own.iter().try_for_each(|(own, from)| cx.copy_into(from, own, 0))?;
-        let [(now, _), (kept, _)] = own;
+        let [now, kept] = copies(cx, [&t[1], &t[2]])?;
         settle(cx, &t[0], &now, &kept)?;
         Ok(vec![now, kept])
     };
@@ -253,7 +339,7 @@ fn settling(n: usize, done: f64) -> Case {
         let valid = if done == 0.0 { &h[2] } else { &h[1] };
         vec![valid.clone(); 2]
     };
-    let inputs = vec![Host::new([CLOCK_SIZE], clock), now, kept];
+    let inputs = vec![clock(done, 1.0), now, kept];
     Case::new(label, inputs, run, oracle).without_gradient().in_words()
 }
 

@@ -1,6 +1,6 @@
 //! Going back: what a run did behind the checkpoint that it goes on from is another branch, which is kept.
 
-use super::checkpoint::{BEST, LAST, list, load_position};
+use super::checkpoint::{BEST, EMA, LAST, list, load_position};
 use crate::data::part::sync_folder;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub fn leave(folder: &Path, step: usize) -> Result<Option<PathBuf>> {
     }
     let mut moved: Vec<PathBuf> = [CURVES, REPORT].iter().map(|name| folder.join(name)).collect();
     let behind = |path: &PathBuf| load_position(path).is_ok_and(|p| p.step > step);
-    moved.extend([BEST, LAST].iter().map(|name| folder.join(name)).filter(behind));
+    moved.extend([BEST, LAST, EMA].iter().map(|name| folder.join(name)).filter(behind));
     moved.extend(sheets(folder, step));
     // The newest last: until they are gone, a run that is told to take the newest goes on where it was.
     moved.extend(newer.into_iter().rev());

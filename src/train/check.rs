@@ -39,6 +39,7 @@ impl TrainConfig {
             ("lr · weight_decay", self.lr * self.weight_decay, 0.0, 1.0),
             ("prior_lr · weight_decay", self.prior_lr * self.weight_decay, 0.0, 1.0),
             ("clip", self.clip, 0.0, f32::MAX),
+            ("ema", self.ema, 0.0, below_one),
             ("dropout", self.dropout, 0.0, below_one),
             ("loss.text_focus", self.loss.text_focus, 0.0, HEAVIEST),
             ("loss.attention", self.loss.attention, 0.0, HEAVIEST),
@@ -141,7 +142,7 @@ mod tests {
         preset.schedule = Schedule::Step { at: 3, factor: 0.5 };
         keys(&serde_json::to_value(preset).unwrap(), "", &mut found);
         let floats: Vec<&str> = found.iter().filter(|k| k.1).map(|k| k.0.as_str()).collect();
-        assert_eq!(floats.len(), 13, "{floats:?}");
+        assert_eq!(floats.len(), 14, "{floats:?}");
         for (key, float) in &found {
             let bad: &[&str] = match float {
                 true => &["nan", "inf", "-inf", "-1.0", "1e39", "1e38"],

@@ -36,6 +36,8 @@ const KEY: &str = "train";
 pub const BEST: &str = "best.safetensors";
 /// The last weights, without the optimiser's state.
 pub const LAST: &str = "last.safetensors";
+/// The last averaged weights, where a run averages them, without the optimiser's state.
+pub const EMA: &str = "ema.safetensors";
 
 impl Position {
     /// Before the first step.
@@ -84,6 +86,9 @@ pub fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
 pub fn save(gpu: &Gpu, folder: &Path, trainee: &Trainee, position: &Position) -> Result<PathBuf> {
     let mut state = weights(gpu, trainee, position)?;
     trainee.optimizer().save(gpu, trainee.parameters(), &mut state)?;
+    if let Some(averages) = trainee.averages() {
+        averages.save(gpu, trainee.parameters(), &mut state)?;
+    }
     let path = folder.join(name(position.step));
     write(&state, &path)?;
     let before = list(folder)?.into_iter().filter(|(step, _)| *step <= position.step);

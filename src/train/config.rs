@@ -93,6 +93,9 @@ pub struct TrainConfig {
     pub weight_decay: f32,
     /// Largest joint norm of the gradients; 0 for no limit.
     pub clip: f32,
+    /// Decay of averaged weights; 0 for none.
+    #[serde(default)] // Checkpoints of earlier versions have none.
+    pub ema: f32,
     /// Probability of dropout.
     pub dropout: f32,
     /// Weights of LEMMA's loss.
@@ -146,6 +149,7 @@ impl TrainConfig {
             eps: 1e-8,
             weight_decay: 0.0,
             clip: if reader { 20.0 } else { 0.25 },
+            ema: 0.0,
             dropout: 0.1,
             loss: LossWeights::default(),
             text_focus: TextFocus::Transformer,

@@ -46,6 +46,7 @@
 //! | `betas` | Adam's β | 0.9, 0.999 | 0.5, 0.999 | 0.9, 0.999 | 0.5, 0.999 |
 //! | `eps` | Adam's ε | 1e-8 | 1e-8 | 1e-8 | 1e-8 |
 //! | `weight_decay` | decoupled (AdamW); 0 is Adam | 0 | 0 | 0 | 0 |
+//! | `ema` | decay of averaged weights, which are evaluated, and saved as `best` and `ema`; 0 for none | 0 | 0 | 0 | 0 |
 //! | `clip` | largest joint norm of the gradients; 0 for no limit | 20 | 0.25 | 5 | 0.25 |
 //! | `dropout` | probability of dropout | 0.1 | 0.1 | 0 | 0 |
 //! | `text_focus` | whose attention LEMMA's loss compares: `transformer`, `abinet`, `off` | – | transformer | – | abinet |
@@ -78,6 +79,7 @@
 //! Where there is no memory for a step all the same, a [`MicroBatch`] that may be halved is, and the step taken again; it ends in
 //! the bits of one that began with the smaller parts.
 
+mod averages;
 pub mod branch;
 mod check;
 pub mod checkpoint;

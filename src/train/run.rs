@@ -1,6 +1,6 @@
 //! The loop: batches to steps to checkpoints, and what happens when it is stopped, killed, or goes wrong.
 
-use super::checkpoint::{self, BEST, LAST, Position};
+use super::checkpoint::{self, BEST, EMA, LAST, Position};
 use super::memory::MicroBatch;
 use super::optimizer::{Optimizer, Progress};
 use super::trainee::{Losses, Trainee};
@@ -208,9 +208,17 @@ impl Course<'_> {
         self.watcher.logged(&logged)
     }
 
+    /// Evaluates the network, by its averaged weights where it keeps some.
     fn evaluate(&mut self) -> Result<()> {
         // An evaluation takes its memory where the steps had theirs.
         self.trainee.release();
+        let trainee = self.trainee;
+        trainee.averaged(|| self.evaluate_weights())?;
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    fn evaluate_weights(&mut self) -> Result<()> {
         let found = self.watcher.evaluate(self.position.step, self.trainee)?;
         let best = self.position.best;
         let better = |v: &f64| v.is_finite() && best.is_none_or(|best| *v > best);
@@ -220,7 +228,6 @@ impl Course<'_> {
             let path = self.folder.join(BEST);
             checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position)?;
         }
-        self.since = Instant::now();
         Ok(())
     }
 
@@ -245,15 +252,22 @@ impl Course<'_> {
         };
         let saved =
             saved.map_err(|e| e.detail(format!("step {} is not saved", self.position.step)));
-        let path = self.folder.join(LAST);
-        let weights = checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position);
+        let write = |name| {
+            let path = self.folder.join(name);
+            checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position)
+        };
+        let weights = write(LAST);
+        let averaged = match self.trainee.averages() {
+            Some(_) => self.trainee.averaged(|| write(EMA)),
+            None => Ok(()),
+        };
         let done =
             match ended {
                 Ok(Ended::Complete) if self.skipped > 0 => Err(skipped(self.total, self.skipped)
                     .expected("weights that the last step moved, too")),
                 other => other,
             };
-        [saved, weights, logged].into_iter().fold(done, |done, also| match (done, also) {
+        [saved, weights, averaged, logged].into_iter().fold(done, |done, also| match (done, also) {
             (Err(e), also) => Err(with(e, also)),
             (Ok(_), Err(e)) => Err(e),
             (done, Ok(())) => done,

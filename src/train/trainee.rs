@@ -1,5 +1,6 @@
 //! A network in training: one step from a batch to new weights.
 
+use super::averages::Averages;
 use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
 use super::inputs::{Feed, Inputs, Plan, longest};
@@ -37,6 +38,7 @@ pub struct Trainee {
     parameters: Parameters,
     optimizer: Optimizer,
     statistics: Statistics,
+    averages: Option<Averages>,
     kept: Mutex<KeptSteps>,
 }
 
@@ -121,8 +123,21 @@ impl Trainee {
             _ => Optimizer::new(gpu, &parameters)?,
         };
         let statistics = Statistics::new(gpu, &parameters)?;
+        let stored = start.weights.as_ref().filter(|_| start.resume);
+        let averages = (config.ema > 0.0)
+            .then(|| Averages::new(gpu, &parameters, config.ema, stored))
+            .transpose()?;
         let kept = Mutex::default();
-        Ok(Trainee { gpu: gpu.clone(), config, network, parameters, optimizer, statistics, kept })
+        Ok(Trainee {
+            gpu: gpu.clone(),
+            config,
+            network,
+            parameters,
+            optimizer,
+            statistics,
+            averages,
+            kept,
+        })
     }
 
     /// The device it is on.
@@ -152,6 +167,23 @@ impl Trainee {
     /// Its optimiser.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
+    }
+
+    /// Its averaged weights, where it keeps some.
+    pub(super) fn averages(&self) -> Option<&Averages> {
+        self.averages.as_ref()
+    }
+
+    /// Does `work` with the averaged weights in the place of its own, where it keeps some; to the bit as before behind it.
+    ///
+    /// # Errors
+    /// Those of the work; errors of the device.
+    pub fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(averages) = &self.averages else { return work() };
+        averages.exchange()?;
+        let done = work();
+        averages.exchange()?;
+        done
     }
 
     /// One step on `batch`, in parts of at most `micro` images whose gradients are added. Returns the loss and its parts over
@@ -291,7 +323,8 @@ impl Trainee {
             eps: c.eps,
             decay: c.weight_decay,
         })?;
-        self.statistics.settle(cx, self.optimizer.clock())
+        self.statistics.settle(cx, self.optimizer.clock())?;
+        self.averages.as_ref().map_or(Ok(()), |a| a.follow(cx, &self.optimizer))
     }
 
     /// Which of the images of a step a recogniser in training sees in full resolution.

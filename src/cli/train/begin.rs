@@ -5,7 +5,7 @@ use crate::cli::Global;
 use crate::cli::weights::WeightsArgs;
 use crate::data::checkpoint::StateDict;
 use crate::models::{abinet, lemma};
-use crate::train::checkpoint::{self, BEST, LAST, Position};
+use crate::train::checkpoint::{self, BEST, EMA, LAST, Position};
 use crate::train::{Preset, Stage, TrainConfig};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +58,7 @@ pub fn begin(global: &Global, args: &TrainArgs) -> Result<Begin> {
 /// The checkpoint to go on from, if any.
 fn checkpoint(args: &TrainArgs, notes: &mut Vec<String>) -> Result<Option<(StateDict, Position)>> {
     let there = checkpoint::list(&args.out)?;
-    let weights = [BEST, LAST].iter().any(|name| args.out.join(name).exists());
+    let weights = [BEST, LAST, EMA].iter().any(|name| args.out.join(name).exists());
     let occupied = || {
         Error::new(ErrorKind::Argument, args.out.display(), "a run is there already")
             .hint("--resume goes on with it; another --out starts anew")
