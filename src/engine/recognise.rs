@@ -11,7 +11,7 @@ use crate::tensor::{Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
-pub(super) const SHIPPED: &[u8] =
+pub(super) static SHIPPED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors"));
 
 /// The weights of the recogniser that ships.

@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Result};
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-pub(super) const SHIPPED: &[u8] =
+pub(super) static SHIPPED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors"));
 
 /// LEMMA, ready to super-resolve. Cheap to clone; `Send + Sync`.
