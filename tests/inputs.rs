@@ -146,17 +146,39 @@ fn lines_blanks_and_photographs_are_read_as_what_they_are() {
     assert!(!small.err.contains(smaller), "{}", small.err);
 }
 
-/// A pipe to which nobody writes: what waits for it can never end.
+/// A pipe to which nobody writes, and one from which nobody reads: what waits for them can never end.
 #[cfg(target_os = "linux")]
 #[test]
 fn one_signal_ends_a_run_whatever_it_waits_for() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let at = folder(&[]);
+    let pipe = |name: &str| {
+        let pipe = at.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        pipe
+    };
+    pipe("pipe");
+    let full = pipe("full");
+    const O_NONBLOCK: i32 = 0o4000;
+    let open = |flags| {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).custom_flags(flags).open(&full).unwrap()
+    };
+    let heard = signalled(at.path(), Stdio::piped(), || ());
+    assert!(heard.contains("what is in flight does not end"), "{heard}");
+    signalled(at.path(), Stdio::from(open(0)), || {
+        let mut filling = open(O_NONBLOCK);
+        while std::io::Write::write(&mut filling, b".").is_ok() {}
+    });
+}
+
+/// What `read` of a pipe says that ends by a signal to terminate, sent when it works and what comes `before` is done.
+#[cfg(target_os = "linux")]
+fn signalled(at: &std::path::Path, err: Stdio, before: impl Fn()) -> String {
     use std::process::Command;
     use std::time::{Duration, Instant};
-    let at = folder(&[]);
-    let pipe = at.path().join("pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut command = command(at.path(), &["read", "pipe"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = command(at, &["read", "pipe"]);
+    let mut child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
     let (begun, status) = (Instant::now(), format!("/proc/{}/status", child.id()));
     let catches_term = || {
         let status = fs::read_to_string(&status).unwrap();
@@ -167,6 +189,7 @@ fn one_signal_ends_a_run_whatever_it_waits_for() {
         assert!(begun.elapsed() < Duration::from_secs(240), "the run does not begin");
         std::thread::sleep(Duration::from_millis(20));
     }
+    before();
     let sent = Instant::now();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     while child.try_wait().unwrap().is_none() {
@@ -179,5 +202,5 @@ fn one_signal_ends_a_run_whatever_it_waits_for() {
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(143), "{err}");
-    assert!(err.contains("what is in flight does not end"), "{err}");
+    err.into_owned()
 }

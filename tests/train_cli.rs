@@ -7,7 +7,10 @@ mod tiny;
 mod train;
 
 use lemma_gpu::data::checkpoint::StateDict;
+use std::path::Path;
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+use tiny::TINY;
 use train::*;
 
 #[test]
@@ -91,5 +94,39 @@ fn killed_at_any_instant_it_goes_on() {
     let [calm, run] = [&calm, &killed].map(|at| at.path().join("run"));
     troubled(&run, STEPS, 20, &|| train(killed.path(), STEPS, &["--resume", "auto"]));
     expect_same(&calm.join("last.safetensors"), &run.join("last.safetensors"));
+    assert_eq!(losses(&calm), losses(&run));
+}
+
+/// `train` whose step takes seconds, of many micro-batches.
+fn long_step(at: &Path, more: &[&str]) -> Command {
+    let sets = ["batch=96", "dropout=0.1", "log_every=1", "save_every=10", "steps=2", "warmup=0"];
+    let sets = TINY.iter().copied().chain(sets).flat_map(|set| ["--set", set]);
+    let mut all = vec!["train", "-s", "vision", "-d", "synth:count=96,seed=3", "-o", "run"];
+    all.extend(sets);
+    all.extend(["--micro-batch", "1", "--progress", "plain"]);
+    all.extend(more);
+    command(at, &all)
+}
+
+#[test]
+fn a_signal_in_a_long_step_ends_the_run_and_loses_no_other() {
+    let [calm, halted] = [folder(), folder()];
+    ends(&long_step(calm.path(), &[]).output().expect("starts"), 0, &[]);
+    let run = halted.path().join("run");
+    let mut child = long_step(halted.path(), &[]).spawn().expect("starts");
+    let begun = Instant::now();
+    while !run.join("metrics.jsonl").is_file() || losses(&run).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(240), "no step in four minutes");
+        assert!(child.try_wait().expect("a process").is_none(), "the run ended by itself");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The first step is done and nothing of it is saved; the second is under way.
+    signal(&child, "-INT");
+    let output = child.wait_with_output().expect("ends");
+    ends(&output, 130, &["saving a checkpoint", "saved"]);
+    assert_eq!(newest(&run), 1);
+    ends(&long_step(halted.path(), &["--resume"]).output().expect("starts"), 0, &[]);
+    let calm = calm.path().join("run");
+    expect_same(&checkpoint(&calm, 2), &checkpoint(&run, 2));
     assert_eq!(losses(&calm), losses(&run));
 }

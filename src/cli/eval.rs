@@ -4,7 +4,7 @@ use super::few::Few;
 use super::files::is_dash;
 use super::progress::{Mode, Progress};
 use super::results::{count, make_folder, make_parent, refuse_existing};
-use super::stop::Stop;
+use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs, print};
 use crate::cli::say::say;
@@ -97,7 +97,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         None => None,
         Some(folder) => Some(SavedImages::below(folder, &sets)?),
     };
-    let stop = Stop::on_signal_soon()?;
+    let stop = Stop::on_signal(IMAGES, PATIENCE)?;
     let mut few = Few::default();
     let total = sets.iter().map(|s| s.len()).sum();
     let mut progress = Progress::new(args.progress, global.quiet, total);

@@ -7,7 +7,7 @@ use super::progress::Mode;
 use super::results::{
     FitRecord, ReadingRecord, Record, Results, Saying, count, make_folder, make_parent,
 };
-use super::stop::Stop;
+use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::{self, WeightsArgs};
 use super::{Global, Outcome, StorageArgs};
 use crate::cli::say::say;
@@ -194,7 +194,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop = Stop::on_signal_soon()?;
+    let stop = Stop::on_signal(IMAGES, PATIENCE)?;
     let counts = (tasks.list.len(), tasks.skipped);
     let mut results = Results::new(global, saying, &stop, counts);
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {

@@ -5,7 +5,7 @@ use super::infer::{Rotate, RunArgs, ShapeArgs};
 use super::names::{self, Existing, Task, Wishes};
 use super::pipeline::{self, Work};
 use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
-use super::stop::Stop;
+use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::WeightsArgs;
 use super::{Global, Outcome};
 use crate::data::picture::{Decoded, Fit, Plan, RgbImage, decode_and};
@@ -100,7 +100,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         overwrite: args.overwrite,
         progress: args.run.progress,
     };
-    let stop = Stop::on_signal_soon()?;
+    let stop = Stop::on_signal(IMAGES, PATIENCE)?;
     let mut results = Results::new(global, saying, &stop, (tasks.list.len(), 0));
     let load = pipeline::run(&work, &tasks.list, args.run.settings(&engine), &stop, |item| {
         results.add(tasks.list[item.index].input.to_string(), item);

@@ -3,6 +3,7 @@
 
 use super::Outcome;
 use crate::cli::say::say;
+use crate::gpu::Interrupt;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -14,7 +15,10 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 /// How long a run that is to end may get nothing done: a file system or a device may never answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What a run over images promises.
+pub const IMAGES: &str = "stopping when the images in flight are done; Ctrl-C again stops at once";
 
 /// Whether a run shall end, and the exit code if so. Clones share the answer.
 #[derive(Debug, Clone, Default)]
@@ -31,25 +35,12 @@ struct Shared {
 }
 
 impl Stop {
-    /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on; `promise` says what happens before the run ends.
+    /// Listens to Ctrl-C, SIGTERM and SIGHUP from now on; `promise` says what happens before the run ends. Where nothing gets
+    /// done, as [`Stop::beat`] tells it, for as long as `patience` after the signal, the process ends.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] when the system refuses.
-    pub fn on_signal(promise: &'static str) -> Result<Self> {
-        Stop::listening(promise, None)
-    }
-
-    /// The same for a run whose work is done in small parts: where none gets done for some seconds after the signal, as
-    /// [`Stop::beat`] tells it, the process ends.
-    ///
-    /// # Errors
-    /// As [`Stop::on_signal`].
-    pub fn on_signal_soon() -> Result<Self> {
-        let promise = "stopping when the images in flight are done; Ctrl-C again stops at once";
-        Stop::listening(promise, Some(PATIENCE))
-    }
-
-    fn listening(promise: &'static str, patience: Option<Duration>) -> Result<Self> {
+    pub fn on_signal(promise: &'static str, patience: Duration) -> Result<Self> {
         let stop = Stop::default();
         let theirs = stop.clone();
         let refused = |e: &dyn std::fmt::Display| {
@@ -59,10 +50,8 @@ impl Stop {
             if theirs.0.signal.swap(code, Ordering::SeqCst) != 0 {
                 std::process::exit(code.into());
             }
-            say!("\n{promise}");
-            if let Some(patience) = patience {
-                theirs.watch(patience, code);
-            }
+            theirs.watch(patience, code);
+            say_aside(format!("\n{promise}"));
         };
         #[cfg(unix)]
         {
@@ -89,7 +78,7 @@ impl Stop {
             loop {
                 let beats = shared.beats.load(Ordering::SeqCst);
                 if before.replace(beats) == Some(beats) {
-                    say!("what is in flight does not end: stopped without it");
+                    say_aside("what is in flight does not end: stopped without it".into());
                     std::process::exit(code.into());
                 }
                 std::thread::sleep(patience);
@@ -98,6 +87,12 @@ impl Stop {
         if started.is_err() {
             std::process::exit(code.into());
         }
+    }
+
+    /// The same question for those who know nothing of signals.
+    pub fn interrupt(&self) -> Interrupt {
+        let stop = self.clone();
+        Arc::new(move || stop.asked())
     }
 
     /// Ends the run for a reason of its own; what a signal does stays as it was.
@@ -121,5 +116,17 @@ impl Stop {
             0 => INTERRUPTED,
             code => code,
         })
+    }
+}
+
+/// Says something unless nobody takes it: standard error may be a pipe that is full, and its lock held by whoever waits for it.
+fn say_aside(text: String) {
+    let (said, wait) = std::sync::mpsc::channel();
+    let started = std::thread::Builder::new().spawn(move || {
+        say!("{text}");
+        let _ = said.send(());
+    });
+    if started.is_ok() {
+        let _ = wait.recv_timeout(Duration::from_secs(1));
     }
 }

@@ -1,7 +1,7 @@
 //! `lemma-gpu synth`: words drawn for training.
 
 use super::progress::{Mode, Progress};
-use super::stop::Stop;
+use super::stop::{PATIENCE, Stop};
 use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::ordered::Ordered;
@@ -60,8 +60,10 @@ const PREVIEW: u64 = 60;
 
 /// Draws the words, and says what with and how fast.
 pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
-    let stop =
-        Stop::on_signal("stopping when the words in flight are done; Ctrl-C again stops at once")?;
+    let stop = Stop::on_signal(
+        "stopping when the words in flight are done; Ctrl-C again stops at once",
+        PATIENCE,
+    )?;
     let say = |text: &str| {
         if !global.quiet {
             say!("{text}");
@@ -101,6 +103,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
         let (word, [hr, lr]) = pair?;
         store.add(&word.label, &hr, &lr, &word.characters)?;
         progress.step(false);
+        stop.beat();
     }
     progress.close();
     store.finish()?;

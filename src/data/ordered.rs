@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Results of `work(ticket)` for the tickets of a range, in their order.
 ///
@@ -13,7 +14,12 @@ use std::thread::JoinHandle;
 pub struct Ordered<T> {
     shared: Arc<Shared<T>>,
     threads: Vec<JoinHandle<()>>,
+    /// Whether a result was waited for in vain.
+    given_up: bool,
 }
+
+/// How often somebody who waits looks whether to go on waiting.
+const LOOK: Duration = Duration::from_millis(50);
 
 struct Shared<T> {
     state: Mutex<State<T>>,
@@ -38,6 +44,10 @@ impl<T> Shared<T> {
     fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait_a_moment<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 impl<T: Send + 'static> Ordered<T> {
@@ -56,7 +66,7 @@ impl<T: Send + 'static> Ordered<T> {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let work = Arc::new(work);
         let ahead = ahead.max(1) as u64;
-        let mut ordered = Ordered { shared, threads: Vec::new() };
+        let mut ordered = Ordered { shared, threads: Vec::new(), given_up: false };
         for _ in 0..threads.max(1) {
             let (shared, work) = (ordered.shared.clone(), work.clone());
             let started = std::thread::Builder::new().spawn(move || run(&shared, ahead, &*work));
@@ -67,6 +77,32 @@ impl<T: Send + 'static> Ordered<T> {
             }
         }
         Ok(ordered)
+    }
+
+    /// The next result, as [`Iterator::next`] gives it; `None` once `stop` says so and it is not there. Whatever the threads are
+    /// at then may never end: dropping this no longer waits for them.
+    ///
+    /// # Panics
+    /// When the work of this ticket panicked.
+    pub fn next_unless(&mut self, stop: &dyn Fn() -> bool) -> Option<Option<T>> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.wanted >= state.end {
+                return Some(None);
+            }
+            let wanted = state.wanted;
+            if let Some(result) = state.done.remove(&wanted) {
+                state.wanted += 1;
+                drop(state);
+                self.shared.changed.notify_all();
+                return Some(Some(result.expect("the thread that loads data panicked")));
+            }
+            if stop() {
+                self.given_up = true;
+                return None;
+            }
+            state = self.shared.wait_a_moment(state);
+        }
     }
 
     /// Whether the next result is there, so that nobody would wait.
@@ -100,20 +136,7 @@ impl<T: Send + 'static> Iterator for Ordered<T> {
     /// # Panics
     /// When the work of this ticket panicked.
     fn next(&mut self) -> Option<T> {
-        let mut state = self.shared.lock();
-        loop {
-            if state.wanted >= state.end {
-                return None;
-            }
-            let wanted = state.wanted;
-            if let Some(result) = state.done.remove(&wanted) {
-                state.wanted += 1;
-                drop(state);
-                self.shared.changed.notify_all();
-                return Some(result.expect("the thread that loads data panicked"));
-            }
-            state = self.shared.wait(state);
-        }
+        self.next_unless(&|| false).flatten()
     }
 }
 
@@ -121,7 +144,7 @@ impl<T> Drop for Ordered<T> {
     fn drop(&mut self) {
         self.shared.lock().end = 0;
         self.shared.changed.notify_all();
-        for thread in self.threads.drain(..) {
+        for thread in self.threads.drain(..).filter(|_| !self.given_up) {
             // A panic was caught where it happened.
             let _ = thread.join();
         }
@@ -145,6 +168,26 @@ mod tests {
             assert_eq!(all, (3..80).map(|t| t * t).collect::<Vec<_>>());
         }
         assert_eq!(Ordered::new(5..5, 2, 2, |t| t).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_wait_for_what_never_comes_can_be_given_up() {
+        let (stuck, never) = std::sync::mpsc::channel::<()>();
+        let never = Mutex::new(never);
+        let work = move |t: u64| {
+            if t == 1 {
+                // For as long as the other end is there.
+                let _ = never.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            }
+            t
+        };
+        let mut results = Ordered::new(0..3, 2, 3, work).unwrap();
+        assert_eq!(results.next_unless(&|| false), Some(Some(0)));
+        let begun = std::time::Instant::now();
+        assert_eq!(results.next_unless(&|| begun.elapsed() > 2 * LOOK), None);
+        drop(results);
+        assert!(begun.elapsed() < Duration::from_secs(5), "dropping waited for the work");
+        drop(stuck);
     }
 
     #[test]

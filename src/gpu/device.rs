@@ -5,6 +5,7 @@ use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace};
 use super::cache::DriverCache;
 use super::choices::Choices;
 use super::driver::{Driver, mib, quietly, too_small};
+use super::interrupt::Interrupts;
 use super::kernel::{Kernel, Variant};
 use super::pace::Pace;
 use super::pipeline::{Pipeline, Pipelines};
@@ -56,6 +57,7 @@ struct Inner {
     pool: Arc<Shelf>,
     arenas: Mutex<Vec<wgpu::Buffer>>,
     pace: Pace,
+    interrupts: Interrupts,
     pipelines: Pipelines,
     choices: Choices,
     null: Arc<Buffer>,
@@ -191,6 +193,7 @@ impl Gpu {
             timestamps,
             arenas: Mutex::default(),
             pace: Pace::default(),
+            interrupts: Interrupts::default(),
             null,
             poison,
         })))
@@ -361,6 +364,10 @@ impl Gpu {
         self.0.poison.as_ref()
     }
 
+    pub(super) fn interrupts(&self) -> &Interrupts {
+        &self.0.interrupts
+    }
+
     pub(super) fn pace(&self) -> &Pace {
         &self.0.pace
     }
@@ -409,7 +416,7 @@ impl Gpu {
         &self,
         wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
     ) -> Result<()> {
-        self.0.pipelines.compile(self.driver(), wanted)
+        self.0.pipelines.compile(self.driver(), self.interrupts(), wanted)
     }
 
     /// What [`Gpu::compiled_pipelines`] is called on this adapter; none where the device hands nothing out.

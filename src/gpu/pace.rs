@@ -90,7 +90,7 @@ impl<'a> Parts<'a> {
         self.most.saturating_sub(self.groups)
     }
 
-    /// Counts workgroups that were encoded, and submits what is enough for a part.
+    /// Counts workgroups that were encoded, and submits what is enough for a part, unless the work is broken off.
     pub(super) fn add(&mut self, groups: u64) -> Result<()> {
         self.groups += groups;
         if self.groups < self.most { Ok(()) } else { self.send() }
@@ -102,6 +102,7 @@ impl<'a> Parts<'a> {
     }
 
     fn send(&mut self) -> Result<()> {
+        self.gpu.interrupts().check()?;
         let fresh = self.gpu.device().create_command_encoder(&Default::default());
         let commands = std::mem::replace(&mut self.encoder, fresh).finish();
         let groups = std::mem::take(&mut self.groups);

@@ -6,6 +6,7 @@
 use super::cache::DriverCache;
 use super::device::Gpu;
 use super::driver::Driver;
+use super::interrupt::Interrupts;
 use super::kernel::{Access, Kernel, Variant, reflect};
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -69,6 +70,7 @@ impl Pipelines {
     pub(super) fn compile<'a>(
         &self,
         driver: &Driver,
+        interrupts: &Interrupts,
         wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
     ) -> Result<()> {
         let missing: HashMap<*const Pipeline, &Arc<Pipeline>> =
@@ -81,7 +83,9 @@ impl Pipelines {
         let failed = Mutex::new(None);
         let work = || {
             while let Some(pipeline) = missing.get(next.fetch_add(1, Relaxed)) {
-                if let Err(e) = pipeline.compile(driver, self.driver()) {
+                let compiled =
+                    interrupts.check().and_then(|()| pipeline.compile(driver, self.driver()));
+                if let Err(e) = compiled {
                     // What is told of is the first failure, and not what it had for others.
                     failed.lock().get_or_insert(e);
                     return;

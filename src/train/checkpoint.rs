@@ -26,6 +26,9 @@ pub struct Position {
     /// earlier versions.
     #[serde(default)]
     pub micro: Option<MicroBatch>,
+    /// Whether the evaluation that is due at this step did not come to its end.
+    #[serde(default)]
+    pub unevaluated: bool,
     /// What else the run was given.
     #[serde(default)]
     pub given: Given,
@@ -42,7 +45,14 @@ pub const EMA: &str = "ema.safetensors";
 impl Position {
     /// Before the first step.
     pub fn begin(config: TrainConfig) -> Self {
-        Position { step: 0, best: None, config, micro: None, given: Given::default() }
+        Position {
+            step: 0,
+            best: None,
+            config,
+            micro: None,
+            unevaluated: false,
+            given: Given::default(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::memory::MicroBatch;
 use super::optimizer::{Optimizer, Progress};
 use super::trainee::{Losses, Trainee};
 use crate::data::words::Batch;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Interrupt};
 use crate::tensor::Tensor;
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub trait Batches {
     /// The batch of the next step, from the step that the source was opened at.
     ///
     /// # Errors
-    /// Data that cannot be read at all.
+    /// Data that cannot be read at all; [`ErrorKind::Cancelled`] where the run is to end before there is a batch.
     fn next(&mut self) -> Result<Batch>;
 }
 
@@ -56,6 +56,14 @@ pub trait Watcher {
 
     /// Whether the run shall end.
     fn stop(&self) -> bool;
+
+    /// What says so while a step or an evaluation is under way, which is then broken off. Without it they are taken to their end.
+    fn interrupt(&self) -> Option<Interrupt> {
+        None
+    }
+
+    /// Something got done, while the run is ending too.
+    fn alive(&self) {}
 }
 
 /// How a run ended.
@@ -107,7 +115,11 @@ pub fn run(
         since: Instant::now(),
         waited: Duration::ZERO,
     };
-    let ended = course.steps(data);
+    let ended = match course.steps(data) {
+        // A step or an evaluation that was broken off left nothing behind.
+        Err(e) if e.kind() == ErrorKind::Cancelled && course.watcher.stop() => Ok(Ended::Stopped),
+        other => other,
+    };
     match ended {
         Err(e) if course.position.step == begun || e.kind() == ErrorKind::Device => Err(e),
         ended => course.close(ended),
@@ -137,6 +149,9 @@ struct Course<'a> {
 impl Course<'_> {
     fn steps(&mut self, data: &mut dyn Batches) -> Result<Ended> {
         let c = self.position.config.clone();
+        if c.eval_every > 0 && self.position.unevaluated {
+            self.evaluate()?;
+        }
         loop {
             if self.position.step >= self.total {
                 return Ok(Ended::Complete);
@@ -164,6 +179,7 @@ impl Course<'_> {
                 written?;
             }
             if c.eval_every > 0 && step.is_multiple_of(c.eval_every) {
+                self.position.unevaluated = true;
                 self.evaluate()?;
             }
             if saves {
@@ -177,7 +193,10 @@ impl Course<'_> {
         let mut reason: Option<Error> = None;
         loop {
             let step = self.position.step;
-            match self.trainee.step(batch, self.micro.images, step, factor) {
+            let taken = self.gpu.unless(self.watcher.interrupt(), || {
+                self.trainee.step(batch, self.micro.images, step, factor)
+            });
+            match taken {
                 Err(e) if e.kind() == ErrorKind::Memory => {
                     // What earlier steps of other shapes left is given back first: whether a step is taken in smaller parts
                     // must not depend on where the run was last begun.
@@ -214,12 +233,16 @@ impl Course<'_> {
         self.trainee.release();
         let trainee = self.trainee;
         trainee.averaged(|| self.evaluate_weights())?;
+        self.position.unevaluated = false;
         self.since = Instant::now();
         Ok(())
     }
 
     fn evaluate_weights(&mut self) -> Result<()> {
-        let found = self.watcher.evaluate(self.position.step, self.trainee)?;
+        let step = self.position.step;
+        let found = self
+            .gpu
+            .unless(self.watcher.interrupt(), || self.watcher.evaluate(step, self.trainee))?;
         let best = self.position.best;
         let better = |v: &f64| v.is_finite() && best.is_none_or(|best| *v > best);
         if let Some(value) = found.filter(better) {
@@ -235,6 +258,7 @@ impl Course<'_> {
         self.keep_micro();
         self.saved = Some(self.position.step);
         let path = checkpoint::save(self.gpu, self.folder, self.trainee, &self.position)?;
+        self.watcher.alive();
         self.watcher.saved(&path);
         Ok(())
     }
@@ -246,6 +270,7 @@ impl Course<'_> {
     /// Ends the run: what was done is logged and saved, each as far as that can be, whatever came before.
     fn close(mut self, ended: Result<Ended>) -> Result<Ended> {
         let logged = self.log();
+        self.watcher.alive();
         let saved = match self.saved == Some(self.position.step) {
             true => Ok(()),
             false => self.save(),
@@ -254,7 +279,9 @@ impl Course<'_> {
             saved.map_err(|e| e.detail(format!("step {} is not saved", self.position.step)));
         let write = |name| {
             let path = self.folder.join(name);
-            checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position)
+            let written = checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position);
+            self.watcher.alive();
+            written
         };
         let weights = write(LAST);
         let averaged = match self.trainee.averages() {

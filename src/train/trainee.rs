@@ -192,7 +192,8 @@ impl Trainee {
     /// # Errors
     /// A batch without samples, or without everything of each; errors of the device. Where there is no memory,
     /// [`ErrorKind::Memory`](crate::ErrorKind::Memory), the network is as it was before the step, which may be taken again with
-    /// a smaller `micro`: the memory of all parts is taken before the first runs.
+    /// a smaller `micro`: the memory of all parts is taken before the first runs. So it is where a step is broken off
+    /// ([`Gpu::unless`]), with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
         self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
     }
@@ -275,10 +276,10 @@ impl Trainee {
             copies.submit()
         };
         if let Err(e) = run() {
-            self.statistics.put_back().map_err(|_| broken(&e))?;
+            self.gpu.as_a_whole(|| self.statistics.put_back()).map_err(|_| broken(&e))?;
             return Err(e);
         }
-        kept.run_update(submit)?;
+        self.gpu.as_a_whole(|| kept.run_update(submit))?;
         Ok(losses)
     }
 

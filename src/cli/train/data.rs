@@ -1,5 +1,6 @@
 //! From the command's data arguments to batches.
 
+use crate::cli::stop::Stop;
 use crate::data::augment::Augment;
 use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Position};
 use crate::train::{Batches, Stage, TrainConfig};
@@ -7,14 +8,23 @@ use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 /// Batches of a run.
-pub struct Data(Loader);
+pub struct Data {
+    loader: Loader,
+    stop: Stop,
+}
 
 impl Data {
-    /// Begins at `step`.
+    /// Begins at `step`; a wait for a batch ends when `stop` is asked to.
     ///
     /// # Errors
     /// Sources that do not fill a batch.
-    pub fn new(mix: &Arc<Mix>, config: &TrainConfig, step: usize, jobs: usize) -> Result<Self> {
+    pub fn new(
+        mix: &Arc<Mix>,
+        config: &TrainConfig,
+        step: usize,
+        jobs: usize,
+        stop: Stop,
+    ) -> Result<Self> {
         let per_epoch = mix.epoch_len() / config.batch as u64;
         let from = match (step as u64).checked_div(per_epoch) {
             Some(epoch) => Position { epoch, batch: step as u64 % per_epoch },
@@ -31,23 +41,24 @@ impl Data {
             ahead: 2 * jobs,
             ..LoaderOptions::default()
         };
-        Loader::new(mix.clone(), options).map(Data)
+        let loader = Loader::new(mix.clone(), options)?;
+        Ok(Data { loader, stop })
     }
 
     /// What was left out so far, or used without its places, and why; none where nothing was.
     pub fn faults(&self) -> Option<String> {
-        let report = self.0.report();
+        let report = self.loader.report();
         (!report.is_empty()).then(|| report.to_string())
     }
 }
 
 impl Batches for Data {
     fn per_epoch(&self) -> usize {
-        self.0.batches_per_epoch() as usize
+        self.loader.batches_per_epoch() as usize
     }
 
     fn next(&mut self) -> Result<Batch> {
-        self.0.next().unwrap_or_else(|| {
+        self.loader.next_unless(&|| self.stop.asked()).unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Io, "data", "the threads that load it have ended"))
         })
     }

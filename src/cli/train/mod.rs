@@ -28,9 +28,12 @@ use data::Data;
 use given::Inputs;
 use memory::Planner;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use valid::Validation;
 use watch::Watch;
+
+/// How long a run that is to end may take for one thing, of which writing half a gigabyte to a slow disk is the longest.
+const A_SAVE: Duration = Duration::from_secs(60);
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
@@ -187,7 +190,6 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         || std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
         usize::from,
     );
-    let mut data = Data::new(&mix, &config, position.step, jobs)?;
     let planner = || Planner::new(&config, global.gpu.clone(), recognizer.clone(), &frozen);
     let mut micro = match (args.micro_batch, position.micro) {
         (Some(AtOnce::Images(n)), _) => MicroBatch::fixed(n.min(config.batch)),
@@ -214,9 +216,10 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     if global.verbose {
         say!("{}", memory::described(micro.images, &planner()?.plan(micro.images)?));
     }
-    let total = config.total_steps(data.per_epoch());
     let validation = valid.map(|mix| Validation::new(mix, &config, micro.images)).transpose()?;
-    let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once")?;
+    let stop = Stop::on_signal("saving a checkpoint; Ctrl-C again stops at once", A_SAVE)?;
+    let mut data = Data::new(&mix, &config, position.step, jobs, stop.clone())?;
+    let total = config.total_steps(data.per_epoch());
     // From here on the folder changes.
     if let Some(aside) = branch::leave(&args.out, position.step)? {
         note(&format!(

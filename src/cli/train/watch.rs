@@ -6,6 +6,7 @@ use crate::cli::say::say;
 use crate::cli::stop::Stop;
 use crate::data::picture::{Format, RgbImage, encode, write_file};
 use crate::data::report::{Chart, Page, Table, number};
+use crate::gpu::Interrupt;
 use crate::train::branch::{CURVES, METRICS, REPORT};
 use crate::train::{Events, Logged, TrainConfig, Trainee, Watcher};
 use crate::{Error, Result};
@@ -266,6 +267,14 @@ impl Watcher for Watch<'_> {
 
     fn stop(&self) -> bool {
         self.stop.asked()
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        Some(self.stop.interrupt())
+    }
+
+    fn alive(&self) {
+        self.stop.beat();
     }
 }
 

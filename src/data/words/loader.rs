@@ -200,6 +200,27 @@ impl Loader {
         (self.waited, self.waits)
     }
 
+    /// The next batch, as [`Iterator::next`] gives it, or [`ErrorKind::Cancelled`] once `stop` says so and none is there. What
+    /// the threads are at then is not waited for, not even when the loader is dropped: a file system may never answer.
+    pub fn next_unless(&mut self, stop: &dyn Fn() -> bool) -> Option<Result<Batch>> {
+        let ready = self.made.is_ready();
+        let begun = Instant::now();
+        let made = match self.made.next_unless(stop) {
+            Some(made) => made?,
+            None => {
+                let e = Error::new(ErrorKind::Cancelled, "data", "no longer waited for, as asked");
+                return Some(Err(e));
+            }
+        };
+        if !ready {
+            self.waited += begun.elapsed();
+            self.waits += 1;
+        }
+        self.given += 1;
+        made.faults.into_iter().for_each(|(place, fault)| self.report.add(place, fault));
+        Some(made.batch.map_err(|e| e.detail(&self.report)))
+    }
+
     /// The bad samples met on the way to the batches given so far.
     pub fn report(&self) -> &Report {
         &self.report
@@ -211,16 +232,7 @@ impl Iterator for Loader {
 
     /// The next batch. An error means that no sample could stand in for those left out.
     fn next(&mut self) -> Option<Result<Batch>> {
-        let ready = self.made.is_ready();
-        let begun = Instant::now();
-        let made = self.made.next()?;
-        if !ready {
-            self.waited += begun.elapsed();
-            self.waits += 1;
-        }
-        self.given += 1;
-        made.faults.into_iter().for_each(|(place, fault)| self.report.add(place, fault));
-        Some(made.batch.map_err(|e| e.detail(&self.report)))
+        self.next_unless(&|| false)
     }
 }
 
