@@ -1,4 +1,4 @@
-//! A run in training that ends before its time: what is under way is broken off and leaves nothing.
+//! A run in training that ends before its time: what is under way is broken off and leaves nothing, and what was counted is kept.
 
 mod common;
 #[path = "common/tiny.rs"]
@@ -9,7 +9,7 @@ mod words;
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::data::words::Batch;
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::train::checkpoint::{Position, load};
+use lemma_gpu::train::checkpoint::{Position, load, save};
 use lemma_gpu::train::{
     Batches, Ended, Logged, MicroBatch, Preset, Stage, Start, TrainConfig, Trainee, Watcher, run,
 };
@@ -67,6 +67,34 @@ fn a_step_that_is_broken_off_anywhere_leaves_nothing() {
     assert!(kinds >= 4, "a step of four parts was broken off {kinds} times");
     calm.step(&batch, 1, 1, 1.0).expect("a step");
     assert!(state(&gpu, &broken) == state(&gpu, &calm), "the step taken in the end is another");
+}
+
+#[test]
+fn a_run_that_goes_on_counts_from_its_beginning() {
+    let gpu = open();
+    let batch = words(DRAWN, 4);
+    let first = Trainee::new(&gpu, config(&[]), Start::default()).expect("a network");
+    first.step(&batch, 4, 0, f32::INFINITY).expect("a step");
+    let mut blank = batch.clone();
+    blank.hr.fill(f32::NAN);
+    first.step(&blank, 4, 1, 1.0).expect("a step");
+    let said = first.optimizer().read(&gpu).expect("progress");
+    assert!(said.left > 0 && (said.taken, said.skipped) == (1, 1), "{said:?}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut position = Position::begin(config(&[]));
+    position.step = 2;
+    let path = save(&gpu, folder.path(), &first, &position).expect("a checkpoint");
+    let again = |state: StateDict| {
+        let start = Start { weights: Some(state), resume: true, ..Default::default() };
+        let trainee = Trainee::new(&gpu, config(&[]), start).expect("a network");
+        trainee.optimizer().read(&gpu).expect("progress")
+    };
+    let (mut state, _) = load(&path).expect("a checkpoint");
+    let now = again(state.clone());
+    assert_eq!((now.taken, now.skipped, now.left), (said.taken, said.skipped, said.left));
+    // Checkpoints of earlier versions do not say.
+    state.tensors.remove("optimizer.left").expect("the count");
+    assert_eq!(again(state).left, 0);
 }
 
 /// The same batch again and again.

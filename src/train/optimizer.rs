@@ -3,7 +3,7 @@
 //! Parameters lie side by side in a few buffers ([`Arena`](crate::tensor::Arena)); gradients and moments lie alike in buffers of
 //! their own. So the norm and the update each take one dispatch for every run of neighbours with the same settings.
 
-use crate::data::checkpoint::{HostTensor, StateDict};
+use crate::data::checkpoint::{Dtype as HostDtype, HostTensor, StateDict};
 use crate::gpu::{Gpu, Part};
 use crate::nn::{OPTIMIZER, Parameter, Parameters};
 use crate::ops::{Adam, CLOCK_SIZE, adam, add, norm_and_clock};
@@ -23,8 +23,8 @@ pub struct Progress {
     pub skipped: usize,
     /// Of these, the last ones in a row.
     pub skipped_in_a_row: usize,
-    /// Elements of parameters that were left as they were, because their new value was not finite: the sum over all steps since
-    /// this optimizer was made or loaded.
+    /// Elements of parameters that were left as they were, because their new value was not finite: the sum over all steps of
+    /// the run.
     pub left: usize,
 }
 
@@ -64,6 +64,8 @@ const MOMENTS: [&str; 2] = ["optimizer.m", "optimizer.v"];
 impl Optimizer {
     /// What the clock is called in a state dict.
     pub(super) const CLOCK: &str = "optimizer.clock";
+    /// What the count of elements that were left as they were is called in a state dict; none in those of earlier versions.
+    const LEFT: &str = "optimizer.left";
 
     /// Before the first step.
     ///
@@ -71,14 +73,16 @@ impl Optimizer {
     /// Parameters that do not lie in their buffers as they should, which would be a mistake of their loading.
     pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
         let clock = Tensor::upload(gpu, [CLOCK_SIZE], &[0.0; CLOCK_SIZE]);
-        Self::with(gpu, parameters, clock, |_, p| Ok(vec![0.0; p.tensor.len()]))
+        Self::with(gpu, parameters, [clock, Tensor::upload_u32(gpu, [1], &[0])], |_, p| {
+            Ok(vec![0.0; p.tensor.len()])
+        })
     }
 
     /// With moments from `moment`, by the name of the moment.
     fn with(
         gpu: &Gpu,
         parameters: &Parameters,
-        clock: Tensor,
+        [clock, left]: [Tensor; 2],
         mut moment: impl FnMut(&str, &Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
         let mut buffers: Vec<&Arc<_>> = Vec::new();
@@ -114,7 +118,6 @@ impl Optimizer {
             homes.push(Home { parameters, gradients, moments });
         }
         let factor = Tensor::upload(gpu, [1], &[1.0]);
-        let left = Tensor::upload_u32(gpu, [1], &[0]);
         Ok(Optimizer { homes, slots, by_leaf, factor, clock, left })
     }
 
@@ -241,6 +244,10 @@ impl Optimizer {
         }
         let clock = HostTensor::from_f32([CLOCK_SIZE], &self.clock.to_host(gpu)?.to_f32())?;
         state.tensors.insert(Self::CLOCK.into(), clock);
+        let left = self.left.to_host(gpu)?.to_u32();
+        let left = left.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let left = HostTensor::new(HostDtype::U32, [1], left)?;
+        state.tensors.insert(Self::LEFT.into(), left);
         Ok(())
     }
 
@@ -249,6 +256,18 @@ impl Optimizer {
     /// # Errors
     /// [`ErrorKind::Format`] naming a tensor that is missing or misshapen.
     pub fn load(gpu: &Gpu, parameters: &Parameters, state: &mut StateDict) -> Result<Self> {
+        let left = match state.tensors.remove(Self::LEFT) {
+            Some(t) if (t.dtype(), t.shape()) == (HostDtype::U32, &[1][..]) => {
+                u32::from_le_bytes(t.bytes().try_into().expect("four bytes"))
+            }
+            Some(t) => {
+                return Err(Error::new(ErrorKind::Format, "checkpoint", Self::LEFT)
+                    .expected("U32 [1]")
+                    .got(format!("{} {:?}", t.dtype(), t.shape())));
+            }
+            None => 0,
+        };
+        let left = Tensor::upload_u32(gpu, [1], &[left]);
         let mut take = |name: String, shape: &[usize]| -> Result<Vec<f32>> {
             match state.tensors.remove(&name) {
                 Some(t) if t.shape() == shape => t.to_f32(),
@@ -258,7 +277,7 @@ impl Optimizer {
             }
         };
         let clock = Tensor::upload(gpu, [CLOCK_SIZE], &take(Self::CLOCK.into(), &[CLOCK_SIZE])?);
-        Self::with(gpu, parameters, clock, |prefix, p| {
+        Self::with(gpu, parameters, [clock, left], |prefix, p| {
             Ok(p.to_device(&take(format!("{prefix}.{}", p.name), p.official_shape())?))
         })
     }
