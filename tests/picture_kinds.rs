@@ -84,6 +84,67 @@ fn tiff_gif_and_pnm_are_read() {
     assert!(fax.pixels().any(|p| p.0 == [0; 3]) && fax.pixels().any(|p| p.0 == [255; 3]));
 }
 
+/// A TIFF file of one row of 8-bit RGBA pixels, whose alpha is `extra`: 1 multiplied into the colors, 2 not.
+fn tiff(pixels: &[[u8; 4]], extra: u16, big_endian: bool) -> Vec<u8> {
+    let n = pixels.len() as u32;
+    // Tag, type (3 short, 4 long), count and value.
+    let entries: [(u16, u16, u32, u32); 11] = [
+        (256, 3, 1, n),
+        (257, 3, 1, 1),
+        (258, 3, 4, 8 + 2 + 11 * 12 + 4),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8 + 2 + 11 * 12 + 4 + 8),
+        (277, 3, 1, 4),
+        (278, 3, 1, 1),
+        (279, 4, 1, 4 * n),
+        (284, 3, 1, 1),
+        (338, 3, 1, extra.into()),
+    ];
+    let short = |v: u16| if big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
+    let long = |v: u32| if big_endian { v.to_be_bytes() } else { v.to_le_bytes() };
+    let mut file = if big_endian { b"MM".to_vec() } else { b"II".to_vec() };
+    file.extend(short(42));
+    file.extend(long(8));
+    file.extend(short(entries.len() as u16));
+    for (tag, kind, count, value) in entries {
+        file.extend([short(tag), short(kind)].concat());
+        file.extend(long(count));
+        match (kind, count) {
+            (3, 1) => file.extend([short(value as u16), [0; 2]].concat()),
+            _ => file.extend(long(value)),
+        }
+    }
+    file.extend(long(0));
+    file.extend([8u16; 4].map(short).concat());
+    file.extend(pixels.concat());
+    file
+}
+
+#[test]
+fn colors_that_were_multiplied_by_their_alpha_are_seen_as_they_were() {
+    let straight = [[200, 40, 0, 255], [200, 40, 0, 128], [200, 40, 0, 51], [0, 0, 0, 0]];
+    let multiplied = straight.map(|[r, g, b, a]| {
+        let by = |v: u8| ((u32::from(v) * u32::from(a) + 127) / 255) as u8;
+        [by(r), by(g), by(b), a]
+    });
+    assert_ne!(straight, multiplied);
+    for big_endian in [false, true] {
+        let seen = |pixels: &[[u8; 4]], extra| {
+            decode(&tiff(pixels, extra, big_endian), "x.tif").expect("a TIFF").image.into_raw()
+        };
+        let want = seen(&straight, 2);
+        let near = |a: &[u8], b: &[u8]| a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1);
+        // On white, as the word is dark: the half-transparent pixel lies between.
+        assert_eq!(want[..3], [200, 40, 0]);
+        assert!(near(&want[3..6], &[227, 147, 127]), "{want:?}");
+        assert!(near(&seen(&multiplied, 1), &want), "{:?}", seen(&multiplied, 1));
+        // What was multiplied is not taken for it where the file says otherwise, and the other way round.
+        assert!(!near(&seen(&multiplied, 2), &want));
+        assert!(near(&seen(&straight, 1), &want), "colors above their alpha were not multiplied");
+    }
+}
+
 #[test]
 fn of_several_pages_the_first_is_taken_and_told() {
     let word = decode(&stored("baseline.jpg"), "x").unwrap().image;

@@ -9,7 +9,7 @@ use super::encode::Format;
 use super::ground::grounded;
 use super::kind::{Kind, Unread};
 use super::room::Room;
-use super::{jpeg, pages};
+use super::{jpeg, pages, tiff};
 use crate::{Error, ErrorKind, Result};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
@@ -151,6 +151,9 @@ fn pixels(bytes: &[u8], place: &str, kind: Kind) -> Result<Decoded> {
     let color = color_name(decoder.color_type());
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e, place, kind))?;
+    if kind == Kind::Tiff {
+        image = tiff::straight(image, bytes);
+    }
     image.apply_orientation(orientation);
     let reoriented = orientation != Orientation::NoTransforms;
     let (image, format) = (grounded(image), kind.format());

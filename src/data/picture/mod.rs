@@ -31,6 +31,7 @@ mod plan;
 mod room;
 mod sheet;
 mod text;
+mod tiff;
 mod values;
 
 pub use contact::{Pair, contact_sheet};

@@ -2,38 +2,17 @@
 
 use super::Format;
 use super::kind::Kind;
+use super::tiff::has_more_pages;
 
 /// What a file holds beside its first image, if it says so in its structure: `pages` or `frames`.
 pub(super) fn others(bytes: &[u8], kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Tiff => tiff(bytes).filter(|more| *more).map(|_| "pages"),
+        Kind::Tiff => has_more_pages(bytes).then_some("pages"),
         Kind::Gif => gif(bytes).filter(|more| *more).map(|_| "frames"),
         Kind::Written(Format::Png) => png(bytes).then_some("frames"),
         Kind::Written(Format::WebP) => webp(bytes).then_some("frames"),
         _ => None,
     }
-}
-
-/// Whether a second directory follows the first one.
-fn tiff(bytes: &[u8]) -> Option<bool> {
-    let number = |at: usize, size: usize| {
-        let mut part = [0; 8];
-        part[..size].copy_from_slice(bytes.get(at..at.checked_add(size)?)?);
-        if bytes[0] == b'M' {
-            part[..size].reverse();
-        }
-        usize::try_from(u64::from_le_bytes(part)).ok()
-    };
-    // Sizes of a count, an entry and an offset; and where the first directory is named.
-    let (count, entry, offset, first) = match number(2, 2)? {
-        42 => (2, 12, 4, 4),
-        43 => (8, 20, 8, 8),
-        _ => return None,
-    };
-    let directory = number(first, offset)?;
-    let entries = number(directory, count)?.checked_mul(entry)?;
-    let next = directory.checked_add(count)?.checked_add(entries)?;
-    Some(number(next, offset)? != 0)
 }
 
 /// Whether a second image follows the first one.
