@@ -195,6 +195,37 @@ fn small_lemma() -> Vec<String> {
     small.chain(own.map(str::to_string)).collect()
 }
 
+/// What is said of a recognizer that has lost its configuration is known to the run that goes on, too.
+#[test]
+fn a_run_goes_on_with_what_was_said_of_its_recognizer() {
+    let at = folder();
+    ends(&train(at.path(), 1, &[]).output().expect("starts"), 0, &[]);
+    let mut state = StateDict::read(at.path().join("run/last.safetensors")).expect("weights");
+    let config = state.metadata.remove("config").expect("a configuration");
+    state.metadata.clear();
+    state.write_safetensors(at.path().join("lost.safetensors")).expect("written");
+    std::fs::write(at.path().join("sizes.json"), &config).expect("written");
+    std::fs::write(at.path().join("others.json"), config.replace("\"nhead\":2", "\"nhead\":1"))
+        .expect("written");
+    std::fs::rename(at.path().join("run"), at.path().join("reader")).expect("renamed");
+    let mut sets = small_lemma();
+    sets.retain(|set| set != "text_focus=off");
+    sets.extend(["text_focus=abinet", "steps=1"].map(str::to_string));
+    let sets = sets.iter().flat_map(|set| ["--set", set.as_str()]);
+    let mut begin = vec!["-s", "lemma", "-d", "synth:count=8", "--recognizer"];
+    begin.push("lost.safetensors,config=sizes.json");
+    begin.extend(sets);
+    ends(&resume(at.path(), &begin).output().expect("starts"), 0, &[]);
+    let go = |steps: &str, more: &[&str]| {
+        let all = [&["--resume", "--set", steps], more].concat();
+        resume(at.path(), &all).output().expect("starts")
+    };
+    ends(&go("steps=2", &[]), 0, &[]);
+    // Head counts leave no mark in tensors, and other numbers all the same.
+    let others = ["--recognizer", "lost.safetensors,config=others.json"];
+    ends(&go("steps=3", &others), 2, &["recognizer", "--accept-changes"]);
+}
+
 /// A reader, and a LEMMA around it whose micro-batch is halved in the middle, each of two sources, each killed again and again
 /// and gone on with by a command that says nothing but that: they end in the bits of runs that were left alone.
 #[test]

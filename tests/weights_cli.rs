@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 const READER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors");
 const LEMMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
+const RENDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-rendered.safetensors");
+const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo");
 const EXIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/exit.png");
 
 /// Runs the command in the folder `at` and returns its exit code, output and messages.
@@ -76,6 +78,80 @@ fn a_lost_configuration_is_asked_for_and_kept() {
     }
     let (code, _, err) = run(at, &["read", "-i", EXIT, "--charset", "36"]);
     assert!(code == 2 && err.contains("--charset") && err.contains("--model FILE"), "{err}");
+}
+
+/// What PyTorch's tools leave of weights that do not ship in the program: refused, and as before with what they have lost.
+#[test]
+fn weights_without_their_metadata_read_as_before_once_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut state = StateDict::read(RENDERED).unwrap();
+    state.metadata.clear();
+    state.write_safetensors(at.join("bare.safetensors")).unwrap();
+    let read = ["read", DEMO, "--json", "-", "-m"];
+    let (code, _, err) = run(at, &[&read[..], &["bare.safetensors"]].concat());
+    assert!(code == 1 && err.contains("what the shapes of tensors do not tell"), "{err}");
+    assert!(err.contains("neither, for vision.nhead, language.nhead"), "{err}");
+    assert!(err.contains("hint: --config FILE"), "{err}");
+    let (json, _) = done(at, &["info", RENDERED, "--configuration"]);
+    std::fs::write(at.join("whole.json"), json).unwrap();
+    let images = |weights: &[&str]| {
+        let (json, _) = done(at, &[&read[..], weights].concat());
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let images = report["images"].as_array().expect("images").clone();
+        assert!(images.len() >= 8);
+        let read = |image: &serde_json::Value| (image["text"].clone(), image["characters"].clone());
+        images.iter().map(read).collect::<Vec<_>>()
+    };
+    let whole = images(&[RENDERED]);
+    assert!(whole.iter().any(|(text, _)| text == "exit"), "{whole:?}");
+    assert_eq!(images(&["bare.safetensors", "--config", "whole.json"]), whole);
+    assert_eq!(images(&["bare.safetensors,config=whole.json"]), whole);
+}
+
+#[test]
+fn what_is_known_of_weights_reaches_every_place_that_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut state = lost();
+    state.write_safetensors(at.join("lost.safetensors")).unwrap();
+    state.metadata = StateDict::read(READER).unwrap().metadata;
+    state.write_safetensors(at.join("whole.safetensors")).unwrap();
+    std::fs::write(at.join("heads.toml"), "vision.nhead = 2\nlanguage.nhead = 4\n").unwrap();
+    std::fs::copy(EXIT, at.join("exit.png")).unwrap();
+    for place in [
+        "read exit.png -q -m FILE",
+        "infer exit.png -q --text --reader FILE",
+        "eval -q -d synth:count=3,seed=1 --judge abinet:FILE",
+        "trace -m procedural:lemma:1 -i whole.safetensors -o x --grad frozen --recognizer FILE",
+        "train -s abinet -d synth:count=4 -o run --set batch=0 --init FILE",
+        "train -s lemma -d synth:count=4 -o run --prior FILE",
+        "train -s lemma -d synth:count=4 -o run --recognizer FILE",
+    ] {
+        let with = |file: &str| {
+            let named = place.replace("FILE", file);
+            run(at, &named.split(' ').collect::<Vec<_>>())
+        };
+        let (code, _, err) = with("lost.safetensors");
+        assert!(code == 1 && err.contains("for vision.nhead, language.nhead"), "{place}: {err}");
+        assert!(err.contains("config=FILE behind the name"), "{place}: {err}");
+        let (code, _, err) = with("lost.safetensors,cfg=heads.toml");
+        assert!(code == 2 && err.contains("expected key, config, charset, got cfg"), "{err}");
+        let known = "lost.safetensors,config=heads.toml";
+        // What comes behind the weights is what is wrong then.
+        let next = match place.split_once(" -").expect("options").0 {
+            "trace" => "--recognizer: weights: expected text-focus recogniser, got ABINet",
+            "train" if place.ends_with("--init FILE") => "batch",
+            "train" => continue,
+            _ => {
+                let (code, out, err) = with(known);
+                assert_eq!((code, &out), (0, &with("whole.safetensors").1), "{place}: {err}");
+                continue;
+            }
+        };
+        let (code, _, err) = with(known);
+        assert!(code != 0 && err.contains(next) && !err.contains("nhead"), "{place}: {err}");
+    }
 }
 
 #[test]

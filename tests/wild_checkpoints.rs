@@ -162,7 +162,7 @@ fn of_several_dictionaries_a_key_chooses() {
     let object = dict([("params", weights()), ("params_ema", ema())]);
     let error = refusal(&object);
     assert!(error.contains("got params (1 tensors), params_ema (1 tensors)"), "{error}");
-    assert!(error.ends_with("hint: --key NAME chooses"), "{error}");
+    assert!(error.contains("hint: --key NAME chooses"), "{error}");
     is_weights(&part(&object, Some("params")).unwrap());
     let state = part(&object, Some("params_ema")).unwrap();
     assert_eq!(state.tensors["w"].to_f32().unwrap(), [3.0, 4.0]);

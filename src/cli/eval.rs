@@ -5,7 +5,8 @@ use super::files::is_dash;
 use super::progress::{Mode, Progress};
 use super::results::{count, make_folder, make_parent, refuse_existing};
 use super::stop::{IMAGES, PATIENCE, Stop};
-use super::weights::{self, WeightsArgs};
+use super::weights::WeightsArgs;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome, StorageArgs, print};
 use crate::cli::say::say;
 use crate::data::picture::{Format, encode, write_file};
@@ -25,12 +26,12 @@ pub struct EvalArgs {
     #[arg(short, long, value_name = "PATH", required = true, num_args = 1..)]
     data: Vec<String>,
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
-    #[arg(short, long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE[,...]")]
+    model: Option<WeightsFile>,
     #[command(flatten)]
     weights: WeightsArgs,
     /// Who reads the words: the small ABINet inside, one from a file, or nobody
-    #[arg(long, value_name = "abinet[:FILE]|none", default_value = "abinet", value_parser = judge)]
+    #[arg(long, value_name = "abinet[:FILE[,...]]|none", default_value = "abinet", value_parser = judge)]
     judge: Judge,
     /// Write a page with tables, charts and words: one HTML file
     #[arg(long, value_name = "FILE")]
@@ -54,14 +55,16 @@ pub struct EvalArgs {
 #[derive(Debug, Clone)]
 enum Judge {
     Nobody,
-    Abinet(Option<PathBuf>),
+    Abinet(Option<WeightsFile>),
 }
 
 fn judge(text: &str) -> Result<Judge, String> {
     match text.split_once(':') {
         None if text == "none" => Ok(Judge::Nobody),
         None if text == "abinet" => Ok(Judge::Abinet(None)),
-        Some(("abinet", file)) if !file.is_empty() => Ok(Judge::Abinet(Some(file.into()))),
+        Some(("abinet", file)) => {
+            file.parse().map(|file| Judge::Abinet(Some(file))).map_err(|e: Error| e.to_string())
+        }
         _ => Err("expected abinet, abinet:FILE or none".into()),
     }
 }
@@ -74,15 +77,15 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         refuse_existing(path, args.overwrite)?;
     }
     let engine = global.engine_with(args.storage.options())?;
-    let named = |path: &Option<PathBuf>, shipped: &str| {
-        path.as_ref().map_or(shipped.to_string(), |p| p.display().to_string())
+    let named = |file: &Option<WeightsFile>, shipped: &str| {
+        file.as_ref().map_or(shipped.to_string(), |f| f.path.display().to_string())
     };
-    let lemma = Lemma::load(&engine, args.weights.source(global, args.model.as_deref())?)?;
+    let lemma = Lemma::load(&engine, args.weights.source(global, args.model.as_ref())?)?;
     let judge = match &args.judge {
         Judge::Nobody => None,
         Judge::Abinet(file) => {
             let source = match file {
-                Some(path) => Source::State(weights::beside(global, path)?),
+                Some(file) => Source::State(file.open(global)?),
                 None => Source::Shipped,
             };
             Some((Recogniser::load(&engine, source)?, named(file, "the shipped ABINet")))

@@ -8,7 +8,8 @@ use super::results::{
     FitRecord, ReadingRecord, Record, Results, Saying, count, make_folder, make_parent,
 };
 use super::stop::{IMAGES, PATIENCE, Stop};
-use super::weights::{self, WeightsArgs};
+use super::weights::WeightsArgs;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome, StorageArgs};
 use crate::cli::say::say;
 use crate::data::picture::{
@@ -31,14 +32,14 @@ pub struct InferArgs {
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Weights of LEMMA, ours or an official .pth; the small model inside by default
-    #[arg(short, long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE[,...]")]
+    model: Option<WeightsFile>,
     #[command(flatten)]
     weights: WeightsArgs,
     /// Weights of an ABINet that reads the super-resolved images; by default the one inside with
     /// the model inside, and with --model the recogniser that is part of it
-    #[arg(long, value_name = "FILE")]
-    reader: Option<PathBuf>,
+    #[arg(long, value_name = "FILE[,...]")]
+    reader: Option<WeightsFile>,
     #[command(flatten)]
     shape: ShapeArgs,
     /// Print file, text and confidence, with tabs between
@@ -158,7 +159,11 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
             sheet: args.sheet.as_deref(),
             maps: args.maps.as_deref(),
             json: args.json.as_deref(),
-            protected: [&args.model, &args.reader].iter().filter_map(|p| p.as_deref()).collect(),
+            protected: [&args.model, &args.reader]
+                .into_iter()
+                .flatten()
+                .map(|file| file.path.as_path())
+                .collect(),
             existing: match args {
                 InferArgs { overwrite: true, .. } => Existing::Overwrite,
                 InferArgs { skip_existing: true, .. } => Existing::Skip,
@@ -240,16 +245,17 @@ fn check_outputs(args: &InferArgs, nothing: bool) -> Result<()> {
 
 /// The model with its reader, and what the report says of them.
 fn load(global: &Global, engine: &Engine, args: &InferArgs) -> Result<(Lemma, serde_json::Value)> {
-    let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_deref())?)?;
+    let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_ref())?)?;
     let reader = match (&args.reader, &args.model) {
-        (Some(path), _) => {
-            lemma = lemma.with_reader(Recogniser::load(engine, weights::beside(global, path)?)?);
-            path.display().to_string()
+        (Some(file), _) => {
+            lemma = lemma.with_reader(Recogniser::load(engine, file.open(global)?)?);
+            file.path.display().to_string()
         }
         (None, None) => "shipped".into(),
         (None, Some(_)) => "part of the model".into(),
     };
-    let weights = args.model.as_ref().map_or("shipped".into(), |path| path.display().to_string());
+    let weights =
+        args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string());
     let model = serde_json::json!({
         "name": "LEMMA",
         "weights": weights,

@@ -1,6 +1,7 @@
 //! `lemma-gpu info`: adapters, weights files, memory.
 
 use super::weights::WeightsArgs;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
 use crate::bench::numerics;
@@ -158,7 +159,10 @@ fn weights(state: &StateDict, report: &Report, said: bool, notes: &[String], all
 fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
     let options = GpuOptions { planning: true, ..args.storage.options() };
     let engine = global.engine_with(options)?;
-    let lemma = Lemma::load(&engine, args.weights.source(global, args.file.as_deref())?)?;
+    let lemma = Lemma::load(
+        &engine,
+        args.weights.source(global, args.file.as_deref().map(WeightsFile::from).as_ref())?,
+    )?;
     let title = format!("a pass over {} images on {}", args.batch, engine.adapter().name);
     Ok(plan(&title, &plan_memory(&lemma, args.batch as usize)?))
 }

@@ -25,6 +25,7 @@ mod trace;
 mod train;
 mod tune;
 mod weights;
+mod weights_file;
 
 use crate::engine::Engine;
 use crate::error::visible_lines;

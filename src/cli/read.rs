@@ -7,6 +7,7 @@ use super::pipeline::{self, Work};
 use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
 use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::WeightsArgs;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome};
 use crate::data::picture::{Decoded, Fit, Plan, RgbImage, decode_and};
 use crate::engine::{Head, Reading, Recogniser};
@@ -20,8 +21,8 @@ pub struct ReadArgs {
     #[command(flatten)]
     input: InputArgs,
     /// Weights of ABINet, ours or an official .pth; the small model inside by default
-    #[arg(short, long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE[,...]")]
+    model: Option<WeightsFile>,
     #[command(flatten)]
     weights: WeightsArgs,
     #[command(flatten)]
@@ -70,13 +71,13 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
             sheet: None,
             maps: None,
             json: args.json.as_deref(),
-            protected: args.model.iter().map(PathBuf::as_path).collect(),
+            protected: args.model.iter().map(|file| file.path.as_path()).collect(),
             existing,
         },
     )?;
     names::say_notes(global, &found, &tasks);
     let engine = global.engine_with(args.run.storage.options())?;
-    let source = args.weights.source(global, args.model.as_deref())?;
+    let source = args.weights.source(global, args.model.as_ref())?;
     let work = ReadingWork {
         recogniser: Recogniser::load(&engine, source)?,
         head: match args.head {
@@ -89,7 +90,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
     };
     let model = serde_json::json!({
         "name": "ABINet",
-        "weights": args.model.as_ref().map_or("shipped".into(), |path| path.display().to_string()),
+        "weights": args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string()),
         "head": format!("{:?}", work.head).to_lowercase(),
         "configuration": work.recogniser.config(),
     });

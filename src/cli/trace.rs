@@ -1,7 +1,8 @@
 //! `lemma-gpu trace`: a graph on raw tensors, its activations by name, and how they compare with a reference.
 
 use super::tables::confusion_table;
-use super::weights::{WeightsArgs, beside};
+use super::weights::WeightsArgs;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome, StorageArgs, Stored, print};
 use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
@@ -15,7 +16,7 @@ use crate::models::procedural::{Model, Procedural};
 use crate::tensor::Host;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
@@ -81,10 +82,11 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             .got("f16, which is for inference"));
     }
     let inputs = StateDict::read(&args.input)?;
-    let weights = Weights::open("--model", &args.model, |path| args.weights.open(global, path))?;
-    let recognizer = args.recognizer.as_ref();
-    let recognizer =
-        recognizer.map(|r| Weights::open("--recognizer", r, |path| beside(global, path)));
+    let weights = Weights::open(global, "--model", &args.model, &args.weights)?;
+    let recognizer = args
+        .recognizer
+        .as_ref()
+        .map(|text| Weights::open(global, "--recognizer", text, &WeightsArgs::default()));
     let recognizer = recognizer.transpose()?;
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine_with(args.storage.options())?;
@@ -128,14 +130,13 @@ enum Weights {
 }
 
 impl Weights {
-    fn open(
-        option: &'static str,
-        text: &str,
-        read: impl Fn(&Path) -> Result<StateDict>,
-    ) -> Result<Self> {
+    fn open(global: &Global, option: &'static str, text: &str, said: &WeightsArgs) -> Result<Self> {
         Ok(match procedural(option, text)? {
             Some(p) => Weights::Procedural(p),
-            None => Weights::File(read(Path::new(text))?),
+            None => {
+                let file: WeightsFile = text.parse().map_err(|e: Error| e.within(option))?;
+                Weights::File(file.and(said).open(global)?)
+            }
         })
     }
 

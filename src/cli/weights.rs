@@ -1,6 +1,7 @@
 //! Weights files as commands read them: which part, and what their user knows of them.
 
 use super::Global;
+use super::weights_file::WeightsFile;
 use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
 use crate::engine::{Given, Source, settle};
@@ -38,9 +39,9 @@ impl WeightsArgs {
     ///
     /// # Errors
     /// As [`WeightsArgs::open`]; [`ErrorKind::Argument`] when something is said of the weights that ship.
-    pub fn source(&self, global: &Global, path: Option<&Path>) -> Result<Source<'static>> {
-        if let Some(path) = path {
-            return self.open(global, path).map(Source::State);
+    pub fn source(&self, global: &Global, file: Option<&WeightsFile>) -> Result<Source<'static>> {
+        if let Some(file) = file {
+            return file.and(self).open(global).map(Source::State);
         }
         let said = [
             ("--key", self.key.is_some()),
@@ -82,14 +83,6 @@ pub fn read(global: &Global, path: &Path, key: Option<&str>) -> Result<StateDict
         say(global, path, &format!("left out: {name} = {what}"));
     }
     Ok(state)
-}
-
-/// Other weights that a command takes beside those of its model: as they are, with their whole configuration.
-///
-/// # Errors
-/// As [`WeightsArgs::open`].
-pub fn beside(global: &Global, path: &Path) -> Result<StateDict> {
-    WeightsArgs::default().open(global, path)
 }
 
 fn say(global: &Global, path: &Path, note: &str) {

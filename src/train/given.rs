@@ -49,6 +49,8 @@ impl Content {
             digest.update(format!("{name} {:?} {:?} ", tensor.dtype(), tensor.shape()));
             digest.update(tensor.bytes());
         }
+        // Head counts leave no mark in tensors.
+        digest.update(state.metadata.get("config").map_or("", String::as_str));
         Content::new(file, digest)
     }
 

@@ -34,7 +34,7 @@ pub fn begin(global: &Global, args: &TrainArgs) -> Result<Begin> {
     let found = checkpoint(args, &mut notes)?;
     let (weights, stored) = match found {
         Some((state, position)) => (Some(state), Some(position)),
-        None => (args.init.as_ref().map(|path| from.open(global, path)).transpose()?, None),
+        None => (args.init.as_ref().map(|file| file.and(&from).open(global)).transpose()?, None),
     };
     let base = base(args, weights.as_ref(), stored.as_ref())?;
     let text = match &args.config {

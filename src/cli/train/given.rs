@@ -4,7 +4,7 @@ use super::TrainArgs;
 use super::begin::missing;
 use crate::cli::Global;
 use crate::cli::tables::confusion_table;
-use crate::cli::weights::beside;
+use crate::cli::weights_file::WeightsFile;
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
@@ -48,19 +48,20 @@ impl Inputs {
         let evaluated = args.valid.clone().or(then.valid);
         let valid = evaluated.as_ref().map(|name| Mix::open(&[name])).transpose()?.map(Arc::new);
         let looks = config.stage == Stage::Lemma && config.text_focus != TextFocus::Off;
-        let named = |argument: &Option<PathBuf>, then: Option<Content>| {
-            argument.clone().or(then.and_then(|c| c.file).map(PathBuf::from))
+        let reader = match (&args.recognizer, then.recognizer.and_then(|c| c.file)) {
+            (Some(file), _) => Some(file.clone()),
+            (None, stored) => stored.map(|file| file.parse::<WeightsFile>()).transpose()?,
         };
-        let path = named(&args.recognizer, then.recognizer);
-        let file = path.as_ref().map(|p| p.display().to_string());
-        let recognizer = path.as_ref().map(|path| beside(global, path)).transpose()?;
+        let file = reader.as_ref().map(WeightsFile::to_string);
+        let recognizer = reader.map(|file| file.open(global)).transpose()?;
         let what = match (&recognizer, config.text_focus) {
             _ if !looks => None,
             (Some(state), _) => Some(Content::of_state(file, state)),
             (None, TextFocus::Abinet) => Some(Content::of_state(None, &shipped_reader()?)),
             (None, _) => None,
         };
-        let path = named(&args.confusion, then.confusion);
+        let stored = then.confusion.and_then(|c| c.file).map(PathBuf::from);
+        let path = args.confusion.clone().or(stored);
         let confusion = confusion_table(path.as_deref(), None)?.weights;
         let file = path.map(|p| p.display().to_string());
         let given = Given {

@@ -9,7 +9,7 @@ mod watch;
 
 use super::progress::{Mode, seconds};
 use super::stop::Stop;
-use super::weights::beside;
+use super::weights_file::WeightsFile;
 use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::checkpoint::{StateDict, name_fits};
@@ -60,22 +60,23 @@ pub struct TrainArgs {
     /// Folder for checkpoints, curves and the report
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Weights to start from, ours or an official .pth; `convert` gives them a configuration if they have lost theirs
-    #[arg(long, value_name = "FILE")]
-    init: Option<PathBuf>,
+    /// Weights to start from, ours or an official .pth. Behind this and every other name of weights may stand what the file
+    /// leaves open: FILE,key=NAME,config=FILE,charset=62
+    #[arg(long, value_name = "FILE[,...]")]
+    init: Option<WeightsFile>,
     /// Which part of that checkpoint holds the weights, where it has several: a key, or keys joined by dots
     #[arg(long, value_name = "NAME", requires = "init")]
     key: Option<String>,
     /// Recogniser that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
     /// where it fits
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    prior: Vec<PathBuf>,
+    #[arg(long, value_name = "FILE[,...]", num_args = 1..)]
+    prior: Vec<WeightsFile>,
     /// Parameters that stay as they are: a part of their names, * for anything
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
     /// Weights of the text-focus recogniser, or of the ABINet in its place
-    #[arg(long, value_name = "FILE")]
-    recognizer: Option<PathBuf>,
+    #[arg(long, value_name = "FILE[,...]")]
+    recognizer: Option<WeightsFile>,
     /// Distances between characters for the text-focus loss: the reference's file, our text, or safetensors with `weight37`
     /// or `matrix62`
     #[arg(long, value_name = "FILE")]
@@ -282,7 +283,7 @@ fn prior(
     if args.prior.is_empty() && config.lemma.position_prior == abinet::AbinetConfig::nano() {
         return Ok(vec![shipped_reader()?]);
     }
-    args.prior.iter().map(|path| beside(global, path)).collect()
+    args.prior.iter().map(|file| file.open(global)).collect()
 }
 
 impl From<StageName> for Stage {

@@ -213,7 +213,7 @@ fn several(place: &str, list: &[Candidate]) -> Error {
     Error::new(ErrorKind::Format, place, "which dictionary holds the weights")
         .expected("one dictionary of tensors, or a key that chooses one")
         .got(names.join(", "))
-        .hint("--key NAME chooses")
+        .hint("--key NAME chooses, or key=NAME behind the name of other weights")
 }
 
 /// The refusal of a file without weights.

@@ -167,7 +167,7 @@ impl AbinetConfig {
             return Err(wrong("classes of the recognizer")
                 .expected(format!("{}: {} characters and the end", chars.len() + 1, chars.len()))
                 .got(self.num_classes)
-                .hint("--charset gives the characters of the classes: a file, 36, 62 or 94"));
+                .hint(CHARSET_HINT));
         }
         let mut seen = std::collections::HashSet::new();
         match chars.iter().find(|c| c.is_control() || !seen.insert(**c)) {
@@ -285,6 +285,9 @@ impl<T> Shaped<T> {
     }
 }
 
+/// What to do where the characters of classes are not known.
+const CHARSET_HINT: &str = "--charset, or charset= behind the name of other weights, gives the characters of the classes: a file, 36, 62 or 94";
+
 /// The refusal of weights that do not tell all of their sizes.
 pub(crate) fn unknown(keys: &[String]) -> Error {
     let error = Error::new(ErrorKind::Format, "weights", "what the shapes of tensors do not tell")
@@ -292,9 +295,11 @@ pub(crate) fn unknown(keys: &[String]) -> Error {
         .got(format!("neither, for {}", keys.join(", ")));
     match keys {
         [key] if key.ends_with("charset_chars") => {
-            error.hint("--charset gives the characters of the classes: a file, 36, 62 or 94")
+            error.hint(CHARSET_HINT)
         }
-        _ => error.hint("--config FILE gives them, in JSON or TOML: vision.nhead = 8"),
+        _ => error.hint(
+            "--config FILE, or config=FILE behind the name of other weights, gives them, in JSON or TOML: vision.nhead = 8",
+        ),
     }
 }
 

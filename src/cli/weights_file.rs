@@ -1,0 +1,125 @@
+//! The name of a weights file as arguments give it, with what its user knows of it: `FILE,key=NAME,config=FILE,charset=62`.
+
+use super::Global;
+use super::weights::WeightsArgs;
+use crate::data::checkpoint::StateDict;
+use crate::{Error, ErrorKind, Result};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A weights file, and what is said of it.
+#[derive(Debug, Clone, Default)]
+pub struct WeightsFile {
+    /// The file.
+    pub path: PathBuf,
+    said: WeightsArgs,
+}
+
+/// What can be said of a file behind its name.
+const SAID: [&str; 3] = ["key", "config", "charset"];
+
+impl FromStr for WeightsFile {
+    type Err = Error;
+
+    /// A file of the whole name goes before what its end would say.
+    fn from_str(text: &str) -> Result<Self> {
+        let (mut name, mut said) = (text, WeightsArgs::default());
+        while let Some((before, last)) = name.rsplit_once(',')
+            && !Path::new(name).exists()
+            && let Some((what, value)) = last.split_once('=')
+        {
+            let wrong = |expected: &str, got: String| {
+                let e = Error::new(ErrorKind::Argument, text, "what is said of weights");
+                Err(e.expected(expected).got(got))
+            };
+            let twice = match what {
+                "key" => said.key.replace(value.into()).is_some(),
+                "config" => said.config.replace(value.into()).is_some(),
+                "charset" => said.charset.replace(value.into()).is_some(),
+                other => return wrong(&SAID.join(", "), other.into()),
+            };
+            if twice || value.is_empty() {
+                return wrong("each once, with a value", format!("{what}={value}"));
+            }
+            name = before;
+        }
+        match name {
+            "" => Err(Error::new(ErrorKind::Argument, text, "a weights file").got("no name")),
+            name => Ok(WeightsFile { path: name.into(), said }),
+        }
+    }
+}
+
+impl fmt::Display for WeightsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        let config = self.said.config.as_ref().map(|path| path.display().to_string());
+        let said = [&self.said.key, &config, &self.said.charset];
+        SAID.iter().zip(said).try_for_each(|(what, value)| match value {
+            Some(value) => write!(f, ",{what}={value}"),
+            None => Ok(()),
+        })
+    }
+}
+
+impl From<&Path> for WeightsFile {
+    /// A file of which nothing is said.
+    fn from(path: &Path) -> Self {
+        WeightsFile { path: path.into(), said: WeightsArgs::default() }
+    }
+}
+
+impl WeightsFile {
+    /// Reads the weights with their whole configuration, as [`WeightsArgs::open`] does.
+    ///
+    /// # Errors
+    /// Those of [`WeightsArgs::open`].
+    pub fn open(&self, global: &Global) -> Result<StateDict> {
+        self.said.open(global, &self.path)
+    }
+
+    /// The same of a file of which options say something too; what stands behind its name goes over them.
+    #[must_use]
+    pub fn and(&self, options: &WeightsArgs) -> Self {
+        let (own, path) = (self.said.clone(), self.path.clone());
+        let said = WeightsArgs {
+            key: own.key.or_else(|| options.key.clone()),
+            config: own.config.or_else(|| options.config.clone()),
+            charset: own.charset.or_else(|| options.charset.clone()),
+        };
+        WeightsFile { path, said }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_stands_behind_the_name() {
+        let read = |text: &str| text.parse::<WeightsFile>();
+        let all = read("a,b.pth,key=x.y,config=c.toml,charset=62").unwrap();
+        assert_eq!(all.path, Path::new("a,b.pth"));
+        assert_eq!(all.said.key.as_deref(), Some("x.y"));
+        assert_eq!(all.said.config.as_deref(), Some(Path::new("c.toml")));
+        assert_eq!(all.said.charset.as_deref(), Some("62"));
+        assert_eq!(all.to_string(), "a,b.pth,key=x.y,config=c.toml,charset=62");
+        assert_eq!(read("a.pth").unwrap().to_string(), "a.pth");
+        for (wrong, says) in [
+            ("a.pth,cfg=x", "expected key, config, charset, got cfg"),
+            ("a.pth,key=", "each once, with a value"),
+            ("a.pth,key=a,key=b", "each once"),
+            ("", "no name"),
+            (",key=a", "no name"),
+        ] {
+            let e = read(wrong).unwrap_err().to_string();
+            assert!(e.contains(says), "{wrong}: {e}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("x,key=y");
+        std::fs::write(&odd, "").unwrap();
+        assert_eq!(read(odd.to_str().unwrap()).unwrap().path, odd);
+        assert_eq!(read(&format!("{},key=z", odd.display())).unwrap().path, odd);
+    }
+}
