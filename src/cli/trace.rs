@@ -96,7 +96,10 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, manner)
         }
     };
-    let activations = activations.map_err(|e| e.within(args.input.display()))?;
+    let activations = activations.map_err(|e| match e.kind() {
+        ErrorKind::Argument => e,
+        _ => e.within(args.input.display()),
+    })?;
     if let Some(path) = &args.output {
         let kept: Vec<_> =
             activations.iter().filter(|a| args.all || a.is_value()).cloned().collect();
@@ -172,7 +175,14 @@ fn differentiate(
     let eyes = match (subject.kind()?, recognizer.as_ref()) {
         (ModelKind::Abinet, _) => None,
         (ModelKind::TextFocus, _) => Some(weights.subject()),
-        (ModelKind::Lemma, Some(recognizer)) => Some(recognizer.subject()),
+        (ModelKind::Lemma, Some(recognizer)) => match recognizer.subject().kind()? {
+            ModelKind::TextFocus => Some(recognizer.subject()),
+            other => {
+                return Err(Error::new(ErrorKind::Argument, "--recognizer", "weights")
+                    .expected(ModelKind::TextFocus.name())
+                    .got(other.name()));
+            }
+        },
         (ModelKind::Lemma, None) => {
             note("no text-focus loss without --recognizer");
             None
