@@ -1,51 +1,110 @@
-//! For every row of the table and every case: forward against the oracle, on a device whose buffers come full of NaN with
-//! guard words around each tensor and whose kernels carry bounds checks; twice with the same bits; and again as they ship,
-//! without checks, with and without subgroup operations.
+//! Kernels against their oracles: one test for each row of the table and each of its cases, named `row: case`.
+//!
+//! `cargo test --test kernels conv2d` runs those whose names hold `conv2d`. Each runs on a device whose buffers come full of
+//! NaN with guard words around each tensor and whose kernels carry bounds checks; twice with the same bits; again as they ship,
+//! without checks, with and without subgroup operations; and in f16. Where all have run, the variants that they used are
+//! compared with those that the table lists.
 
 mod common;
+#[path = "common/skip.rs"]
+mod skip;
 
 use lemma_gpu::gpu::{Gpu, GpuOptions, Variant};
 use lemma_gpu::ops::check::Checker;
 use lemma_gpu::ops::{Act, TABLE, activate, max_pool, softmax, winograd};
 use lemma_gpu::shape::Window;
 use lemma_gpu::tensor::{Cx, Seeded, Tensor};
+use libtest_mimic::{Arguments, Trial};
 use std::collections::HashSet;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
-#[test]
-fn every_row_agrees_with_its_oracle() {
-    let checker = Checker::open(common::adapter()).expect("an adapter for the tests");
-    common::announce(&checker.checked);
-    let only = std::env::var("LEMMA_GPU_OP").ok();
-    let mut cases = 0;
-    let mut failures = Vec::new();
-    for row in TABLE.iter().filter(|r| only.as_ref().is_none_or(|o| o == r.op)) {
+/// How many of the listed variants run at least, on an adapter with subgroups of so many lanes; the others are for other
+/// adapters. A case that is taken away lets it fall, and a variant that is listed for nobody does not raise it.
+const RUN_AT_LEAST: [(Option<u32>, usize); 3] = [(Some(8), 323), (Some(4), 0), (None, 0)];
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads
+        .get_or_insert_with(|| std::thread::available_parallelism().map_or(2, usize::from));
+    let whole = args.filter.is_none() && args.skip.is_empty() && !args.list && !args.ignored;
+    let checker = Arc::new(OnceLock::new());
+    let conclusion = libtest_mimic::run(&args, trials(&checker));
+    let complaints = match checker.get() {
+        Some(checker) if whole && !conclusion.has_failed() => variants(checker),
+        _ => Vec::new(),
+    };
+    complaints.iter().for_each(|c| eprintln!("{c}"));
+    match conclusion.has_failed() || !complaints.is_empty() {
+        true => ExitCode::from(101),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// One device for all, opened by the first that needs it.
+fn opened(checker: &OnceLock<Checker>) -> &Checker {
+    checker.get_or_init(|| {
+        let checker = Checker::open(common::adapter()).expect("an adapter for the tests");
+        common::announce(&checker.checked);
+        skip::has_or_skips("f16", checker.halves.is_some());
+        skip::has_or_skips("subgroup", checker.shipped.subgroup().is_some());
+        checker
+    })
+}
+
+fn trials(checker: &Arc<OnceLock<Checker>>) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = [
+        ("pass: inputs may be dropped before it is submitted", inputs_may_be_dropped as fn()),
+        ("pass: what is not a number does not look like one again", not_a_number_stays),
+        ("winograd: channels that are no multiple of four are refused", winograd_by_fours),
+    ]
+    .map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    })
+    .into();
+    let mut names = HashSet::new();
+    for row in TABLE {
         for case in (row.cases)() {
-            cases += 1;
-            if let Err(e) = checker.check(row, &case) {
-                let op = row.op;
-                failures
-                    .push(format!("{e}\n    repeat: LEMMA_GPU_OP={op} cargo test --test kernels"));
-            }
+            let name = format!("{}: {}", row.op, case.label);
+            assert!(names.insert(name.clone()), "two cases are called {name}");
+            let checker = checker.clone();
+            let test = move || Ok(opened(&checker).check(row, &case).map_err(|e| e.to_string())?);
+            trials.push(Trial::test(name, test));
         }
     }
-    assert!(cases > 0, "no case ran");
-    assert!(failures.is_empty(), "{} of {cases}:\n{}", failures.len(), failures.join("\n"));
+    trials
+}
+
+/// What is wrong with the variants that were used; prints how many of the listed ones were.
+fn variants(checker: &Checker) -> Vec<String> {
     let listed: HashSet<(&str, Variant)> = TABLE
         .iter()
         .flat_map(|r| r.kernels)
         .flat_map(|k| (k.variants)().into_iter().map(|v| (k.kernel.path, v)))
         .collect();
-    for (path, variant) in checker.pipelines() {
-        assert!(
-            listed.contains(&(path, variant.clone())),
-            "{path} [{variant}] was used but is not among the variants of its row"
-        );
+    let used: HashSet<(&str, Variant)> = checker.pipelines().collect();
+    let mut complaints: Vec<String> = used
+        .difference(&listed)
+        .map(|(path, variant)| format!("{path} [{variant}] is used, and its row does not list it"))
+        .collect();
+    let (run, lanes) = (used.intersection(&listed).count(), checker.shipped.subgroup());
+    let share = 100.0 * run as f64 / listed.len() as f64;
+    eprintln!(
+        "{run} of {} listed variants have run, {share:.1} % (subgroups: {lanes:?})",
+        listed.len()
+    );
+    let least = RUN_AT_LEAST.iter().find(|(of, _)| *of == lanes).map_or(0, |(_, least)| *least);
+    if run < least {
+        complaints.push(format!("only {run} variants have run, at least {least} did before"));
     }
+    complaints
 }
 
 /// An upload is a queue write, which overtakes every pass that is not submitted yet: a pass must not lose an input to it.
-#[test]
-fn inputs_may_be_dropped_before_their_pass_is_submitted() {
+fn inputs_may_be_dropped() {
     let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
         .expect("an adapter for the tests");
     let values = Seeded::new("dropped").uniform([1000], 0.5, 1.0);
@@ -67,8 +126,7 @@ fn inputs_may_be_dropped_before_their_pass_is_submitted() {
 }
 
 /// What max and min make of a NaN is each driver's own, so no operation that a network can break in front of may rely on them.
-#[test]
-fn what_is_not_a_number_does_not_look_like_one_again() {
+fn not_a_number_stays() {
     let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
         .expect("an adapter for the tests");
     // One NaN in each of sixteen rows of eight, at another place in each half.
@@ -93,8 +151,7 @@ fn what_is_not_a_number_does_not_look_like_one_again() {
 }
 
 /// Strides are in fours: other channels would be misread without a word.
-#[test]
-fn winograd_takes_channels_by_fours_alone() {
+fn winograd_by_fours() {
     let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
         .expect("an adapter for the tests");
     for (inputs, outputs, padded) in [(5, 8, 8), (8, 6, 8), (4, 4, 4)] {

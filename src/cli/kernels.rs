@@ -188,6 +188,9 @@ fn check(args: &Check, adapter: Option<String>, out: &mut impl Write) -> Result<
     let cases = |row: &Row| -> Vec<Case> {
         (row.cases)().into_iter().filter(|c| c.label.contains(&args.case)).collect()
     };
+    if checker.halves.is_none() {
+        say!(out, "f16: not checked, the adapter has no shader-f16")?;
+    }
     compare_all(&checker.plain, &rows, cases, |row, case| checker.check(row, case), out)
 }
 

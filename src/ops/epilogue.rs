@@ -274,8 +274,8 @@ impl Parts {
         label: String,
         mut inputs: Vec<Host>,
         flops: f64,
-        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
-        oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
+        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + Send + 'static,
+        oracle: impl Fn(&[Host]) -> Vec<Host> + Send + 'static,
     ) -> Case {
         if flops > MOST_FLOPS || self.act == EACH {
             return Case::new(label, inputs, run, oracle).without_gradient();

@@ -36,8 +36,8 @@ pub struct Cost {
     pub bytes: f64,
 }
 
-type Run = Box<dyn Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>>>;
-type Oracle = Box<dyn Fn(&[Host]) -> Vec<Host>>;
+type Run = Box<dyn Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + Send>;
+type Oracle = Box<dyn Fn(&[Host]) -> Vec<Host> + Send>;
 
 /// One operation at one shape: inputs, how to run it, and what should come out.
 pub struct Case {
@@ -64,8 +64,8 @@ impl Case {
     pub fn new(
         label: impl Into<String>,
         inputs: Vec<Host>,
-        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + 'static,
-        oracle: impl Fn(&[Host]) -> Vec<Host> + 'static,
+        run: impl Fn(&Cx, &[Tensor]) -> Result<Vec<Tensor>> + Send + 'static,
+        oracle: impl Fn(&[Host]) -> Vec<Host> + Send + 'static,
     ) -> Self {
         let floats =
             |(i, h): (usize, &Host)| (h.dtype == Dtype::F32 && !h.data.is_empty()).then_some(i);

@@ -40,71 +40,99 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
             .map(|(y, g)| y * g)
             .sum()
     };
+    let mut inputs = case.inputs.clone();
     for (place, i) in case.wrt.iter().enumerate() {
-        let grad = &all[0].1[place];
-        let n = grad.data.len();
-        let differences = Differences { inputs: &case.inputs, of: *i, loss: &loss };
-        let largest = grad.data.iter().fold(0f64, |m, v| m.max(v.abs()));
-        let norm = grad.data.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let exact = &all[0].1[place].data;
+        let largest = exact.iter().fold(0f64, |m, v| m.max(v.abs()));
+        let norm = exact.iter().map(|v| v * v).sum::<f64>().sqrt();
         // Finite differences themselves are good to about this share of the loss's own terms.
         let floor = 1e-9 * want.iter().flat_map(|w| &w.data).fold(1f64, |m, v| m.max(v.abs()));
-        let judge = |name: String, size: f64, got: f64, want: f64| {
-            let error = (got - want).abs();
-            if error <= row.gradient * size + floor {
-                return Ok(());
-            }
-            Err(Error::new(ErrorKind::Result, "", format!("gradient of input {i}: {name}"))
-                .expected(want)
-                .got(got)
-                .detail(format!(
-                    "error {error:.3e} at size {size:.3e}, tolerance {:.1e}",
-                    row.gradient
-                )))
-        };
-        for (name, grad) in all.iter().map(|(name, grads)| (name, &grads[place])) {
-            if n > ALL {
-                let signs: Vec<f64> =
-                    (0..n).map(|_| if seeded.unit() < 0.5 { -1.0 } else { 1.0 }).collect();
-                let got = grad.data.iter().zip(&signs).map(|(g, s)| g * s).sum();
-                judge(format!("projection {name}"), norm, got, differences.along(&signs))?;
-            }
-            let single: Vec<usize> = match n {
-                0..=ALL => (0..n).collect(),
-                _ if case.flops > CHEAP => Vec::new(),
-                _ => [0, n - 1]
-                    .into_iter()
-                    .chain((2..SOME).map(|_| (seeded.unit() * n as f64) as usize))
-                    .collect(),
-            };
-            for at in single {
-                let mut direction = vec![0.0; n];
-                direction[at] = 1.0;
-                let want = differences.along(&direction);
-                judge(format!("element {at} {name}"), largest, grad.data[at], want)?;
+        for direction in directions(exact.len(), case.flops, &mut seeded) {
+            let want = difference(&mut inputs, *i, &direction, &loss);
+            let size = if matches!(direction, Direction::Signs(_)) { norm } else { largest };
+            for (how, grads) in &all {
+                let got = direction.of(&grads[place].data);
+                let error = (got - want).abs();
+                if error <= row.gradient * size + floor {
+                    continue;
+                }
+                let what = format!("gradient of input {i}: {direction} {how}");
+                return Err(Error::new(ErrorKind::Result, "", what.trim_end())
+                    .expected(want)
+                    .got(got)
+                    .detail(format!(
+                        "error {error:.3e} at size {size:.3e}, tolerance {:.1e}",
+                        row.gradient
+                    )));
             }
         }
     }
     Ok(())
 }
 
-struct Differences<'a> {
-    inputs: &'a [Host],
-    of: usize,
-    loss: &'a dyn Fn(&[Host]) -> f64,
+/// A direction in which an input moves.
+enum Direction {
+    /// One element alone.
+    Element(usize),
+    /// All elements, by one of either sign.
+    Signs(Vec<f64>),
 }
 
-impl Differences<'_> {
-    /// The derivative of the loss along `direction` of one input.
-    fn along(&self, direction: &[f64]) -> f64 {
-        let at = |step: f64| {
-            let mut moved = self.inputs.to_vec();
-            for (v, d) in moved[self.of].data.iter_mut().zip(direction) {
-                *v += step * d;
-            }
-            (self.loss)(&moved)
-        };
-        (at(STEP) - at(-STEP)) / (2.0 * STEP)
+impl Direction {
+    /// The derivative in this direction, of a gradient.
+    fn of(&self, gradient: &[f64]) -> f64 {
+        match self {
+            Direction::Element(at) => gradient[*at],
+            Direction::Signs(signs) => gradient.iter().zip(signs).map(|(g, s)| g * s).sum(),
+        }
     }
+}
+
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Direction::Element(at) => write!(f, "element {at}"),
+            Direction::Signs(_) => f.write_str("projection"),
+        }
+    }
+}
+
+/// The directions in which an input of `n` elements is differentiated.
+fn directions(n: usize, flops: f64, seeded: &mut Seeded) -> Vec<Direction> {
+    if n <= ALL {
+        return (0..n).map(Direction::Element).collect();
+    }
+    let mut sign = || if seeded.unit() < 0.5 { -1.0 } else { 1.0 };
+    let mut all = vec![Direction::Signs((0..n).map(|_| sign()).collect())];
+    if flops <= CHEAP {
+        let others = (2..SOME).map(|_| (seeded.unit() * n as f64) as usize);
+        all.extend([0, n - 1].into_iter().chain(others).map(Direction::Element));
+    }
+    all
+}
+
+/// The central difference of `loss` in a direction of one input; leaves the inputs as they were.
+fn difference(
+    inputs: &mut [Host],
+    of: usize,
+    direction: &Direction,
+    loss: &dyn Fn(&[Host]) -> f64,
+) -> f64 {
+    let before = inputs[of].data.clone();
+    let mut at = |step: f64| {
+        let data = &mut inputs[of].data;
+        match direction {
+            Direction::Element(i) => data[*i] = before[*i] + step,
+            Direction::Signs(signs) => {
+                let places = data.iter_mut().zip(before.iter().zip(signs));
+                places.for_each(|(v, (b, s))| *v = b + step * s);
+            }
+        }
+        loss(inputs)
+    };
+    let difference = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+    inputs[of].data = before;
+    difference
 }
 
 /// The gradients of the wanted inputs, and which outputs are recorded.

@@ -30,11 +30,14 @@ impl Checker {
         let options = GpuOptions { adapter, poison: true, ..Default::default() };
         let checked = GpuOptions { checked: true, ..options.clone() };
         let halves = GpuOptions { precision: Precision::F16, ..checked.clone() };
+        let checked = Gpu::new(checked)?;
+        let has_halves = checked.summary().features.contains(&"shader-f16");
+        let halves = has_halves.then(|| Gpu::new(halves)).transpose()?;
         Ok(Checker {
-            checked: Gpu::new(checked)?,
+            checked,
             shipped: Gpu::new(options.clone())?,
             plain: Gpu::new(GpuOptions { no_subgroups: true, ..options })?,
-            halves: Gpu::new(halves).ok(),
+            halves,
         })
     }
 
