@@ -1,14 +1,31 @@
-//! Each example runs as a user runs it. Cargo builds them beside the tests.
+//! Each example runs as a user runs it, built from what lies here.
 
+use std::path::PathBuf;
 use std::process::Command;
 
-fn example(name: &str) -> Command {
+/// The folder that this test was built into, as `debug`.
+fn built() -> PathBuf {
     let mut path = std::env::current_exe().expect("this test's own path");
     path.pop();
     if path.ends_with("deps") {
         path.pop();
     }
-    Command::new(path.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    path
+}
+
+/// The example, built anew where its sources are: `cargo test --test examples` alone builds none, and one that lies there
+/// may be of other sources.
+fn example(name: &str) -> Command {
+    let built = built();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--example", name]);
+    cargo.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    cargo.arg("--target-dir").arg(built.parent().expect("the folder of all profiles"));
+    if built.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().expect("cargo starts").success(), "{name} is built");
+    Command::new(built.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn output(mut command: Command) -> String {

@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/reference.rs"]
 mod reference;
+#[path = "common/skip.rs"]
+mod skip;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Subject};
@@ -125,15 +127,13 @@ fn official_lemma_fused() {
     }
 }
 
-/// The device with weights and activations stored as halves; none, and a line that says so, where the adapter cannot.
+/// The device with weights and activations stored as f16; none where what needs it is skipped.
 fn open_in_halves() -> Option<Gpu> {
+    let features = open().summary().features.clone();
     let precision = Precision::F16;
     let options = GpuOptions { adapter: common::adapter(), precision, ..Default::default() };
-    let gpu = Gpu::new(options);
-    if let Err(e) = &gpu {
-        eprintln!("SKIPPED: halves: {e}");
-    }
-    gpu.ok()
+    skip::has_or_skips("f16", features.contains(&"shader-f16"))
+        .then(|| Gpu::new(options).expect("an adapter with shader-f16"))
 }
 
 /// With weights and activations stored as halves, whose own error is 5e-4. The official sizes have procedural weights, which

@@ -1,240 +1,25 @@
-//! Training against what the released PyTorch code computed in f64: losses, gradients, statistics and the optimiser's step of
-//! the official sizes. And what a run promises by itself: it learns, it repeats itself to the bit, it allocates nothing anew.
+//! What a training step promises by itself: it learns, it repeats itself to the bit, it allocates nothing anew.
 
 mod common;
-#[path = "common/reference.rs"]
-mod reference;
 #[path = "common/tiny.rs"]
 mod tiny;
 #[path = "common/words.rs"]
 mod words;
 
 use lemma_gpu::ErrorKind;
-use lemma_gpu::data::checkpoint::{HostTensor, StateDict};
-use lemma_gpu::engine::trace::{self, Activation, Eyes, Manner, Subject};
+use lemma_gpu::data::checkpoint::HostTensor;
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::models::procedural::{Model, Procedural};
-use lemma_gpu::tensor::{Host, Tensor};
+use lemma_gpu::tensor::Tensor;
 use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee, plan_memory};
-use reference::{golden, open};
-use serde_json::Value;
 use tiny::TINY;
 use words::{DRAWN, words};
 
-/// How far beyond the bounds of the reference's own f32 noise a file may be, in times the bound.
-///
-/// A ReLU whose input is nearer to zero than the rounding before it flips, and moves what lies before it in the network by
-/// more than ten times what the flips in the reference's single f32 run moved: the bounds are ten times one sample of a
-/// heavy-tailed noise. The figures in the comments are measured on llvmpipe.
-struct Allowed {
-    /// Share of elements and projections of gradients that may miss their bounds.
-    share: f64,
-    /// Any of these elements and projections.
-    element: f64,
-    /// Norms of gradients.
-    norm: f64,
-    /// Gradients of single numbers, slopes whose contributions nearly cancel.
-    slope: f64,
-}
-
-/// Everything within its bound.
-const TIGHT: Allowed = Allowed { share: 0.0, element: 1.0, norm: 1.0, slope: 1.0 };
-
-/// Measured: 150 of 8,487 beyond, up to 3.7 times, nearly all in the recogniser's ResNet; no norm.
-const FROZEN_LEMMA: Allowed = Allowed { share: 0.02, element: 5.0, norm: 1.0, slope: 5.0 };
-
-/// Measured: 1 of 3,324 beyond, 1.02 times.
-const FROZEN_ABINET: Allowed = Allowed { share: 0.001, element: 2.0, ..TIGHT };
-
-/// Measured: 572 of 1,800 beyond, up to 11.8 times, norms up to 3.4 times; all of them in the ResNet. One channel of its last
-/// ReLU differs in one pixel: all four projections of that layer's shift are 0.0048 away, and its other elements are not. What
-/// is behind it (transformer, attention, language, fusion) is within its bounds, as are all 385 modules on the way forward.
-const STEP_OF_ABINET: Allowed = Allowed { share: 0.4, element: 15.0, norm: 5.0, slope: 1.0 };
-
-/// Measured: 10 of 8,043 beyond, all of slopes: 7.7 times; norms up to 6.3 times.
-const STEP_OF_LEMMA: Allowed = Allowed { share: 0.02, element: 5.0, norm: 8.0, slope: 15.0 };
-
-/// Measured: 10 of 8,019 beyond, nearly all of one slope: 13.3 times; norms up to 5.4 times.
-const PIXELS_OF_LEMMA: Allowed = Allowed { share: 0.02, element: 5.0, norm: 8.0, slope: 20.0 };
-
-fn differentiate(
-    gpu: &Gpu,
-    model: Model,
-    file: &StateDict,
-    manner: Manner,
-    eyes: bool,
-) -> Vec<Activation> {
-    let table = golden("lemma_grad").tensors["weight37"].to_f32().expect("a table");
-    let eyes = eyes.then(|| Eyes {
-        recognizer: Subject::Procedural(Procedural { model: Model::TextFocus, seed: 1 }),
-        table: Host::new([37, 37], table.into_iter().map(f64::from).collect()),
-    });
-    let subject = Subject::Procedural(Procedural { model, seed: 1 });
-    trace::gradients(gpu, &subject, file, manner, eyes.as_ref()).expect("differentiates")
-}
-
-fn number(activations: &[Activation], name: &str) -> f64 {
-    let found = activations.iter().find(|a| a.name == name);
-    found.unwrap_or_else(|| panic!("no {name}")).value.data[0]
-}
-
-/// The relative error of one number.
-#[track_caller]
-fn expect_near(activations: &[Activation], name: &str, want: &Value, bound: f64) {
-    let want = want.as_f64().expect("a number");
-    let got = number(activations, name);
-    let error = (got - want).abs() / want.abs();
-    assert!(error <= bound, "{name}: {got}, not {want}: {error:.2e} > {bound:.0e}");
-}
-
-fn expect_losses(activations: &[Activation], names: &Value, losses: &Value, bound: f64) {
-    let names = names.as_array().expect("names of the losses");
-    for (name, want) in names.iter().zip(losses.as_array().expect("losses")) {
-        let name = name.as_str().expect("a name").replace("_x100", "");
-        expect_near(activations, &format!("losses.{name}"), want, bound);
-    }
-}
-
-/// Fails with what is beyond its bound by more than `allowed`, which is meant for gradients of parameters named like
-/// `noisy`; all else keeps within its bound. Of the optimiser's step elements are counted only: where a gradient is next to
-/// zero, rounding decides the sign of a whole step.
-fn expect_agreement(
-    activations: &[Activation],
-    file: &StateDict,
-    least: usize,
-    noisy: &str,
-    allowed: &Allowed,
-) {
-    let has_values = file.tensors.keys().any(|k| activations.iter().any(|a| a.key() == *k));
-    let mut all = match has_values || trace::info(file).is_some_and(|i| !i["trace"].is_null()) {
-        true => trace::compare(activations, file).expect("values"),
-        false => Vec::new(),
-    };
-    all.extend(trace::compare_packed(activations, file).expect("tables"));
-    assert!(all.len() >= least, "only {} comparisons", all.len());
-    let numbers: Vec<String> = activations
-        .iter()
-        .filter(|a| a.name.starts_with("grad.") && a.value.data.len() == 1)
-        .map(Activation::key)
-        .collect();
-    let (mut elements, mut beyond, mut steps, mut turned) = (0, 0, 0, 0);
-    let mut worst = [0.0f64; 4];
-    let mut failed = Vec::new();
-    for c in &all {
-        let name = c.name.split([' ', '[']).next().unwrap_or_default();
-        let element = c.name.ends_with(']') || c.name.contains(" projection ");
-        if element && name.starts_with("adam_delta.") {
-            steps += 1;
-            turned += usize::from(!c.passes());
-            continue;
-        }
-        let gradient = name.starts_with("grad.") && name.contains(noisy);
-        let (kind, limit) = match (gradient, element) {
-            (false, _) => (0, 1.0),
-            (true, _) if numbers.iter().any(|n| n == name) => (1, allowed.slope),
-            (true, true) => (2, allowed.element),
-            (true, false) => (3, allowed.norm),
-        };
-        elements += usize::from(gradient && element);
-        beyond += usize::from(gradient && element && !c.passes());
-        let times = if c.passes() { c.error / c.bound.max(1e-300) } else { c.error / c.bound };
-        worst[kind] = worst[kind].max(times);
-        let within = times <= limit;
-        if !within {
-            failed.push(format!("{c}: {times:.2} times its bound"));
-        }
-    }
-    let [others, slopes, singles, norms] = worst;
-    eprintln!(
-        "{} compared: {beyond} of {elements} elements beyond their bounds, up to {singles:.2} times; slopes up to \
-         {slopes:.2}, norms up to {norms:.2}, all else up to {others:.2} times; {turned} of {steps} elements of the step",
-        all.len()
-    );
-    assert!(
-        failed.is_empty(),
-        "{} of {} differ:\n{}",
-        failed.len(),
-        all.len(),
-        failed.iter().take(30).cloned().collect::<Vec<_>>().join("\n")
-    );
-    let share = beyond as f64 / f64::max(elements as f64, 1.0);
-    assert!(share <= allowed.share, "{beyond} of {elements} elements beyond their bounds");
-    assert!(turned * 50 <= steps, "{turned} of {steps} elements of the optimiser's step");
-}
-
-#[test]
-fn text_focus_gradients() {
-    let file = golden("transformer");
-    let ours = differentiate(&open(), Model::TextFocus, &file, Manner::Frozen, true);
-    let info = trace::info(&file).expect("info");
-    for part in ["attention", "recognition"] {
-        expect_near(&ours, &format!("losses.{part}"), &info[format!("{part}_loss")], 1e-5);
-    }
-    expect_agreement(&ours, &file, 2, "", &TIGHT);
-}
-
-#[test]
-fn lemma_gradients_with_frozen_statistics() {
-    let file = golden("lemma_grad");
-    let ours = differentiate(&open(), Model::Lemma, &file, Manner::Frozen, true);
-    let info = trace::info(&file).expect("info");
-    expect_losses(&ours, &info["losses_names"], &info["losses"], 1e-5);
-    expect_agreement(&ours, &file, 9000, "", &FROZEN_LEMMA);
-}
-
-#[test]
-fn abinet_gradients_with_frozen_statistics() {
-    let file = golden("abinet_eval");
-    let ours = differentiate(&open(), Model::Abinet, &file, Manner::Frozen, false);
-    let info = trace::info(&file).expect("info");
-    expect_near(&ours, "losses.loss", &info["loss"], 1e-5);
-    for part in ["vision", "language", "alignment"] {
-        let want = &info["parts"][format!("{part}_loss")];
-        expect_near(&ours, &format!("losses.{part}"), want, 1e-5);
-    }
-    expect_agreement(&ours, &file, 3600, "", &FROZEN_ABINET);
-}
-
-#[test]
-fn abinet_step() {
-    let file = golden("abinet_train");
-    let ours = differentiate(&open(), Model::Abinet, &file, Manner::Train, false);
-    let info = trace::info(&file).expect("info");
-    expect_near(&ours, "losses.loss", &info["loss"], 2e-5);
-    for part in ["vision", "language", "alignment"] {
-        let want = &info["parts"][format!("{part}_loss")];
-        expect_near(&ours, &format!("losses.{part}"), want, 2e-5);
-    }
-    expect_agreement(&ours, &file, 4500, "backbone.resnet", &STEP_OF_ABINET);
-}
-
-#[test]
-fn lemma_step() {
-    let file = golden("lemma_train");
-    let mut ours = differentiate(&open(), Model::Lemma, &file, Manner::Train, true);
-    // The file's noise of modules is that of their norms alone: `sr` has 2.5e-4, the modules before it at most 1e-6.
-    ours.retain(Activation::is_value);
-    let info = trace::info(&file).expect("info");
-    expect_losses(&ours, &info["losses_names"], &info["losses"][0], 2e-5);
-    expect_near(&ours, "clip_norm", &info["clip_norm_step1"], 1e-2);
-    // The second step is a sanity check: rounding in the first turns whole steps of single weights.
-    let parts = info["losses_names"].as_array().expect("names of the losses");
-    for (name, want) in parts.iter().zip(info["losses"][1].as_array().expect("a second step")) {
-        let name = name.as_str().expect("a name");
-        if !name.contains("x100") {
-            expect_near(&ours, &format!("losses_after.{name}"), want, 4e-2);
-        }
-    }
-    expect_agreement(&ours, &file, 9000, "", &STEP_OF_LEMMA);
-}
-
-#[test]
-fn lemma_step_on_pixels() {
-    let file = golden("lemma_train_pixel");
-    let ours = differentiate(&open(), Model::Lemma, &file, Manner::Train, false);
-    let info = trace::info(&file).expect("info");
-    expect_near(&ours, "losses.total", &info["loss"], 2e-5);
-    expect_agreement(&ours, &file, 1000, "", &PIXELS_OF_LEMMA);
+/// The device, announced.
+fn open() -> Gpu {
+    let options = GpuOptions { adapter: common::adapter(), ..Default::default() };
+    let gpu = Gpu::new(options).expect("an adapter for the tests");
+    common::announce(&gpu);
+    gpu
 }
 
 fn trainee(gpu: &Gpu, stage: Stage, sets: &[&str]) -> Trainee {
@@ -460,11 +245,12 @@ fn expect_steady_memory(stage: Stage, sets: &[&str], images: usize, steps: usize
     }
 }
 
-/// In fifty steps of the small LEMMA with its whole loss, and in a thousand of a reader so small that it takes them in a minute.
+/// A step that held one buffer back would show in the next: in ten steps of the small LEMMA with its whole loss, and in a
+/// hundred of a tiny reader, for what is held back now and then.
 #[test]
 fn memory_does_not_grow() {
-    expect_steady_memory(Stage::Lemma, &[], 2, 50);
-    expect_steady_memory(Stage::Vision, &[TINY, &["warmup=0"]].concat(), 2, 1000);
+    expect_steady_memory(Stage::Lemma, &[], 2, 10);
+    expect_steady_memory(Stage::Vision, &[TINY, &["warmup=0"]].concat(), 2, 100);
 }
 
 /// In a thousand steps of the small LEMMA with its whole loss, of two images each: with one the transformer before it has
