@@ -76,5 +76,5 @@ impl Recorded {
 fn coming(gpu: &Gpu, outputs: &[Tensor]) -> Coming {
     let parts: Vec<_> = outputs.iter().map(Tensor::part).collect();
     let shapes = outputs.iter().map(|t| (t.shape(), t.dtype())).collect();
-    (Readback::start(gpu, &parts), shapes)
+    (gpu.read_later(&parts), shapes)
 }

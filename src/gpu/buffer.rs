@@ -1,12 +1,12 @@
 //! Pooled storage buffers, and pooled images that kernels read buffers through.
 //!
-//! A buffer goes home when its last owner drops it and is handed out again in its size class. While a pass is being recorded,
-//! buffers go to that recorder's own shelf: its commands are not on the queue yet, so nobody else may have them. When the pass
-//! has been submitted the shelf is emptied into the device's pool: commands on one queue run in order, so the next owner may
-//! have them at once.
+//! A buffer returns to its pool when its last owner drops it and is handed out again in its size class. While a pass is being
+//! recorded, buffers return to that recorder's own pool: its commands are not on the queue yet, so nobody else may have them.
+//! When the pass has been submitted, that pool is emptied into the device's: commands on one queue run in order, so the next
+//! owner may have them at once.
 //!
-//! Where there is no memory for a buffer, by the driver or by [`GpuOptions::memory`](super::GpuOptions::memory), one is handed
-//! out that has nothing behind it: whatever is to use it, a dispatch, a copy or a read-back, fails with the reason.
+//! An allocation failure, by the driver or by [`GpuOptions::memory`](super::GpuOptions::memory), is deferred: a placeholder is
+//! handed out, and its first use in a dispatch, a copy or a read-back reports that the device is out of memory.
 
 use super::driver::{Driver, mib, no_memory};
 use crate::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 /// Bytes of buffers: held from the driver, in use by tensors, and the largest figure each has had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryUse {
-    /// Held from the driver, in use or on a shelf.
+    /// Held from the driver, in use or free.
     pub allocated: u64,
     /// In use by live tensors.
     pub live: u64,
@@ -70,12 +70,14 @@ impl Counters {
 
 /// Memory that the passes recorded in it share: they run one behind the other, and what one leaves in its buffers, but for
 /// tensors that are still held, the next may write over. So many passes can be kept in the memory of the largest.
-pub struct Workspace(pub(super) Arc<Shelf>);
+pub struct Workspace(pub(super) Arc<BufferPool>);
 
-/// What the driver gave; nothing on a device that only plans, and the reason where there was no memory.
+/// What the driver gave.
 enum Raw {
-    Planned,
-    Refused(Error),
+    /// Nothing: a device that only plans.
+    Virtual,
+    /// Nothing, and why.
+    OutOfMemory(Error),
     Buffer(wgpu::Buffer),
     Image(wgpu::Texture, wgpu::TextureView),
 }
@@ -94,21 +96,21 @@ pub const IMAGE_WIDTH: u32 = 1024;
 /// Bytes in a row of an image.
 pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
 
-/// Where free buffers wait: the device's pool, a workspace, or the shelf of a pass in the making.
-pub(super) struct Shelf {
+/// A free list: the device's, that of a workspace, or that of a pass being recorded.
+pub(super) struct BufferPool {
     free: Mutex<HashMap<Class, Vec<Raw>>>,
     planning: bool,
     limit: Option<u64>,
-    pool: Option<Arc<Shelf>>,
+    pool: Option<Arc<BufferPool>>,
     closed: AtomicBool,
     counters: Arc<Counters>,
 }
 
-impl Shelf {
+impl BufferPool {
     /// The device's pool, of at most `limit` bytes; where `planning`, it counts bytes, however many, and asks the driver for
     /// none.
-    pub(super) fn pool(planning: bool, limit: Option<u64>) -> Arc<Self> {
-        Arc::new(Shelf {
+    pub(super) fn root(planning: bool, limit: Option<u64>) -> Arc<Self> {
+        Arc::new(BufferPool {
             free: Mutex::default(),
             planning,
             limit,
@@ -118,9 +120,9 @@ impl Shelf {
         })
     }
 
-    /// The shelf of a workspace or of a pass in the making, in front of `self`.
+    /// The pool of a workspace or of a pass being recorded, in front of `self`.
     pub(super) fn open(self: &Arc<Self>) -> Arc<Self> {
-        Arc::new(Shelf {
+        Arc::new(BufferPool {
             free: Mutex::default(),
             planning: self.planning,
             limit: self.limit,
@@ -136,11 +138,11 @@ impl Shelf {
     }
 
     /// The device's pool.
-    fn root(&self) -> &Shelf {
-        self.pool.as_deref().map_or(self, Shelf::root)
+    fn device(&self) -> &BufferPool {
+        self.pool.as_deref().map_or(self, BufferPool::device)
     }
 
-    /// Empties the shelf into the pool; what comes home later goes there directly.
+    /// Empties this pool into the one behind it; what returns later goes there directly.
     pub(super) fn close(&self) {
         let Some(pool) = &self.pool else { return };
         let mut free = self.free.lock();
@@ -172,11 +174,11 @@ impl Shelf {
     fn make(&self, driver: &Driver, (kind, class): Class) -> Result<Raw> {
         if self.planning {
             self.grow(class)?;
-            return Ok(Raw::Planned);
+            return Ok(Raw::Virtual);
         }
         self.ask(driver, kind, class).or_else(|e| match e.kind() {
             ErrorKind::Memory => {
-                self.root().trim();
+                self.device().trim();
                 // What the device still works with is the driver's again when that is done.
                 driver.wait(None)?;
                 self.ask(driver, kind, class)
@@ -222,16 +224,16 @@ impl Shelf {
         let found = self.find((kind, class)).map_or_else(|| self.make(driver, (kind, class)), Ok);
         let raw = match found {
             Ok(raw) => raw,
-            Err(e) => return Buffer::refused(kind, class, e),
+            Err(e) => return Buffer::out_of_memory(kind, class, e),
         };
         let c = &self.counters;
         let live = c.live.fetch_add(class, Relaxed) + class;
         c.peak_live.fetch_max(live, Relaxed);
-        Arc::new(Buffer { raw, kind, class, home: Some(self.clone()) })
+        Arc::new(Buffer { raw, kind, class, pool: Some(self.clone()) })
     }
 }
 
-impl Drop for Shelf {
+impl Drop for BufferPool {
     /// That of a pass which was given up: its commands never run, so anybody may have its buffers.
     fn drop(&mut self) {
         self.close();
@@ -297,31 +299,31 @@ fn size_class(bytes: u64) -> u64 {
     bytes.div_ceil(step) * step
 }
 
-/// A storage buffer, or an image that one is read through, that goes home when dropped.
+/// A storage buffer, or an image that one is read through; returns to its pool when dropped.
 pub struct Buffer {
     raw: Raw,
     kind: Kind,
     class: u64,
-    home: Option<Arc<Shelf>>,
+    pool: Option<Arc<BufferPool>>,
 }
 
 impl Buffer {
     /// A buffer of the host program, which stays the host's.
-    pub(super) fn foreign(raw: wgpu::Buffer) -> Arc<Self> {
+    pub(super) fn imported(raw: wgpu::Buffer) -> Arc<Self> {
         let class = raw.size();
-        Arc::new(Buffer { raw: Raw::Buffer(raw), kind: Kind::Buffer, class, home: None })
+        Arc::new(Buffer { raw: Raw::Buffer(raw), kind: Kind::Buffer, class, pool: None })
     }
 
     /// One for which there was no memory.
-    pub(super) fn refused(kind: Kind, class: u64, why: Error) -> Arc<Self> {
-        Arc::new(Buffer { raw: Raw::Refused(why), kind, class, home: None })
+    pub(super) fn out_of_memory(kind: Kind, class: u64, why: Error) -> Arc<Self> {
+        Arc::new(Buffer { raw: Raw::OutOfMemory(why), kind, class, pool: None })
     }
 
     /// # Errors
     /// [`ErrorKind::Memory`] where there was none for it.
-    pub(super) fn there(&self) -> Result<()> {
+    pub(super) fn check_allocated(&self) -> Result<()> {
         match &self.raw {
-            Raw::Refused(e) => Err(e.clone()),
+            Raw::OutOfMemory(e) => Err(e.clone()),
             _ => Ok(()),
         }
     }
@@ -333,7 +335,7 @@ impl Buffer {
     pub fn raw(&self) -> &wgpu::Buffer {
         match &self.raw {
             Raw::Buffer(buffer) => buffer,
-            Raw::Refused(e) => panic!("{e}"),
+            Raw::OutOfMemory(e) => panic!("{e}"),
             _ => panic!("a wgpu buffer, which only devices that plan go without"),
         }
     }
@@ -362,7 +364,7 @@ impl Buffer {
     pub(super) fn image(&self) -> Result<(&wgpu::Texture, &wgpu::TextureView)> {
         match &self.raw {
             Raw::Image(texture, view) => Ok((texture, view)),
-            Raw::Refused(e) => Err(e.clone()),
+            Raw::OutOfMemory(e) => Err(e.clone()),
             _ => panic!("an image, which only devices that plan go without"),
         }
     }
@@ -376,9 +378,9 @@ impl Buffer {
         copies && fits_image(self.class + guard, driver.image)
     }
 
-    /// Whether it returns to `shelf` when dropped.
-    pub(super) fn is_of(&self, shelf: &Arc<Shelf>) -> bool {
-        self.home.as_ref().is_some_and(|h| Arc::ptr_eq(h, shelf))
+    /// Whether it returns to `pool` when dropped.
+    pub(super) fn is_of(&self, pool: &Arc<BufferPool>) -> bool {
+        self.pool.as_ref().is_some_and(|own| Arc::ptr_eq(own, pool))
     }
 
     /// Its size in bytes, at least that of its tensor.
@@ -389,13 +391,13 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let Some(home) = self.home.take() else { return };
-        let raw = std::mem::replace(&mut self.raw, Raw::Planned);
+        let Some(own) = self.pool.take() else { return };
+        let raw = std::mem::replace(&mut self.raw, Raw::Virtual);
         let class = (self.kind, self.class);
-        home.counters.live.fetch_sub(self.class, Relaxed);
-        let mut free = home.free.lock();
-        match &home.pool {
-            Some(pool) if home.closed.load(Relaxed) => {
+        own.counters.live.fetch_sub(self.class, Relaxed);
+        let mut free = own.free.lock();
+        match &own.pool {
+            Some(pool) if own.closed.load(Relaxed) => {
                 pool.free.lock().entry(class).or_default().push(raw);
             }
             _ => free.entry(class).or_default().push(raw),
@@ -404,14 +406,14 @@ impl Drop for Buffer {
 }
 
 /// A copy of `bytes` of a buffer into an image.
-pub(super) struct Fill {
+pub(super) struct BufferToTexture {
     pub(super) from: wgpu::Buffer,
     pub(super) offset: u64,
     pub(super) to: wgpu::Texture,
     pub(super) bytes: u64,
 }
 
-impl Fill {
+impl BufferToTexture {
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let (rows, rest) = ((self.bytes / IMAGE_ROW) as u32, self.bytes % IMAGE_ROW);
         let mut copy = |row: u32, width: u32, height: u32| {

@@ -1,67 +1,26 @@
 //! Opening an adapter, and what lives as long as the device.
 
 use super::adapter::{self, AdapterSummary};
-use super::buffer::{Buffer, Kind, MemoryUse, Shelf, Workspace};
+use super::autotune::Choices;
+use super::bind::Part;
+use super::buffer::{Buffer, BufferPool, Kind, MemoryUse, Workspace};
 use super::cache::DriverCache;
-use super::choices::Choices;
+use super::context::{Context, GpuOptions, POISON};
 use super::driver::{Driver, mib, quietly, too_small};
-use super::interrupt::Interrupts;
-use super::kernel::{Kernel, Variant};
-use super::pace::Pace;
-use super::pipeline::{Pipeline, Pipelines};
-use super::readback;
-use super::record::{Part, Recorder};
+use super::interrupt::Interrupt;
+use super::kernel::Variant;
+use super::pipeline::Pipelines;
+use super::readback::Readback;
+use super::record::Recorder;
+use super::traits::Traits;
 use crate::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How a device is chosen and used.
-#[derive(Debug, Clone, Default)]
-pub struct GpuOptions {
-    /// An index into [`Gpu::adapters`], or a part of an adapter's name in any case. Default: the fastest kind present.
-    pub adapter: Option<String>,
-    /// Leave subgroup operations unused even where they exist.
-    pub no_subgroups: bool,
-    /// Compile bounds and loop checks into every kernel.
-    pub checked: bool,
-    /// For tests: every buffer is handed out full of NaN, with guard words before and behind the tensor.
-    pub poison: bool,
-    /// Record and count bytes only: no buffer is allocated and nothing is computed.
-    pub planning: bool,
-    /// Time every dispatch (needs the adapter's timestamp queries).
-    pub profile: bool,
-    /// How weights and activations are stored.
-    pub precision: Precision,
-    /// Bytes of tensors that may be held from the driver at once; an allocation beyond fails as one of the driver's does,
-    /// with [`ErrorKind::Memory`]. A device that plans counts on.
-    pub memory: Option<u64>,
-}
-
-/// How weights and activations are stored. Kernels compute in 32 bits whatever it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// 32-bit floats.
-    #[default]
-    F32,
-    /// Halves, where a network says nothing else: weights of two and more axes, and activations. Needs the adapter's
-    /// `shader-f16`. For inference.
-    F16,
-}
-
 struct Inner {
-    driver: Driver,
-    summary: AdapterSummary,
-    options: GpuOptions,
-    subgroup: Option<u32>,
-    timestamps: bool,
-    pool: Arc<Shelf>,
-    arenas: Mutex<Vec<wgpu::Buffer>>,
-    pace: Pace,
-    interrupts: Interrupts,
-    pipelines: Pipelines,
+    context: Arc<Context>,
+    pipelines: Arc<Pipelines>,
     choices: Choices,
-    null: Arc<Buffer>,
-    poison: Option<Arc<Buffer>>,
 }
 
 /// An open device. Cheap to clone; `Send + Sync`.
@@ -70,7 +29,7 @@ pub struct Gpu(Arc<Inner>);
 
 impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gpu({})", self.0.summary.name)
+        write!(f, "Gpu({})", self.context().summary.name)
     }
 }
 
@@ -148,153 +107,138 @@ impl Gpu {
     }
 
     fn with_driver(driver: Driver, summary: AdapterSummary, options: GpuOptions) -> Result<Self> {
-        let device = driver.device();
-        let halves = device.features().contains(wgpu::Features::SHADER_F16);
-        if options.precision == Precision::F16 && !halves {
-            return Err(Error::new(ErrorKind::Device, &summary.name, "halves in kernels")
-                .expected("the feature shader-f16")
-                .got("an adapter, or a driver, without it")
-                .hint("f32 works on every adapter"));
-        }
-        let subgroup = (device.features().contains(wgpu::Features::SUBGROUP)
-            && !options.no_subgroups
-            && summary.subgroup.0 == summary.subgroup.1)
-            .then_some(summary.subgroup.0);
-        let timestamps =
-            options.profile && device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let buffer = |label, size, usage| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
-        let null = driver.make(256, || buffer("null", 256, wgpu::BufferUsages::STORAGE))?;
-        let null = Buffer::foreign(null);
-        let poison = options.poison.then(|| {
-            driver.make(POISON_BYTES, || {
-                let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-                let raw = buffer("poison", POISON_BYTES, usage);
-                let words = vec![POISON; POISON_BYTES as usize / 4];
-                driver.queue().write_buffer(&raw, 0, bytemuck::cast_slice(&words));
-                Buffer::foreign(raw)
-            })
-        });
-        let poison = poison.transpose()?;
         Ok(Gpu(Arc::new(Inner {
-            pipelines: Pipelines::default(),
+            context: Arc::new(Context::new(driver, summary, options)?),
+            pipelines: Arc::default(),
             choices: Choices::default(),
-            driver,
-            summary,
-            pool: Shelf::pool(options.planning, options.memory),
-            options,
-            subgroup,
-            timestamps,
-            arenas: Mutex::default(),
-            pace: Pace::default(),
-            interrupts: Interrupts::default(),
-            null,
-            poison,
         })))
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        &self.0.context
     }
 
     /// The adapter behind this device.
     pub fn summary(&self) -> &AdapterSummary {
-        &self.0.summary
+        &self.context().summary
     }
 
     /// The wgpu device, for hosts that share it.
     pub fn device(&self) -> &wgpu::Device {
-        self.0.driver.device()
+        self.context().driver.device()
     }
 
     /// The wgpu queue, for hosts that share it.
     pub fn queue(&self) -> &wgpu::Queue {
-        self.0.driver.queue()
+        self.context().driver.queue()
     }
 
-    pub(super) fn driver(&self) -> &Driver {
-        &self.0.driver
+    /// What the adapter is like, for whoever chooses between kernels.
+    pub fn traits(&self) -> &Traits {
+        &self.context().traits
     }
 
     /// Lanes of a subgroup, where subgroup operations are available and all subgroups have one size.
     pub fn subgroup(&self) -> Option<u32> {
-        self.0.subgroup
+        self.traits().subgroup
     }
 
-    /// Whether a kernel should move data as 64-bit integers: the device has them, and computes on the CPU, where a load
-    /// costs by its components rather than its bytes.
+    /// Whether a kernel should move data as 64-bit integers.
     pub fn wide_words(&self) -> bool {
-        self.0.summary.software && self.device().features().contains(wgpu::Features::SHADER_INT64)
+        self.traits().loads_cost_by_component
     }
 
-    /// Whether kernels should read large operands through images: the device computes on the CPU, in lanes whose driver loads
-    /// from an image three times as fast as from a buffer (measured on llvmpipe).
+    /// Whether kernels should read large operands through images.
     pub fn image_reads(&self) -> bool {
-        self.0.summary.software && self.0.subgroup == Some(8)
+        self.traits().prefers_texture_loads
     }
 
     /// The options the device was opened with.
     pub fn options(&self) -> &GpuOptions {
-        &self.0.options
+        &self.context().options
     }
 
     /// Bytes held and in use.
     pub fn memory(&self) -> MemoryUse {
-        self.0.pool.counters().read()
+        self.context().pool.counters().read()
     }
 
     /// Bytes of the largest buffer that kernels can bind.
     pub fn largest_buffer(&self) -> u64 {
-        self.driver().most
+        self.context().driver.most
     }
 
     /// Starts the peaks of [`Gpu::memory`] anew.
     pub fn reset_memory_peaks(&self) {
-        self.0.pool.counters().reset_peaks();
+        self.context().pool.counters().reset_peaks();
     }
 
     /// Notes that a forward pass is through and its backward begins, for [`MemoryUse::peak_saved`].
     pub(crate) fn turn(&self) {
-        self.0.pool.counters().turn();
+        self.context().pool.counters().turn();
+    }
+
+    /// Does `work`, which ends with [`ErrorKind::Cancelled`] soon after `interrupt` says so: what it has submitted then is done,
+    /// and the rest is not. Whatever else this device is given meanwhile, from other threads, is broken off alike.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn unless<T>(
+        &self,
+        interrupt: Option<Interrupt>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.context().interrupts.during(interrupt, work)
+    }
+
+    /// Does `work` that must not be broken off within what may be ([`Gpu::unless`]).
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn as_a_whole<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.unless(None, work)
     }
 
     /// Gives free buffers back to the driver.
     pub fn trim(&self) {
-        self.0.pool.trim();
+        self.context().pool.trim();
     }
 
     /// Starts recording a pass.
     pub fn record(&self) -> Recorder {
-        Recorder::new(self.clone(), self.0.pool.open())
+        self.recorder(self.context().pool.open())
     }
 
     /// Starts recording a pass in the memory of a workspace.
     pub fn record_in(&self, workspace: &Workspace) -> Recorder {
-        Recorder::new(self.clone(), workspace.0.open())
+        self.recorder(workspace.0.open())
+    }
+
+    fn recorder(&self, pool: Arc<BufferPool>) -> Recorder {
+        Recorder::new(self.context(), &self.0.pipelines, pool)
     }
 
     /// Memory for passes that are kept; what it has goes back to the device when it and they are dropped.
     pub fn workspace(&self) -> Workspace {
-        Workspace(self.0.pool.open())
+        Workspace(self.context().pool.open())
     }
 
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
     /// Where there is no memory for it, whatever is to use it fails.
     pub fn upload(&self, bytes: &[u8]) -> Arc<Buffer> {
-        let buffer = self.0.pool.take(self.driver(), Kind::Buffer, bytes.len() as u64);
+        let buffer =
+            self.context().pool.take(&self.context().driver, Kind::Buffer, bytes.len() as u64);
         self.upload_to(&buffer, 0, bytes)
     }
 
     /// [`Gpu::upload`] of a tensor, and where it begins: on a poisoned device behind guard words.
     pub(crate) fn upload_guarded(&self, bytes: &[u8]) -> (Arc<Buffer>, u64) {
-        let guard = self.guard();
+        let guard = self.context().guard();
         if guard == 0 {
             return (self.upload(bytes), 0);
         }
         let size = guard + bytes.len() as u64 + guard;
-        let buffer = self.0.pool.take(self.driver(), Kind::Buffer, size);
+        let buffer = self.context().pool.take(&self.context().driver, Kind::Buffer, size);
         let mut all: Vec<u8> =
             POISON.to_le_bytes().into_iter().cycle().take(buffer.bytes() as usize).collect();
         all[guard as usize..][..bytes.len()].copy_from_slice(bytes);
@@ -304,7 +248,9 @@ impl Gpu {
     /// `buffer`, which outlives passes, with `bytes` copied in from `offset` on as by [`Gpu::upload`].
     pub fn upload_to(&self, buffer: &Arc<Buffer>, offset: u64, bytes: &[u8]) -> Arc<Buffer> {
         match self.write(buffer, offset, bytes) {
-            Err(e) if buffer.there().is_ok() => Buffer::refused(Kind::Buffer, buffer.bytes(), e),
+            Err(e) if buffer.check_allocated().is_ok() => {
+                Buffer::out_of_memory(Kind::Buffer, buffer.bytes(), e)
+            }
             _ => buffer.clone(),
         }
     }
@@ -315,11 +261,11 @@ impl Gpu {
     /// # Errors
     /// [`ErrorKind::Memory`] where the driver has none for them on their way.
     pub fn write(&self, buffer: &Buffer, offset: u64, bytes: &[u8]) -> Result<()> {
-        buffer.there()?;
-        if self.0.options.planning {
+        buffer.check_allocated()?;
+        if self.context().options.planning {
             return Ok(());
         }
-        buffer.write(self.driver(), offset, bytes)
+        buffer.write(&self.context().driver, offset, bytes)
     }
 
     /// Wraps a storage buffer of the host's own device.
@@ -333,22 +279,22 @@ impl Gpu {
                 .expected("STORAGE among it")
                 .got(format!("{:?}", raw.usage())));
         }
-        if raw.size() > self.driver().most {
+        if raw.size() > self.context().driver.most {
             return Err(wrong("size of the buffer")
-                .expected(format!("{} at most", mib(self.driver().most)))
+                .expected(format!("{} at most", mib(self.context().driver.most)))
                 .got(mib(raw.size())));
         }
-        Ok(Buffer::foreign(raw))
+        Ok(Buffer::imported(raw))
     }
 
     /// Whether kernels can read a buffer through an image: it may be copied, and is not too large.
     pub fn fits_image(&self, buffer: &Buffer) -> bool {
-        buffer.fits_image(self.driver(), self.guard())
+        buffer.fits_image(&self.context().driver, self.context().guard())
     }
 
-    /// Bytes before and behind each tensor that tests watch.
-    pub(super) fn guard(&self) -> u64 {
-        if self.options().poison { GUARD_BYTES } else { 0 }
+    /// Queues the copy of parts of buffers to the host behind everything submitted so far; does not wait.
+    pub fn read_later(&self, parts: &[Part<'_>]) -> Readback {
+        Readback::start(self.context(), parts)
     }
 
     /// Reads parts of buffers back. Waits for the queue.
@@ -356,67 +302,7 @@ impl Gpu {
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the results.
     pub fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
-        readback::Readback::start(self, parts).wait()
-    }
-
-    /// Where [`GpuOptions::poison`] is on: the buffer full of poison that new buffers are filled from.
-    pub(super) fn poison(&self) -> Option<&Arc<Buffer>> {
-        self.0.poison.as_ref()
-    }
-
-    pub(super) fn interrupts(&self) -> &Interrupts {
-        &self.0.interrupts
-    }
-
-    pub(super) fn pace(&self) -> &Pace {
-        &self.0.pace
-    }
-
-    pub(super) fn choices_made(&self) -> &Choices {
-        &self.0.choices
-    }
-
-    pub(super) fn null(&self) -> &Arc<Buffer> {
-        &self.0.null
-    }
-
-    pub(super) fn timestamps(&self) -> bool {
-        self.0.timestamps
-    }
-
-    /// A uniform buffer for parameters, at least `ARENA` bytes; comes back by [`Gpu::return_arena`].
-    pub(super) fn take_arena(&self) -> Result<wgpu::Buffer> {
-        if let Some(arena) = self.0.arenas.lock().pop() {
-            return Ok(arena);
-        }
-        let desc = wgpu::BufferDescriptor {
-            label: Some("params"),
-            size: ARENA,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        };
-        self.driver().make(ARENA, || self.device().create_buffer(&desc))
-    }
-
-    pub(super) fn return_arena(&self, arena: wgpu::Buffer) {
-        self.0.arenas.lock().push(arena);
-    }
-
-    /// The pipeline of a kernel's variant, made at first use.
-    pub(super) fn pipeline(
-        &self,
-        kernel: &'static Kernel,
-        variant: &Variant,
-    ) -> Result<Arc<Pipeline>> {
-        self.0.pipelines.get(self, kernel, variant)
-    }
-
-    /// Compiles those of `wanted` that are not.
-    pub(super) fn compile<'a>(
-        &self,
-        wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
-    ) -> Result<()> {
-        self.0.pipelines.compile(self.driver(), self.interrupts(), wanted)
+        self.read_later(parts).wait()
     }
 
     /// What [`Gpu::compiled_pipelines`] is called on this adapter; none where the device hands nothing out.
@@ -434,7 +320,7 @@ impl Gpu {
             // Without it the driver compiles what it would have remembered.
             // SAFETY: the caller's promise.
             let new = || unsafe { DriverCache::new(self.device(), bytes) };
-            let made = self.driver().watched(|| Ok(new()));
+            let made = self.context().driver.watched(|| Ok(new()));
             if let Ok(cache) = made {
                 self.0.pipelines.recall(cache);
             }
@@ -444,20 +330,41 @@ impl Gpu {
     /// What the driver remembers of the pipelines that this device has made.
     pub fn compiled_pipelines(&self) -> Option<Vec<u8>> {
         let cache = self.0.pipelines.driver()?;
-        self.driver().watched(|| Ok(cache.bytes())).ok().flatten()
+        self.context().driver.watched(|| Ok(cache.bytes())).ok().flatten()
     }
 
     /// The kernels and variants that have been made so far.
     pub fn pipelines(&self) -> Vec<(&'static str, Variant)> {
         self.0.pipelines.list()
     }
+
+    /// The candidate to take for a choice, if that was measured. The name is asked for only where anything was.
+    pub(crate) fn chosen(&self, name: impl FnOnce() -> String) -> Option<String> {
+        self.0.choices.chosen(name)
+    }
+
+    /// Notes the candidate to take for a choice from now on.
+    pub(crate) fn choose(&self, name: String, candidate: String) {
+        self.0.choices.choose(name, candidate);
+    }
+
+    /// Whether an operation with a choice that was not made is to measure its candidates on the spot.
+    pub(crate) fn measures_choices(&self) -> bool {
+        self.0.choices.measuring()
+    }
+
+    /// Has operations measure while `f` records passes with them.
+    pub(crate) fn measuring_choices<T>(&self, f: impl FnOnce() -> T) -> T {
+        self.0.choices.measure_during(f)
+    }
+
+    /// The fastest candidate measured so far, for the name of each choice.
+    pub fn choices(&self) -> BTreeMap<String, String> {
+        self.0.choices.all()
+    }
+
+    /// Replaces all choices. A name that no operation knows, or a candidate that it does not have, is no choice.
+    pub fn set_choices(&self, choices: BTreeMap<String, String>) {
+        self.0.choices.replace(choices);
+    }
 }
-
-/// A quiet NaN that no computation makes, and two of them as halves: buffers of a poisoned device are handed out full of it.
-pub const POISON: u32 = 0x7fc0_7eef;
-/// Guard bytes before and behind each tensor of a poisoned device.
-pub const GUARD_BYTES: u64 = 256;
-pub(super) const POISON_BYTES: u64 = 1 << 20;
-
-/// Bytes of one parameter arena.
-pub(super) const ARENA: u64 = 64 << 10;

@@ -1,6 +1,5 @@
 //! Breaking work on the device off: between the parts of a pass, and between kernels that are compiled.
 
-use super::device::Gpu;
 use crate::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -22,38 +21,20 @@ impl Interrupts {
             false => Ok(()),
         }
     }
-}
 
-impl Gpu {
-    /// Does `work`, which ends with [`ErrorKind::Cancelled`] soon after `interrupt` says so: what it has submitted then is done,
-    /// and the rest is not. Whatever else this device is given meanwhile, from other threads, is broken off alike.
-    ///
-    /// # Errors
-    /// Those of `work`.
-    pub fn unless<T>(
-        &self,
-        interrupt: Option<Interrupt>,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let before = std::mem::replace(&mut *self.interrupts().0.lock(), interrupt);
+    /// Does `work`, asking `interrupt` instead of what was asked before.
+    pub(super) fn during<T>(&self, interrupt: Option<Interrupt>, work: impl FnOnce() -> T) -> T {
+        let before = std::mem::replace(&mut *self.0.lock(), interrupt);
         let _back = Back(self, before);
         work()
-    }
-
-    /// Does `work` that must not be broken off within what may be ([`Gpu::unless`]).
-    ///
-    /// # Errors
-    /// Those of `work`.
-    pub fn as_a_whole<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.unless(None, work)
     }
 }
 
 /// Puts back what was asked before, also behind a panic.
-struct Back<'a>(&'a Gpu, Option<Interrupt>);
+struct Back<'a>(&'a Interrupts, Option<Interrupt>);
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
-        *self.0.interrupts().0.lock() = self.1.take();
+        *self.0.0.lock() = self.1.take();
     }
 }

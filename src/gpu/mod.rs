@@ -3,21 +3,25 @@
 //! This is the only module that names wgpu. It knows bytes and kernels, not tensors.
 
 mod adapter;
+mod autotune;
+mod bind;
 mod buffer;
 mod cache;
-mod choices;
+mod context;
 mod device;
 mod driver;
 mod flatten;
 mod half;
 mod interrupt;
 mod kernel;
-mod pace;
 mod pass;
 mod pipeline;
 mod profile;
 mod readback;
 mod record;
+mod submit;
+mod throttle;
+mod traits;
 mod translate;
 
 /// The wgpu that this crate is built with, for host programs that share their device.
@@ -27,8 +31,10 @@ pub use wgpu::{
 };
 
 pub use adapter::AdapterSummary;
+pub use bind::{Bind, Grid, Part};
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, Workspace};
-pub use device::{GUARD_BYTES, Gpu, GpuOptions, POISON, Precision};
+pub use context::{GUARD_BYTES, GpuOptions, POISON, Precision};
+pub use device::Gpu;
 pub use driver::panic_is_caught;
 pub use flatten::{Flat, flatten, shared_sources};
 pub use interrupt::Interrupt;
@@ -36,7 +42,8 @@ pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, 
 pub use pass::{KeptPass, Pass};
 pub use profile::Timing;
 pub use readback::Readback;
-pub use record::{Bind, Grid, Part, Recorder};
+pub use record::Recorder;
+pub use traits::Traits;
 pub use translate::{Footprint, Specialised, Target, Translation, translate};
 
 /// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.

@@ -1,11 +1,11 @@
 //! A recorded pass, and submitting it.
 
-use super::buffer::{Buffer, Fill, Shelf};
-use super::device::Gpu;
-use super::pace::Parts;
-use super::pipeline::Pipeline;
-use super::profile::{Clock, Timing};
-use super::record::Grid;
+use super::bind::Grid;
+use super::buffer::{Buffer, BufferPool, BufferToTexture};
+use super::context::Context;
+use super::pipeline::{Pipeline, Pipelines};
+use super::profile::{TimestampPairs, Timing};
+use super::submit::Chunks;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(super) enum Command {
     Dispatch {
         pipeline: Arc<Pipeline>,
         group: wgpu::BindGroup,
-        fills: Vec<Fill>,
+        fills: Vec<BufferToTexture>,
         params: Option<(usize, u32)>,
         grid: Grid,
         kernel: &'static str,
@@ -30,27 +30,19 @@ pub(super) enum Command {
 
 /// A recorded pass.
 pub struct Pass {
-    gpu: Gpu,
-    shelf: Arc<Shelf>,
-    commands: Vec<Command>,
-    arenas: Vec<Arena>,
-    _foreign: Vec<Arc<Buffer>>,
+    pub(super) context: Arc<Context>,
+    pub(super) pipelines: Arc<Pipelines>,
+    pub(super) pool: Arc<BufferPool>,
+    pub(super) commands: Vec<Command>,
+    pub(super) arenas: Vec<Arena>,
+    /// Buffers from outside, which stay taken until the pass is submitted.
+    pub(super) _imported: Vec<Arc<Buffer>>,
 }
 
 /// A buffer of parameters and what it is to hold.
 pub(super) type Arena = (wgpu::Buffer, Vec<u8>);
 
 impl Pass {
-    pub(super) fn new(
-        gpu: Gpu,
-        shelf: Arc<Shelf>,
-        commands: Vec<Command>,
-        arenas: Vec<Arena>,
-        foreign: Vec<Arc<Buffer>>,
-    ) -> Self {
-        Pass { gpu, shelf, commands, arenas, _foreign: foreign }
-    }
-
     /// Number of dispatches.
     pub fn dispatches(&self) -> usize {
         self.commands.iter().filter(|c| matches!(c, Command::Dispatch { .. })).count()
@@ -73,8 +65,8 @@ impl Pass {
     /// A kernel that the device's compiler refuses.
     pub fn keep(self) -> Result<KeptPass> {
         self.begin()?;
-        if self.shelf.is_of_workspace() {
-            self.shelf.close();
+        if self.pool.is_of_workspace() {
+            self.pool.close();
         }
         Ok(KeptPass(self))
     }
@@ -92,13 +84,16 @@ impl Pass {
 
     /// What comes once before the first submission: pipelines, and parameters.
     fn begin(&self) -> Result<()> {
-        self.gpu.compile(self.commands.iter().filter_map(|c| match c {
-            Command::Dispatch { pipeline, .. } => Some(pipeline),
-            Command::Copy { .. } => None,
-        }))?;
-        self.gpu.driver().watched(|| {
+        self.pipelines.compile(
+            &self.context,
+            self.commands.iter().filter_map(|c| match c {
+                Command::Dispatch { pipeline, .. } => Some(pipeline),
+                Command::Copy { .. } => None,
+            }),
+        )?;
+        self.context.driver.watched(|| {
             for (arena, bytes) in &self.arenas {
-                self.gpu.queue().write_buffer(arena, 0, bytes);
+                self.context.queue().write_buffer(arena, 0, bytes);
             }
             Ok(())
         })
@@ -106,23 +101,23 @@ impl Pass {
 
     /// Gives everything back behind the last submission.
     fn end(&mut self) {
-        self.shelf.close();
+        self.pool.close();
         for (arena, _) in self.arenas.drain(..) {
-            self.gpu.return_arena(arena);
+            self.context.return_arena(arena);
         }
     }
 
     fn send_timed(&self) -> Result<Vec<Timing>> {
-        if !self.gpu.timestamps() {
+        if !self.context.timestamps {
             return Err(Error::new(
                 ErrorKind::Device,
-                &self.gpu.summary().name,
+                &self.context.summary.name,
                 "timestamp queries are not available",
             ));
         }
-        let clock = Clock::new(&self.gpu, self.dispatches())?;
+        let clock = TimestampPairs::new(&self.context, self.dispatches())?;
         self.send(Some(&clock))?;
-        let seconds = clock.seconds(&self.gpu)?;
+        let seconds = clock.seconds(&self.context)?;
         let dispatches = self.commands.iter().filter_map(|c| match c {
             Command::Dispatch { kernel, scope, .. } => Some((*kernel, scope.to_string())),
             Command::Copy { .. } => None,
@@ -133,19 +128,19 @@ impl Pass {
             .collect())
     }
 
-    fn send(&self, clock: Option<&Clock>) -> Result<()> {
-        self.gpu.driver().watched(|| self.encode(clock))
+    fn send(&self, clock: Option<&TimestampPairs>) -> Result<()> {
+        self.context.driver.watched(|| self.encode(clock))
     }
 
-    fn encode(&self, clock: Option<&Clock>) -> Result<()> {
-        let mut parts = Parts::new(&self.gpu);
+    fn encode(&self, clock: Option<&TimestampPairs>) -> Result<()> {
+        let mut chunks = Chunks::new(&self.context);
         let mut at = 0;
         let mut query = 0;
         while at < self.commands.len() {
             match &self.commands[at] {
                 Command::Copy { from, from_offset, to, to_offset, bytes } => {
                     let from = from.raw();
-                    parts.encoder().copy_buffer_to_buffer(
+                    chunks.encoder().copy_buffer_to_buffer(
                         from,
                         *from_offset,
                         to,
@@ -155,8 +150,8 @@ impl Pass {
                     at += 1;
                 }
                 Command::Dispatch { fills, .. } => {
-                    let room = parts.room();
-                    let encoder = parts.encoder();
+                    let room = chunks.room();
+                    let encoder = chunks.encoder();
                     let mut times = clock.map(|c| c.writes(query));
                     if !fills.is_empty() {
                         // The time of a dispatch includes that of filling its images.
@@ -191,16 +186,16 @@ impl Pass {
                         }
                     }
                     drop(pass);
-                    parts.add(groups)?;
+                    chunks.add(groups)?;
                     at += run;
                     query += 1;
                 }
             }
         }
         if let Some(c) = clock {
-            c.resolve(parts.encoder());
+            c.resolve(chunks.encoder());
         }
-        parts.finish()
+        chunks.finish()
     }
 }
 

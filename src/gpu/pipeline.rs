@@ -4,9 +4,8 @@
 //! several at a time: they are what the first pass waits for.
 
 use super::cache::DriverCache;
-use super::device::Gpu;
+use super::context::Context;
 use super::driver::Driver;
-use super::interrupt::Interrupts;
 use super::kernel::{Access, Kernel, Variant, reflect};
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -49,7 +48,7 @@ impl Pipelines {
     /// The pipeline of a kernel's variant, made at first use.
     pub(super) fn get(
         &self,
-        gpu: &Gpu,
+        context: &Context,
         kernel: &'static Kernel,
         variant: &Variant,
     ) -> Result<Arc<Pipeline>> {
@@ -57,7 +56,7 @@ impl Pipelines {
         if let Some(p) = self.made.lock().get(&key) {
             return Ok(p.clone());
         }
-        let made = Arc::new(Pipeline::new(gpu, kernel, variant)?);
+        let made = Arc::new(Pipeline::new(context, kernel, variant)?);
         Ok(self.made.lock().entry(key).or_insert(made).clone())
     }
 
@@ -69,8 +68,7 @@ impl Pipelines {
     /// Compiles those of `wanted` that are not, on all threads.
     pub(super) fn compile<'a>(
         &self,
-        driver: &Driver,
-        interrupts: &Interrupts,
+        context: &Context,
         wanted: impl Iterator<Item = &'a Arc<Pipeline>>,
     ) -> Result<()> {
         let missing: HashMap<*const Pipeline, &Arc<Pipeline>> =
@@ -83,8 +81,10 @@ impl Pipelines {
         let failed = Mutex::new(None);
         let work = || {
             while let Some(pipeline) = missing.get(next.fetch_add(1, Relaxed)) {
-                let compiled =
-                    interrupts.check().and_then(|()| pipeline.compile(driver, self.driver()));
+                let compiled = context
+                    .interrupts
+                    .check()
+                    .and_then(|()| pipeline.compile(&context.driver, self.driver()));
                 if let Err(e) = compiled {
                     // What is told of is the first failure, and not what it had for others.
                     failed.lock().get_or_insert(e);
@@ -105,8 +105,8 @@ impl Pipelines {
 }
 
 impl Pipeline {
-    fn new(gpu: &Gpu, kernel: &'static Kernel, variant: &Variant) -> Result<Self> {
-        let device = gpu.device();
+    fn new(context: &Context, kernel: &'static Kernel, variant: &Variant) -> Result<Self> {
+        let device = context.device();
         let flat = kernel.flatten(variant)?;
         let (module, seen) = reflect(kernel.path, variant, &flat)?;
         let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
@@ -138,7 +138,7 @@ impl Pipeline {
             };
             entries.push(entry(i as u32 + 1, ty));
         }
-        let made = gpu.driver().watched(|| {
+        let made = context.driver.watched(|| {
             let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
                 label: Some(kernel.path),
                 entries: &entries,
@@ -152,7 +152,7 @@ impl Pipeline {
                 label: Some(kernel.path),
                 source: wgpu::ShaderSource::Naga(std::borrow::Cow::Owned(module)),
             };
-            let shader = if gpu.options().checked {
+            let shader = if context.options.checked {
                 device.create_shader_module(desc)
             } else {
                 let unchecked = wgpu::ShaderRuntimeChecks::unchecked();

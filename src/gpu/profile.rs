@@ -1,9 +1,9 @@
 //! Times of dispatches by the GPU's own clock.
 
+use super::bind::Part;
 use super::buffer::Buffer;
-use super::device::Gpu;
+use super::context::Context;
 use super::readback::Readback;
-use super::record::Part;
 use crate::Result;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Timing {
 }
 
 /// A pair of timestamps for every dispatch, in sets of at most 4096 queries.
-pub(super) struct Clock {
+pub(super) struct TimestampPairs {
     sets: Vec<wgpu::QuerySet>,
     dispatches: usize,
     resolved: Arc<Buffer>,
@@ -27,10 +27,10 @@ pub(super) struct Clock {
 
 const QUERIES: usize = 4096;
 
-impl Clock {
-    pub(super) fn new(gpu: &Gpu, dispatches: usize) -> Result<Self> {
+impl TimestampPairs {
+    pub(super) fn new(context: &Context, dispatches: usize) -> Result<Self> {
         let bytes = ((2 * dispatches).next_multiple_of(QUERIES) * 8).max(256) as u64;
-        gpu.driver().make(bytes, || Self::made(gpu.device(), dispatches, bytes))
+        context.driver.make(bytes, || Self::made(context.device(), dispatches, bytes))
     }
 
     fn made(device: &wgpu::Device, dispatches: usize, bytes: u64) -> Self {
@@ -49,7 +49,7 @@ impl Clock {
             usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        Clock { sets, dispatches, resolved: Buffer::foreign(raw) }
+        TimestampPairs { sets, dispatches, resolved: Buffer::imported(raw) }
     }
 
     pub(super) fn writes(&self, dispatch: usize) -> wgpu::ComputePassTimestampWrites<'_> {
@@ -70,12 +70,12 @@ impl Clock {
         }
     }
 
-    pub(super) fn seconds(&self, gpu: &Gpu) -> Result<Vec<f64>> {
+    pub(super) fn seconds(&self, context: &Arc<Context>) -> Result<Vec<f64>> {
         let bytes =
-            Readback::start(gpu, &[Part::first(&self.resolved, self.dispatches as u64 * 16)])
+            Readback::start(context, &[Part::first(&self.resolved, self.dispatches as u64 * 16)])
                 .wait()?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes[0]);
-        let period = f64::from(gpu.queue().get_timestamp_period()) * 1e-9;
+        let period = f64::from(context.queue().get_timestamp_period()) * 1e-9;
         Ok(ticks.chunks_exact(2).map(|p| p[1].saturating_sub(p[0]) as f64 * period).collect())
     }
 }

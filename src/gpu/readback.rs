@@ -1,15 +1,15 @@
 //! Bringing results to the host: the only call that waits for a pass to end.
 
-use super::device::Gpu;
-use super::record::Part;
+use super::bind::Part;
+use super::context::Context;
 use crate::{Error, ErrorKind, Result};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 /// Copies on their way to the host, or why there are none.
 pub struct Readback(Result<Copies>);
 
 struct Copies {
-    gpu: Gpu,
+    context: Arc<Context>,
     staging: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
     parts: Vec<(u64, u64)>,
@@ -18,8 +18,8 @@ struct Copies {
 
 impl Readback {
     /// Queues the copy of `parts` behind everything submitted so far; does not wait.
-    pub fn start(gpu: &Gpu, parts: &[Part<'_>]) -> Self {
-        Readback(Copies::start(gpu, parts))
+    pub(super) fn start(context: &Arc<Context>, parts: &[Part<'_>]) -> Self {
+        Readback(Copies::start(context, parts))
     }
 
     /// Waits and returns the bytes of each part. What was submitted later is not waited for.
@@ -32,11 +32,11 @@ impl Readback {
 }
 
 impl Copies {
-    fn start(gpu: &Gpu, parts: &[Part<'_>]) -> Result<Self> {
+    fn start(context: &Arc<Context>, parts: &[Part<'_>]) -> Result<Self> {
         let mut offsets = Vec::new();
         let mut total = 0;
         for part in parts {
-            part.buffer.there()?;
+            part.buffer.check_allocated()?;
             offsets.push((total, part.bytes));
             total += part.bytes.next_multiple_of(8);
         }
@@ -46,10 +46,10 @@ impl Copies {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        let device = gpu.device();
-        let staging = gpu.driver().make(total, || device.create_buffer(&desc))?;
+        let device = context.device();
+        let staging = context.driver.make(total, || device.create_buffer(&desc))?;
         let (send, mapped) = mpsc::channel();
-        let submission = gpu.driver().watched(|| {
+        let submission = context.driver.watched(|| {
             let mut encoder = device.create_command_encoder(&Default::default());
             for (part, (offset, _)) in parts.iter().zip(&offsets) {
                 encoder.copy_buffer_to_buffer(
@@ -60,19 +60,19 @@ impl Copies {
                     part.bytes.next_multiple_of(4),
                 );
             }
-            let submission = gpu.driver().submit(encoder.finish())?;
+            let submission = context.driver.submit(encoder.finish())?;
             staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
                 // The receiver is gone only when nobody wants the result any more.
                 let _ = send.send(r);
             });
             Ok(submission)
         })?;
-        Ok(Copies { gpu: gpu.clone(), staging, submission, parts: offsets, mapped })
+        Ok(Copies { context: context.clone(), staging, submission, parts: offsets, mapped })
     }
 
     fn wait(self) -> Result<Vec<Vec<u8>>> {
-        let lost = |what: String| Error::new(ErrorKind::Device, &self.gpu.summary().name, what);
-        self.gpu.driver().wait(Some(self.submission))?;
+        let lost = |what: String| Error::new(ErrorKind::Device, &self.context.summary.name, what);
+        self.context.driver.wait(Some(self.submission))?;
         // The copy is done, but another thread that polls may be the one that says so, a moment later.
         match self.mapped.recv() {
             Ok(Ok(())) => {}
