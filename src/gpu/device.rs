@@ -143,16 +143,6 @@ impl Gpu {
         self.traits().subgroup
     }
 
-    /// Whether a kernel should move data as 64-bit integers.
-    pub fn wide_words(&self) -> bool {
-        self.traits().loads_cost_by_component
-    }
-
-    /// Whether kernels should read large operands through images.
-    pub fn image_reads(&self) -> bool {
-        self.traits().prefers_texture_loads
-    }
-
     /// The options the device was opened with.
     pub fn options(&self) -> &GpuOptions {
         &self.context().options

@@ -323,8 +323,7 @@ static SHUFFLE: Plan = Plan {
 
 impl Plan {
     fn of(gpu: &Gpu) -> &'static Plan {
-        let shuffles = gpu.subgroup().is_some_and(|lanes| lanes >= 8);
-        if gpu.summary().software && shuffles { &SHUFFLE } else { &WORKGROUP }
+        if gpu.traits().shuffles_are_cheap { &SHUFFLE } else { &WORKGROUP }
     }
 
     /// The tile for the scores of heads of `width` channels, which are asked for where `weights`; and whether it does the values

@@ -35,5 +35,5 @@ pub(super) fn of(lanes: u32, workgroup: u32) -> Variant {
 
 /// Whether a workgroup of more than one subgroup is worth nothing here.
 pub(super) fn serial(gpu: &Gpu) -> bool {
-    gpu.summary().software && gpu.subgroup().is_some()
+    gpu.traits().barriers_are_costly && gpu.subgroup().is_some()
 }

@@ -224,7 +224,7 @@ impl Saved {
 /// Sequences that a subgroup walks one after the other: a processor fills its few subgroups with several each, a GPU has
 /// subgroups to spare.
 fn run_length(cx: &Cx) -> u32 {
-    if cx.gpu().summary().software { SOFTWARE_RUN } else { 1 }
+    if cx.gpu().traits().few_workgroups_fill_it { SOFTWARE_RUN } else { 1 }
 }
 
 /// The backward variant: the models' hidden sizes keep the weights in registers, one invocation for each unit.

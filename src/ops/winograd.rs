@@ -120,7 +120,7 @@ fn words(wide: bool) -> Variant {
 /// As words where that is cheaper, and all of these are floats.
 fn words_of(cx: &Cx, tensors: [Option<&Tensor>; 2]) -> Variant {
     let floats = tensors.into_iter().flatten().all(|t| t.dtype() == Dtype::F32);
-    words(floats && cx.gpu().wide_words())
+    words(floats && cx.gpu().traits().loads_cost_by_component)
 }
 
 /// An image `[N, H, W, C]` as sixteen numbers for each of its tiles, `[16, T, C]`.

@@ -203,7 +203,7 @@ impl Network {
             ),
             up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
             // A driver on the CPU would compile a kernel for it, which takes longer than it ever saves.
-            enlargement: match s.gpu().summary().software {
+            enlargement: match s.gpu().traits().compiles_slowly {
                 true => None,
                 false => Enlargement::load(&up.at("0.conv"), c, c, Window::same(3)),
             },

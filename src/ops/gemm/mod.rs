@@ -181,7 +181,7 @@ impl Gemm {
         ep: &Epilogue,
         shape: Shape,
     ) -> Result<Tensor> {
-        if ep.curved() && cx.gpu().summary().software && self.work() <= PLAIN_WORK {
+        if ep.curved() && cx.gpu().traits().compiles_slowly && self.work() <= PLAIN_WORK {
             let sum = self.run(cx, a, b, &Epilogue { act: Act::None, ..*ep }, shape)?;
             return activate(cx, &sum, ep.act);
         }
@@ -205,8 +205,11 @@ impl Gemm {
         let floats = operands.iter().flatten().all(|t| t.dtype() == Dtype::F32);
         let fit = operands[..2].iter().flatten().all(|t| gpu.fits_image(t.buffer()));
         Means {
-            words: floats && gpu.wide_words(),
-            images: floats && fit && gpu.image_reads() && self.work() >= IMAGE_WORK,
+            words: floats && gpu.traits().loads_cost_by_component,
+            images: floats
+                && fit
+                && gpu.traits().prefers_texture_loads
+                && self.work() >= IMAGE_WORK,
         }
     }
 
@@ -273,7 +276,7 @@ mod tests {
     }
 
     fn means(gpu: &Gpu) -> Means {
-        Means { words: gpu.wide_words(), images: true }
+        Means { words: gpu.traits().loads_cost_by_component, images: true }
     }
 
     /// Products of every kind, with the elements of A and B.

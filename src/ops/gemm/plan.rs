@@ -42,7 +42,7 @@ impl Plan {
 
     /// A tile, with enough workgroups for every core: two on a CPU, hundreds on a GPU.
     pub(super) fn with(gpu: &Gpu, g: &Gemm, tile: Tile) -> Plan {
-        let wanted = if gpu.summary().software { 8 } else { GPU_TILES };
+        let wanted = if gpu.traits().few_workgroups_fill_it { 8 } else { GPU_TILES };
         let parts = wanted / (tile.count(&g.p) * g.batch).max(1);
         let one = g.batch > 1 || matches!(tile, Tile::Narrow { .. });
         let splits = if one { 1 } else { parts.min(g.depth() as usize / 256).clamp(1, 64) };
@@ -95,7 +95,7 @@ pub(super) fn by_rule(gpu: &Gpu, g: &Gemm, means: Means) -> Tile {
         None if g.transposed => outer(g),
         None if p.cols <= 4 => workgroup(g, 2),
         // Memory that a workgroup shares is as far from a CPU as any other.
-        None if gpu.summary().software => registers(g),
+        None if gpu.traits().barriers_are_costly => registers(g),
         None => {
             let start = known::start(gpu.summary().vendor);
             let large = workgroup(g, start.large);
