@@ -130,3 +130,33 @@ fn a_signal_in_a_long_step_ends_the_run_and_loses_no_other() {
     expect_same(&checkpoint(&calm, 2), &checkpoint(&run, 2));
     assert_eq!(losses(&calm), losses(&run));
 }
+
+/// What a folder names is durable only when the folder is: before an older checkpoint goes, the newer one and its name are.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_checkpoint_is_durable_before_an_older_one_goes() {
+    let at = folder();
+    let noting = at.path().join("libfiles.so");
+    let built = Command::new("cc")
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+        .arg(&noting)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/faults/files.c"))
+        .status();
+    assert!(built.expect("a C compiler, cc").success());
+    let log = at.path().join("log");
+    let mut command = train(at.path(), 6, &["--set", "keep=1"]);
+    ends(
+        &command.env("LD_PRELOAD", &noting).env("FILES_LOG", &log).output().expect("starts"),
+        0,
+        &[],
+    );
+    let log = std::fs::read_to_string(log).expect("a log");
+    let lines: Vec<&str> = log.lines().collect();
+    let removed = lines.iter().enumerate().filter(|(_, l)| l.starts_with("remove run/checkpoint-"));
+    let before = removed.map(|(i, _)| [lines[i - 2], lines[i - 1]]).collect::<Vec<_>>();
+    assert_eq!(before.len(), 2, "{log}");
+    for [file, folder] in before {
+        assert!(file.starts_with("sync ") && file.ends_with(".part"), "{log}");
+        assert!(folder.starts_with("sync ") && folder.ends_with("/run"), "{log}");
+    }
+}
