@@ -146,6 +146,31 @@ fn lines_blanks_and_photographs_are_read_as_what_they_are() {
     assert!(!small.err.contains(smaller), "{}", small.err);
 }
 
+/// Small files of large images: however many threads decode, they take the memory of one.
+#[cfg(target_os = "linux")]
+#[test]
+fn decoders_share_the_memory_of_one() {
+    let large = encoded(&image::DynamicImage::new_luma8(8000, 8000), ImageFormat::Png);
+    assert!(large.len() < 1 << 20);
+    let at = folder(&[("a.png", large.clone()), ("b.png", large)]);
+    let peak = |args: &[&str]| {
+        let mut command = command(at.path(), args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = peak.and_then(|peak| peak.trim().split(' ').next()?.parse::<u64>().ok());
+            most = most.max(kib.unwrap_or(0));
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        most
+    };
+    let [one, two] = [&["read", "-i", "a.png"][..], &["read", "-i", ".", "-j", "2"]].map(peak);
+    assert!(one > 200 << 10, "{one} KiB: an image has 183 MiB");
+    assert!(two < one + (100 << 10), "{two} KiB for two, {one} KiB for one");
+}
+
 /// A pipe to which nobody writes, and one from which nobody reads: what waits for them can never end.
 #[cfg(target_os = "linux")]
 #[test]
@@ -177,7 +202,7 @@ fn one_signal_ends_a_run_whatever_it_waits_for() {
 fn signalled(at: &std::path::Path, err: Stdio, before: impl Fn()) -> String {
     use std::process::Command;
     use std::time::{Duration, Instant};
-    let mut command = command(at, &["read", "pipe"]);
+    let mut command = command(at, &["read", "-i", "pipe"]);
     let mut child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
     let (begun, status) = (Instant::now(), format!("/proc/{}/status", child.id()));
     let catches_term = || {
@@ -186,6 +211,7 @@ fn signalled(at: &std::path::Path, err: Stdio, before: impl Fn()) -> String {
         u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << 14 != 0
     };
     while !catches_term() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
         assert!(begun.elapsed() < Duration::from_secs(240), "the run does not begin");
         std::thread::sleep(Duration::from_millis(20));
     }
