@@ -249,6 +249,13 @@ fn a_driver_that_fails_ends_a_command_in_order() {
     ] {
         assert!(read.breaks(fault), "{fault:?}");
     }
+    // Memory that the driver lacks where it is handed work, or asked for results, is told as that.
+    for from in 1..=read.calls()["vkQueueSubmit"] {
+        let output = read.run(&[], Some(("vkQueueSubmit", OUT_OF_DEVICE_MEMORY, from)), None);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{err}");
+        assert!(err.contains("error: gpu: memory of the device"), "submission {from}: {err}");
+    }
     // Behind the work, nothing is lost any more.
     let output = read.run(&[], Some(("vkQueueWaitIdle", OUT_OF_HOST_MEMORY, 1)), None);
     let err = String::from_utf8_lossy(&output.stderr);

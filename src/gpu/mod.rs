@@ -1,6 +1,21 @@
 //! The device floor: adapters, buffers, kernels, recorded passes, read-back and timings.
 //!
 //! This is the only module that names wgpu. It knows bytes and kernels, not tensors.
+//!
+//! Kernels are compiled without checks of bounds, so only operations of this crate dispatch them, with parameters that they have
+//! looked at, and only this crate hands a driver the pipelines of an earlier run:
+//!
+//! ```compile_fail
+//! use lemma_gpu::gpu::{Bind, Grid, Kernel, Params, Variant};
+//! use lemma_gpu::tensor::Cx;
+//! fn run<P: Params>(cx: &Cx, kernel: &'static Kernel, v: &Variant, grid: Grid, p: &P, binds: &[Bind<'_>]) {
+//!     let _ = cx.run(kernel, v, grid, p, binds);
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! let recall = lemma_gpu::gpu::Gpu::recall_pipelines;
+//! ```
 
 mod adapter;
 mod autotune;
