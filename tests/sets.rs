@@ -115,6 +115,45 @@ fn lmdbs_of_version_1_0_are_read() {
     }
 }
 
+/// The pages of a file made four times as long, as machines of Apple's have them.
+fn on_larger_pages(file: &[u8]) -> Vec<u8> {
+    const SMALL: usize = 4096;
+    const LARGE: usize = 4 * SMALL;
+    let mut large = vec![0; file.len() / SMALL * LARGE];
+    let mut number = 0;
+    while number * SMALL < file.len() {
+        let page = &file[number * SMALL..];
+        let number_at = |at: usize| u32::from_le_bytes(page[at..at + 4].try_into().unwrap());
+        // A value on pages of its own goes on behind the first one's header.
+        let pages = if page[10] & 4 != 0 { number_at(12) as usize } else { 1 };
+        large[number * LARGE..][..pages * SMALL].copy_from_slice(&page[..pages * SMALL]);
+        if number < 2 {
+            large[number * LARGE + 40..][..4].copy_from_slice(&(LARGE as u32).to_le_bytes());
+        }
+        number += pages;
+    }
+    large
+}
+
+#[test]
+fn pages_may_have_any_length() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().join("set");
+    store(&at, &["river", "plaza", "garden", "coffee"]);
+    let words = || {
+        let source = open(at.to_str().unwrap()).unwrap();
+        (0..source.len())
+            .map(|i| source.get(i).unwrap())
+            .map(|s| (s.label, s.hr))
+            .collect::<Vec<_>>()
+    };
+    let before = words();
+    assert_eq!(before.len(), 4);
+    let file = at.join("data.mdb");
+    fs::write(&file, on_larger_pages(&fs::read(&file).unwrap())).unwrap();
+    assert!(words() == before);
+}
+
 #[test]
 fn a_store_that_is_laid_out_otherwise_says_how() {
     let at = tempfile::tempdir().unwrap();
