@@ -5,9 +5,10 @@
 mod blocking;
 mod kept;
 mod memory;
+mod pass_cache;
 mod reading;
 mod recognise;
-mod recorded;
+mod result;
 mod settled;
 pub mod trace;
 mod tuned;
@@ -16,8 +17,9 @@ mod upscale;
 pub use memory::{MemoryPlan, plan_memory};
 pub use reading::{Character, Reading};
 pub use recognise::{Head, Recogniser, shipped_reader};
+pub use result::{Attention, Upscaled, Wanted, WindowResult};
 pub use settled::{Given, configuration, settle};
-pub use upscale::{DeviceImages, Job, Lemma, Options, Pending, Upscaled, Wanted, WindowResult};
+pub use upscale::{DeviceImages, Job, Lemma, Options, Pending};
 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::{AdapterSummary, Gpu, GpuOptions, HostAdapter, HostDevice, HostQueue};

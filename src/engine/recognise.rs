@@ -1,6 +1,7 @@
 //! Reading word images with ABINet.
 
 use super::blocking::on_thread;
+use super::pass_cache::PassCache;
 use super::reading::{Decoder, Reading};
 use super::{Engine, ModelKind, Source};
 use crate::data::checkpoint::StateDict;
@@ -34,15 +35,20 @@ pub enum Head {
     Fusion,
 }
 
-/// Width and height of a recogniser's input.
-const SIZE: (u32, u32) = (128, 32);
+/// Height and width of a recognizer's input, and of one that is doubled first.
+const HIGH: (usize, usize) = (32, 128);
+const LOW: (usize, usize) = (16, 64);
 
 /// ABINet, ready to read. Cheap to clone; `Send + Sync`.
 #[derive(Clone)]
 pub struct Recogniser {
     engine: Engine,
     network: Arc<Network>,
+    passes: Arc<PassCache<Key>>,
 }
+
+/// What a pass depends on: the number of images, whether they are doubled, and what gives the reading.
+type Key = (usize, bool, Head);
 
 impl Recogniser {
     /// Loads a full ABINet.
@@ -53,7 +59,8 @@ impl Recogniser {
         let (state, place) = source.into().read(SHIPPED)?;
         ModelKind::Abinet.expect(&state, &place)?;
         let network = Network::load(engine.gpu(), &state).map_err(|e| e.within(place))?;
-        Ok(Recogniser { engine: engine.clone(), network: Arc::new(network) })
+        let (engine, network) = (engine.clone(), Arc::new(network));
+        Ok(Recogniser { engine, network, passes: Arc::default() })
     }
 
     /// Sizes and rules of the network.
@@ -70,23 +77,35 @@ impl Recogniser {
         if images.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = Vec::with_capacity(images.len() * 32 * 128 * 3);
+        let mut values = Vec::with_capacity(images.len() * HIGH.0 * HIGH.1 * 3);
         for image in images {
-            values.extend(picture::rgb_input(&picture::bicubic(image, SIZE.0, SIZE.1)));
+            values.extend(picture::rgb_input(&picture::bicubic(
+                image,
+                HIGH.1 as u32,
+                HIGH.0 as u32,
+            )));
         }
-        let gpu = self.engine.gpu();
-        let input = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
-        let mut readings = self.finish(Cx::new(gpu), &input, head)?;
+        let mut readings = self.run([images.len(), HIGH.0, HIGH.1, 3], &values, head)?;
         empty_blank(&mut readings, images.iter().map(picture::is_blank));
         Ok(readings)
     }
 
-    /// Reads `images [N, 32, 128, 3]` and waits for it.
-    fn finish(&self, cx: Cx, images: &Tensor, head: Head) -> Result<Vec<Reading>> {
-        let gpu = self.engine.gpu();
-        let scores = self.record(&cx, images, head)?;
-        cx.submit()?;
-        let hosts = Tensor::read_all(gpu, &[&scores.logits, &scores.maps])?;
+    /// Reads `values` of images, doubled where they have half the size, and waits for it. From the second time on that the same
+    /// number of images comes, the pass that was recorded for it is run again.
+    fn run(&self, shape: [usize; 4], values: &[f32], head: Head) -> Result<Vec<Reading>> {
+        let [n, height, width, _] = shape;
+        let low = (height, width) == LOW;
+        let coming =
+            self.passes.run(self.engine.gpu(), (n, low, head), shape, values, |cx, input| {
+                let scores = match low {
+                    true => {
+                        self.record(cx, &resize(cx, input, HIGH, Filter::Bicubic, true)?, head)?
+                    }
+                    false => self.record(cx, input, head)?,
+                };
+                Ok(vec![scores.logits, scores.maps])
+            })?;
+        let hosts = coming.wait()?;
         self.decode(&hosts[0], &hosts[1])
     }
 
@@ -101,8 +120,7 @@ impl Recogniser {
         (height, width): (usize, usize),
         head: Head,
     ) -> Result<Vec<Reading>> {
-        let (high, low) = ((32, 128), (16, 64));
-        let known = (height, width) == high || (height, width) == low;
+        let known = [HIGH, LOW].contains(&(height, width));
         let one = if known { height * width * 3 } else { 0 };
         if !known || !values.len().is_multiple_of(one) {
             return Err(Error::new(ErrorKind::Shape, "recogniser", "values of images")
@@ -112,13 +130,7 @@ impl Recogniser {
         if values.is_empty() {
             return Ok(Vec::new());
         }
-        let gpu = self.engine.gpu();
-        let cx = Cx::new(gpu);
-        let mut input = Tensor::upload(gpu, [values.len() / one, height, width, 3], values);
-        if (height, width) == low {
-            input = resize(&cx, &input, high, Filter::Bicubic, true)?;
-        }
-        self.finish(cx, &input, head)
+        self.run([values.len() / one, height, width, 3], values, head)
     }
 
     /// [`Recogniser::read`] for callers that are asynchronous.

@@ -1,16 +1,17 @@
 //! Super-resolving word images with LEMMA.
 
 use super::blocking::on_thread;
+use super::pass_cache::{Coming, PassCache};
 use super::reading::Reading;
 use super::recognise::{Head, Recogniser, Scores, decode, empty_blank};
-use super::recorded::{Coming, Recorded};
+use super::result::{Attention, Upscaled, Wanted, WindowResult};
 use super::{Engine, ModelKind, Source};
-use crate::data::picture::{self, Fit, Map, Plan, RgbImage};
+use crate::data::picture::{self, Fit, Plan, RgbImage};
 use crate::gpu::HostBuffer;
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
 use crate::ops::{Filter, resize, slice_last};
 use crate::shape::Shape;
-use crate::tensor::{Cx, Dtype, Host, Tensor};
+use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -24,38 +25,7 @@ pub struct Lemma {
     engine: Engine,
     network: Arc<Network>,
     reader: Option<Recogniser>,
-    recorded: Arc<Recorded>,
-}
-
-/// What to bring back to the host beside the images.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// What is written there.
-    pub text: bool,
-    /// Where characters are: the location attention, every character's map, and the selected positions.
-    pub attention: bool,
-}
-
-/// The result for one window of 16×64 pixels.
-#[derive(Debug, Clone)]
-pub struct WindowResult {
-    /// `[32, 128, 4]`, channels-last: RGB towards [0, 1] and the mask.
-    pub image: Vec<f32>,
-    /// What is written there, if wanted.
-    pub reading: Option<Reading>,
-    /// The attention, if wanted.
-    pub attention: Option<Attention>,
-}
-
-/// Where characters are in one window of 16×64 pixels.
-#[derive(Debug, Clone)]
-pub struct Attention {
-    /// `[16, 64]`: the largest valid attention at each pixel.
-    pub score: Vec<f32>,
-    /// `[T, 16, 64]`: each character's map.
-    pub characters: Vec<f32>,
-    /// `[16, 64]`: 1 at the positions that the network selected, else 0.
-    pub selected: Vec<f32>,
+    passes: Arc<PassCache<(usize, Wanted)>>,
 }
 
 /// How [`Lemma::upscale_with`] treats images.
@@ -73,25 +43,6 @@ pub struct Options<'a> {
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
     /// Asked before each pass whether to stop.
     pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
-}
-
-/// A super-resolved image.
-#[derive(Debug, Clone)]
-pub struct Upscaled {
-    /// The image.
-    pub image: RgbImage,
-    /// What is written there; empty unless [`Wanted::text`].
-    pub text: String,
-    /// Geometric mean of the characters' probabilities; 0 unless [`Wanted::text`].
-    pub confidence: f32,
-    /// The reading character by character, if wanted.
-    pub reading: Option<Reading>,
-    /// The location attention over the image, if wanted.
-    pub attention: Option<Map>,
-    /// How the image was cut, and the windows' own results.
-    pub plan: Plan,
-    /// One result for each window of the plan.
-    pub windows: Vec<WindowResult>,
 }
 
 /// Windows in one pass unless said otherwise.
@@ -113,7 +64,7 @@ impl Lemma {
             engine: engine.clone(),
             network: Arc::new(network),
             reader: None,
-            recorded: Arc::default(),
+            passes: Arc::default(),
         };
         if !shipped {
             return Ok(lemma);
@@ -124,7 +75,7 @@ impl Lemma {
 
     /// Lets `reader` read the super-resolved images.
     pub fn with_reader(self, reader: Recogniser) -> Self {
-        Lemma { reader: Some(reader), recorded: Arc::default(), ..self }
+        Lemma { reader: Some(reader), passes: Arc::default(), ..self }
     }
 
     /// Sizes and switches of the network.
@@ -207,7 +158,7 @@ impl Lemma {
         let n = windows.len();
         let run = || {
             let shape = [n, LOW.0, LOW.1, PLANES];
-            self.recorded.run(self.engine.gpu(), (n, wanted), shape, &values, |cx, input| {
+            self.passes.run(self.engine.gpu(), (n, wanted), shape, &values, |cx, input| {
                 self.record(cx, input, wanted)
             })
         };
@@ -323,12 +274,8 @@ impl Pending {
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
     pub fn wait(self) -> Result<Vec<WindowResult>> {
-        let Some((readback, shapes)) = self.coming else { return Ok(Vec::new()) };
-        let bytes = readback.wait()?;
-        let mut hosts = shapes
-            .iter()
-            .zip(&bytes)
-            .map(|((shape, dtype), b)| Host::from_bytes(*shape, *dtype, b));
+        let Some(coming) = self.coming else { return Ok(Vec::new()) };
+        let mut hosts = coming.wait()?.into_iter();
         let mut next = || hosts.next().expect("a host array for each tensor that was read back");
         let images = next().to_f32();
         let per_image = HIGH.0 * HIGH.1 * PLANES;
