@@ -51,7 +51,7 @@ fn training(c: &mut Criterion) {
             b.iter(|| {
                 step += 1;
                 let losses = trainee.step(&batch, images, step, 1.0).expect("a step");
-                losses[0].1.to_host(&gpu).expect("the loss")
+                losses.total().to_host(&gpu).expect("the loss")
             });
         });
     }

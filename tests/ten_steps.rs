@@ -208,7 +208,7 @@ fn compare(case: &Case) {
         let want = read("factors")[step];
         assert!((f64::from(factor) - want).abs() < 1e-6, "step {}: factor {factor}", step + 1);
         let losses = trainee.step(batch, IMAGES, step, factor).expect("a step");
-        assert_eq!(losses.len(), case.parts.len(), "parts of the loss");
+        assert_eq!(losses.iter().len(), case.parts.len(), "parts of the loss");
         for (i, part) in case.parts.iter().enumerate() {
             let (_, value) = losses.iter().find(|(name, _)| name == part).expect("a part");
             let got = value.to_host(&gpu).expect("a number").data[0];

@@ -1,8 +1,8 @@
 //! Passes of steps, kept to be run again: a step whose parts have shapes that were there before costs no recording.
 
 use super::inputs::{Feed, Inputs};
+use super::losses::Losses;
 use super::optimizer::Collected;
-use super::trainee::Losses;
 use crate::gpu::{Gpu, KeptPass, Workspace};
 use crate::tensor::{Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -106,13 +106,13 @@ impl KeptSteps {
     pub(super) fn losses(&self, gpu: &Gpu, losses: &[&'static str]) -> Result<(Cx, Losses)> {
         let cx = Cx::new(gpu);
         let copy = |name: &&'static str| {
-            let (_, sum) = self.sums.iter().find(|(n, _)| n == name).expect("a sum");
+            let sum = self.sums.get(name).expect("a sum");
             let own = cx.out_f32([1]);
             cx.copy_into(sum, &own, 0)?;
             Ok((*name, own))
         };
-        let own = losses.iter().map(copy).collect::<Result<Losses>>()?;
-        Ok((cx, own))
+        let own = losses.iter().map(copy).collect::<Result<Vec<_>>>()?;
+        Ok((cx, Losses(own)))
     }
 
     /// Feeds a recorded part and runs it by `submit`.

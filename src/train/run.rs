@@ -1,9 +1,10 @@
 //! The loop: batches to steps to checkpoints, and what happens when it is stopped, killed, or goes wrong.
 
 use super::checkpoint::{self, BEST, EMA, LAST, Position};
+use super::losses::Losses;
 use super::memory::MicroBatch;
 use super::optimizer::{Optimizer, Progress};
-use super::trainee::{Losses, Trainee};
+use super::trainee::Trainee;
 use crate::data::words::Batch;
 use crate::gpu::{Gpu, Interrupt};
 use crate::tensor::Tensor;

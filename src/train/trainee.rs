@@ -5,6 +5,7 @@ use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
 use super::inputs::{Feed, Inputs, Plan, longest};
 use super::kept::{KeptSteps, Key, Left, Submit};
+use super::losses::Losses;
 use super::optimizer::{Collected, Optimizer};
 use super::start::{Enlarging, Informed};
 use super::statistics::Statistics;
@@ -58,9 +59,6 @@ pub struct Start<'a> {
     /// Weights `[37, 37]` of the text-focus loss's cross entropy.
     pub confusion: Vec<f32>,
 }
-
-/// Loss parts of a step, one number each on the device.
-pub type Losses = Vec<(&'static str, Tensor)>;
 
 impl Trainee {
     /// Builds the network of `config`.
@@ -308,10 +306,10 @@ impl Trainee {
         let _phase = cx.phase("backward");
         let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
         let share = key.images[0] as f32 / key.images[1] as f32;
-        backward_to(cx, &losses[0].1, by * share, &mut |cx, leaf, gradient| {
+        backward_to(cx, losses.total(), by * share, &mut |cx, leaf, gradient| {
             self.optimizer.collect(cx, leaf, &gradient, &mut left.gradients)
         })?;
-        add_up(cx, &losses, share, sums, &mut left.losses)
+        sums.accumulate(cx, &losses, share, &mut left.losses)
     }
 
     fn optimise(&self, cx: &Cx, collected: &Collected) -> Result<()> {
@@ -345,13 +343,14 @@ impl Trainee {
                     vec![("loss", loss.total), ("mse", loss.mse), ("finetune", loss.finetune)];
                 parts.extend(loss.attention.map(|t| ("attention", t)));
                 parts.extend(loss.recognition.map(|t| ("recognition", t)));
-                Ok(parts)
+                Ok(Losses(parts))
             }
             Network::Abinet(network) => self.reader(cx, network, x),
             Network::Recognizer(network) => {
                 let words = &x.focus_words;
                 let seen = network.forward(cx, &lemma::grey(cx, &x.hr)?, &words.tokens)?;
-                Ok(vec![("loss", lemma::recognition(cx, &seen.logits, words, None)?)])
+                let loss = lemma::recognition(cx, &seen.logits, words, None)?;
+                Ok(Losses(vec![("loss", loss)]))
             }
         }
     }
@@ -360,7 +359,8 @@ impl Trainee {
         let words = &x.reader_words;
         if self.config.stage == Stage::Language {
             let corrected = network.correct(cx, &x.clean, &x.lengths)?;
-            return Ok(vec![("loss", abinet::reading_loss(cx, &corrected.logits, words)?)]);
+            let loss = abinet::reading_loss(cx, &corrected.logits, words)?;
+            return Ok(Losses(vec![("loss", loss)]));
         }
         // Some images are seen as the recogniser inside LEMMA sees them: enlarged from low resolution.
         let sharp = slice_last(cx, &x.hr, 0..3)?;
@@ -389,7 +389,7 @@ impl Trainee {
             parts[0].1 = add(cx, &parts[0].1, &weighted)?;
             parts.push(("places", guide));
         }
-        Ok(parts)
+        Ok(Losses(parts))
     }
 
     /// What the super-resolver makes of `lr [N, 16, 64, 4]` in evaluation: `[N, 32, 128, 4]`. None for other stages.
@@ -433,30 +433,6 @@ impl Trainee {
 fn broken(e: &Error) -> Error {
     let what = "the running statistics cannot be put back";
     Error::new(ErrorKind::Device, "training", what).detail(e)
-}
-
-/// Adds this `share` of a part's losses to their `sums`, which those that are not `there` begin.
-fn add_up(
-    cx: &Cx,
-    losses: &Losses,
-    share: f32,
-    sums: &mut Losses,
-    there: &mut Vec<&'static str>,
-) -> Result<()> {
-    for (name, value) in losses {
-        let mut value = scale(cx, &value.detached().reshape([1])?, share)?;
-        let place = sums.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
-            sums.push((name, Tensor::upload(cx.gpu(), [1], &[0.0])));
-            sums.len() - 1
-        });
-        let sum = &sums[place].1;
-        match there.contains(name) {
-            true => value = add(cx, sum, &value)?,
-            false => there.push(name),
-        }
-        cx.copy_into(&value, sum, 0)?;
-    }
-    Ok(())
 }
 
 fn focus(gpu: &Gpu, config: &TrainConfig, start: &mut Start) -> Result<Focus> {
