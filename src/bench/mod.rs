@@ -13,6 +13,7 @@
 mod kernels;
 mod models;
 pub mod numerics;
+mod peak;
 mod profile;
 mod report;
 mod shapes;
@@ -20,12 +21,15 @@ mod stats;
 mod subject;
 mod tree;
 mod tune;
+mod work;
 
-pub use kernels::{Clock, KernelResult, Peak, Ready, Work, each_work};
+pub use kernels::each_work;
 pub use models::{ModelResult, measure_model, model_name};
+pub use peak::{Clock, Peak};
 pub use profile::{Profile, forward_name, profile_forward, profile_step, step_name};
 pub use report::{AdapterRecord, Report};
 pub use stats::{median, percentile};
 pub use subject::{Graph, Size, Subject, fewest_in_step, trainee, training_batch};
 pub use tree::{KernelTime, TimeTree, by_kernel};
 pub use tune::{Tuned, tune};
+pub use work::{KernelResult, Ready, Work};

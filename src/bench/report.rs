@@ -1,9 +1,10 @@
 //! Everything that was measured in a run: as JSON, as tables and as a page.
 
-use super::kernels::{Clock, KernelResult, Peak};
 use super::models::ModelResult;
+use super::peak::{Clock, Peak};
 use super::profile::Profile;
 use super::tree::{TimeTree, kernel_table};
+use super::work::KernelResult;
 use crate::data::report::{Bars, Page, Roofline, RooflinePoint, Table, Tile};
 use crate::gpu::{AdapterSummary, Gpu, Precision};
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Shapes beside those of the table: larger batches, activations of 16 MiB, and layers whose oracles would take the tests too
 //! long.
 
-use super::kernels::Work;
+use super::work::Work;
 use crate::Result;
 use crate::ops::{
     Act, Along, Attention, Deviation, Epilogue, Filter, GruDirection, Heads, Mask, activate, add,
