@@ -6,8 +6,8 @@
 //! another grows with the mean square of the difference of their pictures (with its square, which
 //! spreads them as the paper's are: half of them below 1).
 
-use super::synth::shape::shape;
-use super::synth::typeface::{CHARACTERS, HOUSE, Typeface, character};
+use super::synth::bitmap::glyph_bitmap;
+use super::synth::typeface::{BUILTIN, CHARACTERS, Typeface, character};
 use crate::{Error, ErrorKind, Result};
 
 /// Characters of the distances: 0–9, A–Z, a–z.
@@ -24,7 +24,7 @@ const RANGE: (f64, f64) = (0.02, 3.46);
 pub fn distances(faces: &[Typeface]) -> Vec<f64> {
     let mut sums = vec![0.0; CASED * CASED];
     for face in faces {
-        let shapes: Vec<_> = face.glyphs.iter().map(shape).collect();
+        let shapes: Vec<_> = face.glyphs.iter().map(glyph_bitmap).collect();
         for a in 0..CASED {
             for b in 0..a {
                 let square = |(x, y): (&f32, &f32)| f64::from(x - y).powi(2);
@@ -46,7 +46,7 @@ pub fn distances(faces: &[Typeface]) -> Vec<f64> {
 /// machine.
 pub fn default_distances() -> Vec<f64> {
     let variants = [(0.0, 1.0), (0.22, 1.0), (0.0, 0.78), (0.22, 0.78)];
-    let faces: Vec<Typeface> = HOUSE
+    let faces: Vec<Typeface> = BUILTIN
         .iter()
         .flat_map(|face| variants.map(|(slant, width)| face.altered(slant, width)))
         .collect();

@@ -1,8 +1,11 @@
-//! Letters beyond a–z: what becomes of them where only a–z and 0–9 are known.
+//! How long a label is, and what becomes of letters beyond a–z where only a–z and 0–9 are known.
 
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+
+/// Entries of a label's classes: 25 characters and an end.
+pub const STEPS: usize = 26;
 
 /// Letters that Unicode takes for their own, with what they are written as where they are missing.
 const OWN: [(char, &str); 22] = [

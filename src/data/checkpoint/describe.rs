@@ -1,8 +1,9 @@
 //! Values of a pickle in words.
 
+use super::element::Element;
 use super::globals::Global;
 use super::pickle::Pickle;
-use super::value::{Element, Id, Value};
+use super::value::{Id, Value};
 
 /// Most axes of a tensor: more than any layer has, fewer than would cost anything.
 pub(super) const MAX_RANK: usize = 8;

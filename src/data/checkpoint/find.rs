@@ -2,9 +2,10 @@
 
 use super::Source;
 use super::describe::{describe, sizes};
+use super::element::Element;
 use super::globals::Global;
 use super::pickle::Pickle;
-use super::value::{Element, Id, Value, View};
+use super::value::{Id, Value, View};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! What is known of the globals that a pickle names. Nothing here does anything.
 
+use super::element::Element;
 use super::host::Dtype;
-use super::value::Element;
 
 /// A global, by what a call of it makes.
 #[derive(Debug, Clone, Copy)]

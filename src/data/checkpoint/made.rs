@@ -1,8 +1,9 @@
 //! What the calls and persistent ids of a pickle make: tensors, storages, dictionaries, and objects that nobody looks into.
 
+use super::element::Element;
 use super::globals::Global;
 use super::pickle::Machine;
-use super::value::{Element, Id, Object, Storage, Value, View};
+use super::value::{Id, Object, Storage, Value, View};
 use crate::Result;
 
 impl Machine<'_, '_> {

@@ -20,6 +20,7 @@
 
 mod convert;
 mod describe;
+mod element;
 mod find;
 mod globals;
 mod host;

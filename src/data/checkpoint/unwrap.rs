@@ -2,11 +2,12 @@
 //! from.
 
 use super::describe::{MAX_RANK, sizes};
+use super::element::Element;
 use super::find::find;
 use super::host::{HostTensor, byte_count};
 use super::names;
 use super::pickle::Pickle;
-use super::value::{Element, View};
+use super::value::View;
 use super::{Container, Source, StateDict};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};

@@ -1,6 +1,6 @@
 //! From a text to bent polygons in the picture.
 
-use super::shape::filled;
+use super::bitmap::filled;
 use super::typeface::{Typeface, character};
 use crate::data::random::Random;
 use tiny_skia::{FillRule, Mask, PathBuilder, Stroke, Transform};
@@ -172,7 +172,7 @@ impl Warp {
 
 #[cfg(test)]
 mod tests {
-    use super::super::typeface::HOUSE;
+    use super::super::typeface::BUILTIN;
     use super::*;
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         for key in 0..300 {
             let mut random = Random::new(&[key]);
             let text = ["i", "W", "street", "2024", "averylongwordwithoutspaces"][key as usize % 5];
-            let layout = Layout::new(text, &HOUSE[key as usize % 2], 128, 32, &mut random);
+            let layout = Layout::new(text, &BUILTIN[key as usize % 2], 128, 32, &mut random);
             let extents = layout.extents();
             assert_eq!(extents.len(), text.len());
             assert!(extents.iter().all(|&(a, b)| 0.0 < a && a < b && b < 1.0), "{extents:?}");

@@ -7,14 +7,16 @@
 //! alone: the same fonts, words, backgrounds and seed give the same bytes at the same index,
 //! whatever was drawn before.
 
+pub(super) mod bitmap;
 mod layout;
 mod paint;
 mod scene;
-pub(super) mod shape;
+mod screening;
 pub mod typeface;
 mod vocabulary;
 
-pub use typeface::{Found, Typeface, find, system_folders};
+pub use screening::{Found, find};
+pub use typeface::{Typeface, system_folders};
 pub use vocabulary::Vocabulary;
 
 use super::degrade::{Degradation, add_noise, jpeg};
@@ -88,7 +90,7 @@ impl Synth {
                     .expected("a .ttf, .otf or .ttc with all letters and digits")
                     .got(reason.unwrap_or_else(|| "none".into())));
             }
-            found.typefaces = typeface::HOUSE.clone();
+            found.typefaces = typeface::BUILTIN.clone();
         }
         let vocabulary = match &options.words {
             Some(path) => Vocabulary::read(path)?,
@@ -173,7 +175,7 @@ mod tests {
 
     fn house(seed: u64) -> Synth {
         Synth {
-            typefaces: typeface::HOUSE.clone(),
+            typefaces: typeface::BUILTIN.clone(),
             refused: Vec::new(),
             vocabulary: Vocabulary::common(),
             photographs: Vec::new(),

@@ -1,8 +1,8 @@
-//! Letters and digits of a font as polygons, and the screening of fonts.
+//! Letters and digits of a font as polygons.
 
 use crate::data::picture::EMBEDDED;
 use ab_glyph::{Font, FontRef, Outline, OutlineCurve, Point};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// The characters that are drawn, in the order of [`Typeface::glyphs`].
@@ -48,22 +48,11 @@ pub struct Typeface {
 }
 
 impl Typeface {
-    /// Takes the letters and digits out of a font file and screens them: each must be there, hold
-    /// ink, differ from the others, and enough must look like what they stand for.
+    /// Takes the letters and digits out of a font file.
     ///
     /// # Errors
-    /// The reason why the font is of no use.
-    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, String> {
-        let face = Self::read(bytes, name)?;
-        face.check_duplicates()?;
-        let known = super::shape::recognised(&face);
-        if known < super::shape::ENOUGH {
-            return Err(format!("{known} of 62 characters look like what they stand for"));
-        }
-        Ok(face)
-    }
-
-    fn read(bytes: &[u8], name: &str) -> Result<Self, String> {
+    /// The reason why the font is of no use: a character is missing, blank or out of proportion.
+    pub(super) fn read(bytes: &[u8], name: &str) -> Result<Self, String> {
         let font = FontRef::try_from_slice_and_index(bytes, 0).map_err(|_| "not a font")?;
         let units = font.units_per_em().filter(|u| *u > 0.0).ok_or("no size of an em")?;
         let mut ids = Vec::with_capacity(62);
@@ -107,33 +96,10 @@ impl Typeface {
         }
         face
     }
-
-    /// Refuses two characters of one shape, unless they are two cases or often drawn alike.
-    fn check_duplicates(&self) -> Result<(), String> {
-        for a in 0..62 {
-            for b in 0..a {
-                let [x, y] = [a, b].map(|i| CHARACTERS[i] as char);
-                if self.glyphs[a].contours == self.glyphs[b].contours && !alike(x, y) {
-                    return Err(format!("one glyph for {y} and {x}"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether two characters may look the same in a good font.
-pub(super) fn alike(a: char, b: char) -> bool {
-    let group = |c: char| match c.to_ascii_lowercase() {
-        '0' | 'o' => '0',
-        '1' | 'i' | 'l' => '1',
-        c => c,
-    };
-    group(a) == group(b)
 }
 
 /// The embedded typefaces, a regular and a bold one.
-pub static HOUSE: LazyLock<Vec<Typeface>> = LazyLock::new(|| {
+pub static BUILTIN: LazyLock<Vec<Typeface>> = LazyLock::new(|| {
     let names = ["DejaVuSans", "DejaVuSans-Bold"];
     let parse = |(bytes, name): (&&[u8], _)| Typeface::read(bytes, name);
     EMBEDDED.iter().zip(names).map(parse).collect::<Result<_, _>>().expect("whole fonts")
@@ -180,56 +146,6 @@ fn at(curve: &OutlineCurve, t: f32) -> Point {
     }
 }
 
-/// Largest font file that is opened.
-const MAX_BYTES: u64 = 64 << 20;
-
-/// The fonts found in some folders.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Those that passed, in the order of their paths.
-    pub typefaces: Vec<Typeface>,
-    /// The others, with the reason.
-    pub refused: Vec<(PathBuf, String)>,
-}
-
-/// Looks for fonts (`.ttf`, `.otf`, `.ttc`) in folders and below.
-pub fn find(folders: &[PathBuf]) -> Found {
-    let mut paths = Vec::new();
-    folders.iter().for_each(|f| walk(f, 0, &mut paths));
-    paths.sort();
-    paths.dedup();
-    let mut found = Found::default();
-    for path in paths {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let large = path.metadata().is_ok_and(|m| m.len() > MAX_BYTES);
-        let parsed = match std::fs::read(&path) {
-            _ if large => Err("the file is too large for a font".into()),
-            Ok(bytes) => Typeface::parse(&bytes, &name),
-            Err(e) => Err(e.to_string()),
-        };
-        match parsed {
-            Ok(face) => found.typefaces.push(face),
-            Err(reason) => found.refused.push((path, reason)),
-        }
-    }
-    found
-}
-
-fn walk(path: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    const DEEPEST: usize = 12;
-    if path.is_dir() {
-        if depth < DEEPEST {
-            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-            entries.for_each(|e| walk(&e.path(), depth + 1, found));
-        }
-    } else {
-        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if ["ttf", "otf", "ttc"].iter().any(|e| *e == ending) {
-            found.push(path.to_owned());
-        }
-    }
-}
-
 /// The folders where this kind of system keeps its fonts.
 pub fn system_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = [
@@ -250,44 +166,6 @@ pub fn system_folders() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_embedded_fonts_pass_their_own_screening() {
-        for bytes in EMBEDDED {
-            let face = Typeface::parse(bytes, "x").unwrap();
-            assert_eq!(face.glyphs.len(), 62);
-            let height = |c| {
-                let (low, high) = face.glyphs[character(c).unwrap()].bounds();
-                high[1] - low[1]
-            };
-            assert!((height(b'H') - 0.729).abs() < 0.01, "cap height of DejaVu");
-            assert!(height(b'x') < height(b'H') && height(b'g') > height(b'x'));
-        }
-    }
-
-    #[test]
-    fn what_is_no_font_is_refused_with_a_reason() {
-        assert!(Typeface::parse(b"", "x").is_err());
-        assert!(Typeface::parse(&[7; 5000], "x").is_err());
-        let half = &EMBEDDED[0][..EMBEDDED[0].len() / 2];
-        assert!(Typeface::parse(half, "x").is_err());
-    }
-
-    #[test]
-    fn wrong_and_repeated_glyphs_are_noticed() {
-        let good = &HOUSE[0];
-        let mut repeated = good.clone();
-        repeated.glyphs[20] = repeated.glyphs[21].clone();
-        assert_eq!(repeated.check_duplicates(), Err("one glyph for K and L".into()));
-        let mut cases = good.clone();
-        cases.glyphs[40] = cases.glyphs[14].clone();
-        cases.glyphs[0] = cases.glyphs[24].clone();
-        assert_eq!(cases.check_duplicates(), Ok(()), "e as E, 0 as O");
-        // A font whose letters stand in the places of others.
-        let mut shifted = good.clone();
-        shifted.glyphs.rotate_left(7);
-        assert!(super::super::shape::recognised(&shifted) < super::super::shape::ENOUGH);
-    }
 
     #[test]
     fn places_of_characters() {

@@ -1,8 +1,8 @@
 //! What is written: words, numbers and strings without meaning.
 
 use super::typeface::CHARACTERS;
+use crate::data::letters::STEPS;
 use crate::data::random::Random;
-use crate::data::words::STEPS;
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
 

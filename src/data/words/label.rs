@@ -1,10 +1,7 @@
 //! Labels as the losses want them: classes of ABINet's alphabet, and tokens of the text-focus
 //! recogniser's.
 
-use crate::data::letters::fold;
-
-/// Entries of a label's classes: 25 characters and an end.
-pub const STEPS: usize = 26;
+use crate::data::letters::{STEPS, fold};
 
 /// Characters of a label as printable ASCII has them ([`fold`]), without its blanks and what is left
 /// outside; case kept.

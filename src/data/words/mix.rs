@@ -1,6 +1,6 @@
 //! Several sources as one, in the order of an epoch.
 
-use super::below::sets;
+use super::collection::sets;
 use super::fault::Place;
 use super::identity::Identity;
 use super::source::{Source, open};

@@ -10,7 +10,7 @@
 //! gives depends on seed and [`Position`] alone. A sample that breaks its [`Rules`], or cannot be had,
 //! is a [`Fault`]: counted in the [`Report`], replaced or passed over, never a panic.
 
-mod below;
+mod collection;
 mod fault;
 mod identity;
 mod label;
@@ -24,10 +24,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use below::sets;
+pub use super::letters::STEPS;
+pub use collection::sets;
 pub use fault::{Fault, Place, Reason, Report};
 pub use identity::Identity;
-pub use label::{Encoded, STEPS, printable};
+pub use label::{Encoded, printable};
 pub use loader::{Batch, Loader, LoaderOptions, Order, Position};
 pub use mix::Mix;
 pub use prepare::{Prepared, Rules, prepare};

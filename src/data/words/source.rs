@@ -1,6 +1,6 @@
 //! Where samples come from: LMDBs, folders, and words drawn on the fly.
 
-use super::below::{Set, set_in, sets};
+use super::collection::{SYNTH, Set, set_in, sets};
 use super::fault::{Fault, Reason};
 use super::{labels, places};
 use crate::data::lmdb::{self, Key, Reader};
@@ -97,13 +97,6 @@ pub fn open(name: &str) -> Result<Box<dyn Source>> {
 fn few(names: &[String]) -> String {
     let more = if names.len() > 8 { ", …" } else { "" };
     names.iter().take(8).map(String::as_str).collect::<Vec<_>>().join(", ") + more
-}
-
-const SYNTH: &str = "synth:";
-
-/// Whether a data argument asks for words that are drawn.
-pub(super) fn is_synth(name: &str) -> bool {
-    name.starts_with(SYNTH)
 }
 
 /// Whether a file is one of labels: by its name, unless it begins as an LMDB does.

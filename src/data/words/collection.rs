@@ -1,7 +1,6 @@
 //! Sets that lie below a folder, as collections of data sets are laid out.
 
 use super::labels;
-use super::source::is_synth;
 use crate::data::lmdb::FILE;
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -9,6 +8,13 @@ use std::path::{Path, PathBuf};
 /// How deep sets are looked for, and how many there may be.
 const DEPTH: usize = 6;
 const MOST: usize = 1000;
+
+pub(super) const SYNTH: &str = "synth:";
+
+/// Whether a data argument asks for words that are drawn.
+fn is_synth(name: &str) -> bool {
+    name.starts_with(SYNTH)
+}
 
 /// What a folder is by the files in it.
 #[derive(Debug, PartialEq, Eq)]
