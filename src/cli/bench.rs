@@ -1,7 +1,6 @@
 //! `lemma-gpu bench`: how fast this adapter is, and where the time goes.
 
-use super::files::is_dash;
-use super::results::{make_parent, refuse_existing};
+use super::paths::{is_dash, make_parent, refuse_existing};
 use super::{Global, Outcome, StorageArgs, print};
 use crate::bench::{
     Clock, Graph, Peak, Report, Size, each_work, fewest_in_step, forward_name, measure_model,

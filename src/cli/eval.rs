@@ -1,9 +1,9 @@
 //! `lemma-gpu eval`: what a model is worth on pairs of images.
 
 use super::few::Few;
-use super::files::is_dash;
+use super::paths::{is_dash, make_folder, make_parent, refuse_existing};
 use super::progress::{Mode, Progress};
-use super::results::{count, make_folder, make_parent, refuse_existing};
+use super::say::count;
 use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::WeightsArgs;
 use super::weights_file::WeightsFile;

@@ -2,6 +2,7 @@
 
 use super::left::{LeftAlone, Sort};
 use super::listed;
+use super::paths::is_dash;
 use crate::data::picture::Kind;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet};
@@ -227,11 +228,6 @@ fn with_names(named: Vec<Named>) -> Vec<(Input, PathBuf)> {
         _ => (image.input, image.long),
     };
     named.into_iter().map(name).collect()
-}
-
-/// Whether a path stands for standard input or output.
-pub fn is_dash(path: &Path) -> bool {
-    path == Path::new("-")
 }
 
 /// The one name of a file that may not exist yet: links and `..` resolved.

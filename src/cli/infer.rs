@@ -1,12 +1,12 @@
 //! `lemma-gpu infer`: word images in, super-resolved images and their text out.
 
-use super::files::{self, Input, InputArgs, is_dash};
+use super::files::{self, Input, InputArgs};
 use super::names::{self, Existing, Output, Task, Wishes, map_file};
+use super::paths::{is_dash, make_folder, make_parent};
 use super::pipeline::{self, Settings, Work};
 use super::progress::Mode;
-use super::results::{
-    FitRecord, ReadingRecord, Record, Results, Saying, count, make_folder, make_parent,
-};
+use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
+use super::say::count;
 use super::stop::{IMAGES, PATIENCE, Stop};
 use super::weights::WeightsArgs;
 use super::weights_file::WeightsFile;

@@ -1,6 +1,6 @@
 //! Files of a folder that are not taken, and why.
 
-use super::results::count;
+use super::say::count;
 use crate::data::picture::{Kind, Unread};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Lists of files: one name a line, or with zeros between as `find -print0` writes them.
 
-use super::files::is_dash;
+use super::paths::is_dash;
 use crate::{Error, ErrorKind, Result};
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ mod kernels;
 mod left;
 mod listed;
 mod names;
+mod paths;
 mod pipeline;
 mod progress;
 mod read;

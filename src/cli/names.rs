@@ -1,7 +1,8 @@
 //! Under which names results come out: decided, and refused, before any work starts.
 
 use super::Global;
-use super::files::{Found, Input, is_dash, resolved};
+use super::files::{Found, Input, resolved};
+use super::paths::is_dash;
 use crate::cli::say::say;
 use crate::data::picture::Format;
 use crate::{Error, ErrorKind, Result};

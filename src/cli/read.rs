@@ -1,8 +1,9 @@
 //! `lemma-gpu read`: the recogniser alone, on word images as they are.
 
-use super::files::{self, InputArgs, is_dash};
+use super::files::{self, InputArgs};
 use super::infer::{Rotate, RunArgs, ShapeArgs};
 use super::names::{self, Existing, Task, Wishes};
+use super::paths::is_dash;
 use super::pipeline::{self, Work};
 use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
 use super::stop::{IMAGES, PATIENCE, Stop};

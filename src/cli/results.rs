@@ -2,9 +2,10 @@
 //! error.
 
 use super::few::Few;
-use super::files::is_dash;
+use super::paths::{is_dash, make_parent};
 use super::pipeline::{Item, Load};
 use super::progress::{Mode, Progress, rate, seconds};
+use super::say::count;
 use super::stop::Stop;
 use super::{Global, Outcome};
 use crate::cli::say::say;
@@ -432,11 +433,6 @@ impl<'a> Results<'a> {
 
 const WORDS: &str = "this program is made for crops of single words and lines";
 
-/// A number of things.
-pub fn count(n: usize, thing: &str) -> String {
-    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
-}
-
 fn past(fit: Fit) -> &'static str {
     match fit {
         Fit::Stretch => "stretched",
@@ -462,27 +458,4 @@ fn in_words(record: &Record) -> String {
     }));
     parts.extend(record.milliseconds.map(|m| seconds((m.decode + m.device + m.write) / 1e3)));
     parts.join(" · ")
-}
-
-/// Refuses a result that is there, unless it may be written over.
-pub fn refuse_existing(path: &Path, overwrite: bool) -> Result<()> {
-    if overwrite || path.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Argument, path.display(), "the result exists already")
-        .hint("--overwrite writes over what is there"))
-}
-
-/// Makes the folder that `path` lies in.
-pub fn make_parent(path: &Path) -> Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => make_folder(folder),
-        _ => Ok(()),
-    }
-}
-
-/// Makes a folder and those above it, where they are missing.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .map_err(|e| Error::io(folder.display(), "the folder cannot be made", e))
 }

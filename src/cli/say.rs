@@ -12,3 +12,8 @@ macro_rules! say {
     ($($argument:tt)*) => { $crate::cli::say::line(&format!($($argument)*)) };
 }
 pub(super) use say;
+
+/// A number of things.
+pub fn count(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}

@@ -1,10 +1,9 @@
 //! Weights files as commands read them: which part, and what their user knows of them.
 
 use super::Global;
-use super::weights_file::WeightsFile;
 use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
-use crate::engine::{Given, Source, settle};
+use crate::engine::{Given, settle};
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -33,29 +32,6 @@ impl WeightsArgs {
         let notes = self.settle(&mut state).map_err(|e| e.within(path.display()))?;
         notes.iter().for_each(|note| say(global, path, note));
         Ok(state)
-    }
-
-    /// The weights that a command is told to use, or those that ship.
-    ///
-    /// # Errors
-    /// As [`WeightsArgs::open`]; [`ErrorKind::Argument`] when something is said of the weights that ship.
-    pub fn source(&self, global: &Global, file: Option<&WeightsFile>) -> Result<Source<'static>> {
-        if let Some(file) = file {
-            return file.and(self).open(global).map(Source::State);
-        }
-        let said = [
-            ("--key", self.key.is_some()),
-            ("--config", self.config.is_some()),
-            ("--charset", self.charset.is_some()),
-        ];
-        match said.iter().find(|(_, said)| *said) {
-            Some((option, _)) => {
-                Err(Error::new(ErrorKind::Argument, option, "weights that it is said of")
-                    .expected("--model FILE")
-                    .got("those that ship"))
-            }
-            None => Ok(Source::Shipped),
-        }
     }
 
     /// Puts the whole configuration into the metadata, and returns what was taken for granted.

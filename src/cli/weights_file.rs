@@ -3,6 +3,7 @@
 use super::Global;
 use super::weights::WeightsArgs;
 use crate::data::checkpoint::StateDict;
+use crate::engine::Source;
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,31 @@ impl WeightsFile {
             charset: own.charset.or_else(|| options.charset.clone()),
         };
         WeightsFile { path, said }
+    }
+}
+
+impl WeightsArgs {
+    /// The weights that a command is told to use, or those that ship.
+    ///
+    /// # Errors
+    /// As [`WeightsArgs::open`]; [`ErrorKind::Argument`] when something is said of the weights that ship.
+    pub fn source(&self, global: &Global, file: Option<&WeightsFile>) -> Result<Source<'static>> {
+        if let Some(file) = file {
+            return file.and(self).open(global).map(Source::State);
+        }
+        let said = [
+            ("--key", self.key.is_some()),
+            ("--config", self.config.is_some()),
+            ("--charset", self.charset.is_some()),
+        ];
+        match said.iter().find(|(_, said)| *said) {
+            Some((option, _)) => {
+                Err(Error::new(ErrorKind::Argument, option, "weights that it is said of")
+                    .expected("--model FILE")
+                    .got("those that ship"))
+            }
+            None => Ok(Source::Shipped),
+        }
     }
 }
 
