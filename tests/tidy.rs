@@ -1,6 +1,10 @@
 //! The house rules that a machine can check, on the text of the package.
 
+#[path = "common/modules.rs"]
+mod modules;
+
 use lemma_gpu::ops::catalogue::catalogue;
+use modules::Modules;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +40,12 @@ const NAMES_WGPU: &[&str] = &["src/gpu/"];
 /// Operations' modules that read results back because they measure or compare and run in no model.
 const READS_BACK: &[&str] =
     &["src/ops/check/", "src/ops/measure.rs", "src/ops/numerics.rs", "src/ops/peak.rs"];
+
+/// Folders of the source whose files may lie on a circle: folder, reason.
+const CIRCLES: &[(&str, &str)] = &[
+    ("ops", "what convolutions share, and layout with its adjoints, are one file's each"),
+    ("tensor", "a pass knows its tape and its labels, and they know it"),
+];
 
 const RUST_LINES: usize = 500;
 const SHADER_LINES: usize = 200;
@@ -200,6 +210,23 @@ fn modules_use_only_floors_below() {
 }
 
 #[test]
+fn files_of_a_folder_use_each_other_in_one_direction() {
+    let files = source().into_iter().map(|f| {
+        let code = f.code_without_tests().map(|(_, l)| format!("{l}\n")).collect();
+        (f.path.trim_start_matches("src/").to_string(), code)
+    });
+    let found = Modules::new(files).circles();
+    let known = |folder: &str| CIRCLES.iter().any(|(f, _)| *f == folder);
+    let new = found.iter().filter(|(folder, _)| !known(folder));
+    let mut complaints: Vec<String> = new
+        .map(|(folder, files)| format!("src/{folder}: {} use each other", files.join(", ")))
+        .collect();
+    let gone = CIRCLES.iter().filter(|(f, _)| !found.iter().any(|(folder, _)| folder == f));
+    complaints.extend(gone.map(|(folder, _)| format!("src/{folder}: needs no exception any more")));
+    none(complaints);
+}
+
+#[test]
 fn only_the_device_floor_names_wgpu() {
     let others = source().into_iter().filter(|f| !f.is_below(NAMES_WGPU));
     none(others.flat_map(|f| with_words(&f, f.code(), &["wgpu::", "naga::"])).collect());
@@ -216,10 +243,18 @@ fn the_command_speaks_through_one_door() {
 
 #[test]
 fn models_and_below_read_no_files() {
-    let folders = ["src/tensor/", "src/tape/", "src/ops/", "src/nn/", "src/models/", "src/gpu/"];
+    let folders = ["src/tensor/", "src/ops/", "src/nn/", "src/models/", "src/gpu/"];
+    assert!(folders.iter().all(|f| root().join(f).is_dir()), "every one of {folders:?} is there");
     let words = ["std::fs", "fs::read", "std::io", "File::open", "use std::{fs", "use std::{io"];
     let those = source().into_iter().filter(|f| f.is_below(&folders));
     none(those.flat_map(|f| with_words(&f, f.code_without_tests(), &words)).collect());
+}
+
+#[test]
+fn operations_and_models_ask_what_an_adapter_is_like_and_not_what_it_is() {
+    let folders = ["src/ops/", "src/nn/", "src/models/"];
+    let those = source().into_iter().filter(|f| f.is_below(&folders));
+    none(those.flat_map(|f| with_words(&f, f.code(), &[".software", ".summary().name"])).collect());
 }
 
 #[test]
