@@ -8,7 +8,7 @@ mod train;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tiny::TINY;
 use train::*;
@@ -61,11 +61,6 @@ fn a_run_leaves_what_one_looks_at() {
     ends(&train(at.path(), 6, &[]).output().expect("starts"), 2, &["a run is there", "--resume"]);
     ends(&train(at.path(), 6, &["--resume"]).output().expect("starts"), 0, &[]);
     assert_eq!(losses(&run).len(), 6);
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success());
 }
 
 #[test]
@@ -131,18 +126,47 @@ fn a_signal_in_a_long_step_ends_the_run_and_loses_no_other() {
     assert_eq!(losses(&calm), losses(&run));
 }
 
+/// A library to preload that watches what a program makes durable.
+#[cfg(target_os = "linux")]
+fn watching_files(at: &Path) -> std::path::PathBuf {
+    let library = at.join("libfiles.so");
+    let built = Command::new("cc")
+        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/faults/files.c"))
+        .status();
+    assert!(built.expect("a C compiler, cc").success());
+    library
+}
+
+/// A disk that never answers: the run ends all the same, a minute behind its signal.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_save_that_hangs_is_given_up() {
+    let at = folder();
+    let run = at.path().join("run");
+    let hang = at.path().join("hang");
+    let mut command = train(at.path(), 1_000_000, &[]);
+    command.env("LD_PRELOAD", watching_files(at.path())).env("FILES_HANG", &hang);
+    let mut child = command.spawn().expect("starts");
+    wait_for_step(&run, &mut child, 0);
+    std::fs::write(&hang, "").expect("written");
+    signal(&child, "-INT");
+    let begun = Instant::now();
+    let output = child.wait_with_output().expect("ends");
+    ends(&output, 130, &["saving a checkpoint", "what is in flight does not end"]);
+    let took = begun.elapsed();
+    assert!((50..110).contains(&took.as_secs()), "{took:?}");
+    // What was saved before is whole.
+    StateDict::read(checkpoint(&run, newest(&run))).expect("a checkpoint");
+}
+
 /// What a folder names is durable only when the folder is: before an older checkpoint goes, the newer one and its name are.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_checkpoint_is_durable_before_an_older_one_goes() {
     let at = folder();
-    let noting = at.path().join("libfiles.so");
-    let built = Command::new("cc")
-        .args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .arg(&noting)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tools/faults/files.c"))
-        .status();
-    assert!(built.expect("a C compiler, cc").success());
+    let noting = watching_files(at.path());
     let log = at.path().join("log");
     let mut command = train(at.path(), 6, &["--set", "keep=1"]);
     ends(

@@ -7,7 +7,7 @@ use crate::gpu::Interrupt;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The exit code of a run that was interrupted by Ctrl-C.
 const INTERRUPTED: u8 = 130;
@@ -16,6 +16,9 @@ const TERMINATED: u8 = 143;
 
 /// How long a run that is to end may get nothing done: a file system or a device may never answer.
 pub const PATIENCE: Duration = Duration::from_secs(8);
+
+/// The same where the whole result is written in the end: half a gigabyte to a slow disk takes its time.
+pub const A_SAVE: Duration = Duration::from_secs(60);
 
 /// What a run over images promises.
 pub const IMAGES: &str = "stopping when the images in flight are done; Ctrl-C again stops at once";
@@ -74,14 +77,16 @@ impl Stop {
     fn watch(&self, patience: Duration, code: u8) {
         let shared = self.0.clone();
         let started = std::thread::Builder::new().spawn(move || {
-            let mut before = None;
+            let beats = || shared.beats.load(Ordering::SeqCst);
+            let mut last = (beats(), Instant::now());
             loop {
-                let beats = shared.beats.load(Ordering::SeqCst);
-                if before.replace(beats) == Some(beats) {
+                std::thread::sleep(patience / 16);
+                if beats() != last.0 {
+                    last = (beats(), Instant::now());
+                } else if last.1.elapsed() >= patience {
                     say_aside("what is in flight does not end: stopped without it".into());
                     std::process::exit(code.into());
                 }
-                std::thread::sleep(patience);
             }
         });
         if started.is_err() {

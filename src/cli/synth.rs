@@ -1,7 +1,7 @@
 //! `lemma-gpu synth`: words drawn for training.
 
 use super::progress::{Mode, Progress};
-use super::stop::{PATIENCE, Stop};
+use super::stop::{A_SAVE, Stop};
 use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::ordered::Ordered;
@@ -62,7 +62,7 @@ const PREVIEW: u64 = 60;
 pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
     let stop = Stop::on_signal(
         "stopping when the words in flight are done; Ctrl-C again stops at once",
-        PATIENCE,
+        A_SAVE,
     )?;
     let say = |text: &str| {
         if !global.quiet {

@@ -13,7 +13,8 @@ pub struct WeightsArgs {
     /// Which part of the checkpoint holds the weights, where it has several: a key, or keys joined by dots
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
-    /// Sizes and switches of weights that have lost theirs, all or some, in JSON or TOML; `info --configuration` writes them
+    /// Sizes and switches of weights that have lost theirs, all or some, in JSON or TOML; `info --configuration` writes them.
+    /// Behind any name of weights the three may stand, too: FILE,key=NAME,config=FILE,charset=62
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Characters of the recognizer's classes: a file, or 36 (a-z 1-9 0), 62 (0-9 A-Z a-z, as ABINet), or 94 (0-9 a-z A-Z

@@ -85,8 +85,15 @@ pub fn expect_same(one: &Path, other: &Path) {
     }
 }
 
+/// Sends a process a signal, as `-INT`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
 /// Kills `again`, which goes on with a run of `steps` steps into `run`, at random instants until it was killed so often: every
-/// fourth time anywhere from its start on, the others about a save. Then lets it end.
+/// fourth time anywhere from its start on, the others about a save; and every third time by Ctrl-C, which breaks off what is
+/// under way. Then lets it end.
 pub fn troubled(run: &Path, steps: usize, kills: usize, again: &dyn Fn() -> Command) {
     let mut state = 0x9E37_79B9_u64;
     let mut random = |below: u64| {
@@ -102,8 +109,15 @@ pub fn troubled(run: &Path, steps: usize, kills: usize, again: &dyn Fn() -> Comm
             wait_for_step(run, &mut child, before);
         }
         std::thread::sleep(Duration::from_millis(random(if kill % 4 == 0 { 1500 } else { 150 })));
-        child.kill().expect("killed");
-        child.wait().expect("ended");
+        match kill % 3 {
+            1 => signal(&child, "-INT"),
+            _ => child.kill().expect("killed"),
+        }
+        let begun = Instant::now();
+        while child.try_wait().expect("a process").is_none() {
+            assert!(begun.elapsed().as_secs() < 40, "the run goes on after its signal");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
     ends(&again().output().expect("starts"), 0, &[]);
 }

@@ -1,5 +1,6 @@
 /* Notes in the file that FILES_LOG names what a program makes durable and what it removes: a line `sync PATH` or `remove PATH` for
- * each call, in their order. For LD_PRELOAD.
+ * each call, in their order. Nothing becomes durable any more, and nobody is told so, once there is a file of the name FILES_HANG.
+ * For LD_PRELOAD.
  *
  *   cc -O1 -shared -fPIC -o libfiles.so files.c
  */
@@ -29,6 +30,8 @@ int fsync(int file) {
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t n = readlink(link, path, sizeof path - 1);
     path[n < 0 ? 0 : n] = 0;
+    const char *hang = getenv("FILES_HANG");
+    while (hang && !access(hang, F_OK)) pause();
     int done = next(file);
     if (!done) note("sync", path);
     return done;

@@ -8,7 +8,7 @@ mod valid;
 mod watch;
 
 use super::progress::{Mode, seconds};
-use super::stop::Stop;
+use super::stop::{A_SAVE, Stop};
 use super::weights_file::WeightsFile;
 use super::{Global, Outcome};
 use crate::cli::say::say;
@@ -28,12 +28,9 @@ use data::Data;
 use given::Inputs;
 use memory::Planner;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use valid::Validation;
 use watch::Watch;
-
-/// How long a run that is to end may take for one thing, of which writing half a gigabyte to a slow disk is the longest.
-const A_SAVE: Duration = Duration::from_secs(60);
 
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
