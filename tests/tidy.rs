@@ -67,7 +67,8 @@ impl File {
 
     /// The code before the unit tests.
     fn code_without_tests(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.code().take_while(|(_, l)| l.trim() != "#[cfg(test)]")
+        let tests = self.path.ends_with("/tests.rs");
+        self.code().take_while(move |(_, l)| !tests && l.trim() != "#[cfg(test)]")
     }
 
     fn comments(&self) -> impl Iterator<Item = (usize, &str)> {

@@ -2,6 +2,7 @@
 //! bindings: a [images, H, W, Cin], b [K, N], scale, shift [N], residual [M, N], slope [1 or as shift] -> y [M, N]
 //! grid: one subgroup for LANES outputs side by side in each of LINES lines, folded into x and y; exact for windows with stride 1 in x whose width is a multiple of TAPS, Cin a multiple of 4
 //! cost: 2·M·N·K flops; A is read PIXELS·LANES times for each LANES·TAPS of its uses, B M / (LINES·LANES) times
+// indices: r a line of windows, i a fetch of the lane, t a tap, l a channel in its vec4.
 
 #import index
 #import gemm

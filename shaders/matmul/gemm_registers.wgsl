@@ -2,6 +2,7 @@
 //! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [Z, M, N]
 //! grid: one workgroup of 8×8 invocations per tile of 8·ROWS by 32·VECS outputs, columns fastest, folded into x and y; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·M·N·K flops; A is read N / (4·VECS) times, B M / ROWS times, mostly out of caches
+// indices: r a row of the invocation, v a vec4 of its columns, l a step along K in a vec4.
 
 #import index
 #import gemm

@@ -2,6 +2,8 @@
 //! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [Z, M, N]
 //! grid: one subgroup per tile of GROUPS·LANES by LANES·4·VECS outputs, columns fastest, folded into x and y; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·M·N·K flops; A is read N / (LANES·4·VECS) times, B M / (GROUPS·LANES) times
+// indices: g a group of rows, r a row in it and the lane that loads it, v a vec4 of the lane's
+// columns, l a step along K in a vec4.
 
 #import index
 #import gemm
@@ -16,7 +18,7 @@ const COLS: u32 = 4u * VECS;
 const STEP: u32 = 4u;
 
 // For its share of A a lane is a row of each group, for its share of B, and of the result, four columns, VECS times. In a
-// step of four along K it fetches those, and broadcasts hand A's numbers round.
+// step of four along K it loads those, and shares A with the subgroup by `subgroupBroadcast`.
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) wid: vec3u,

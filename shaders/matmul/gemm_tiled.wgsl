@@ -2,6 +2,8 @@
 //! bindings: a [images, H, W, Cin], b [K, b_stride], scale, shift [b_stride], residual [M, N], slope [1 or as shift] -> y [Z, M, N]
 //! grid: tiles of TY·ROWS·4 by TX·4 outputs, folded into x and y, columns fastest; z is a batch, or a part of K; exact for any M, N, K (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·M·N·K flops; A is read N / (4·TX) times, B M / (TY·ROWS·4) times
+// indices: i a load or a vec4 of rows, c a row in it, l a step along K in a vec4: acc{i}_{c} are
+// four columns.
 
 #import index
 #import gemm

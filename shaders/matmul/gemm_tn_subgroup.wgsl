@@ -2,6 +2,8 @@
 //! bindings: a [images, H, W, Cin], b [R, N], scale, shift, residual, slope (not used) -> y [Z, M, N]
 //! grid: one subgroup per tile of LANES·4 numbers of a run of A's windows by LANES·4·VECS columns, columns fastest, folded into x and y; z is a batch, or a part of the rows; exact for any M, N, R (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·R·M·N flops; A is read N / (LANES·4·VECS) times, B M / (LANES·4) times
+// indices: l the lane whose rows of the product are summed, c a row in its vec4, v a vec4 of
+// columns, k a row of A and B in a step.
 
 #import index
 #import gemm
@@ -15,7 +17,7 @@ const STEP: u32 = 2u; // tile
 const ROWS: u32 = LANES * 4u;
 const COLS: u32 = 4u * VECS;
 
-// Of every row a lane fetches four numbers of the window and four columns, VECS times. Broadcasts hand A's numbers round.
+// Of every row a lane fetches four numbers of the window and four columns, VECS times. A is shared by `subgroupBroadcast`.
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) wid: vec3u,

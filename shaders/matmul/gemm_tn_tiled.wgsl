@@ -2,6 +2,7 @@
 //! bindings: a [images, H, W, Cin], b [R, N], scale, shift, residual, slope (not used) -> y [Z, M, N]
 //! grid: tiles of SIDE·4·FOURS numbers of a run of A's windows by as many columns, columns fastest, folded into x and y; z is a batch, or a part of the rows; exact for any M, N, R (fours of A, or of B and y, only where everything is a multiple of 4)
 //! cost: 2·R·M·N flops; A is read N / (SIDE·4·FOURS) times, B M / (SIDE·4·FOURS) times
+// indices: i a vec4 of rows, c a row in it, j a vec4 of columns: acc{i}_{c}_{j}.
 
 #import index
 #import gemm

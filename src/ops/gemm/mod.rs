@@ -1,13 +1,13 @@
 //! The matrix core: one product behind linear layers, batched products and convolutions (as implicit GEMM).
 //!
 //! A row of A is a window of a channels-last image, read in place; see `shaders/shared/gemm.wgsl`. Knows no layer and no
-//! layout other than that; which kernel and tile serve a shape on an adapter is decided here and nowhere else: `tile.rs`
-//! has what there is, `plan.rs` chooses, `known.rs` says where a vendor's GPUs begin, `tune.rs` measures.
+//! layout other than that; which kernel and tile serve a shape on an adapter is decided here and nowhere else: `kernels/`
+//! has what there is, `plan.rs` chooses, `vendor_defaults.rs` says what a vendor's GPUs begin with, `tune.rs` measures.
 
-mod known;
+mod kernels;
 mod plan;
-mod tile;
 mod tune;
+mod vendor_defaults;
 
 use super::epilogue::{Act, Epilogue};
 use super::pointwise::activate;
@@ -15,16 +15,10 @@ use crate::gpu::{Bind, Gpu, Grid, Variant};
 use crate::shape::{Shape, Window};
 use crate::tensor::{Cx, Dtype, Tensor};
 use crate::{Result, kernel, params};
+pub(super) use kernels::KERNELS;
+use kernels::LoadPaths;
 use plan::{IMAGE_WORK, PLAIN_WORK, Plan};
-pub(super) use tile::KERNELS;
-use tile::Means;
 
-kernel!(TILED = "matmul/gemm_tiled", Params);
-kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
-kernel!(REGISTERS = "matmul/gemm_registers", Params);
-kernel!(NARROW = "matmul/gemm_narrow", Params);
-kernel!(OUTER_TILED = "matmul/outer_tiled", Params);
-kernel!(OUTER_SUBGROUP = "matmul/outer_subgroup", Params);
 kernel!(SPLIT_SUM = "matmul/split_sum", Params);
 params! {
     struct Params {
@@ -172,7 +166,7 @@ impl Gemm {
     }
 
     /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns. A residual
-    /// may be that of an image of a single product's, for all.
+    /// with batch size 1 is broadcast over the batch.
     pub(super) fn run(
         mut self,
         cx: &Cx,
@@ -200,13 +194,13 @@ impl Gemm {
         self.run_as(cx, Plan::choose(cx.gpu(), &self, means), a, b, ep, y)
     }
 
-    /// What A, B, residual and result may be moved as.
-    fn means(&self, gpu: &Gpu, operands: [Option<&Tensor>; 4]) -> Means {
+    /// How A, B, residual and result may be loaded and stored.
+    fn means(&self, gpu: &Gpu, operands: [Option<&Tensor>; 4]) -> LoadPaths {
         let floats = operands.iter().flatten().all(|t| t.dtype() == Dtype::F32);
         let fit = operands[..2].iter().flatten().all(|t| gpu.fits_image(t.buffer()));
-        Means {
-            words: floats && gpu.traits().loads_cost_by_component,
-            images: floats
+        LoadPaths {
+            u64s: floats && gpu.traits().loads_cost_by_component,
+            textures: floats
                 && fit
                 && gpu.traits().prefers_texture_loads
                 && self.work() >= IMAGE_WORK,
@@ -223,7 +217,7 @@ impl Gemm {
         y: Tensor,
     ) -> Result<Tensor> {
         let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
-        let shuffles = |v: Variant| if self.shuffled { tile::shuffled(v) } else { v };
+        let shuffles = |v: Variant| if self.shuffled { kernels::shuffled(v) } else { v };
         let run = |splits: usize, ep: &Epilogue, variant: Variant, binds: &[Bind]| {
             let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
@@ -260,138 +254,4 @@ fn operands<'a>(a: Bind<'a>, b: Bind<'a>, ep: &'a Epilogue, y: &'a Tensor) -> [B
 }
 
 #[cfg(test)]
-mod tests {
-    use super::plan::{by_rule, candidates};
-    use super::tile::{LANES, Tile};
-    use super::*;
-    use crate::gpu::GpuOptions;
-    use crate::ops::Act;
-    use crate::tensor::Seeded;
-
-    fn open(no_subgroups: bool) -> Gpu {
-        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
-        let options =
-            GpuOptions { no_subgroups, adapter, checked: true, poison: true, ..Default::default() };
-        Gpu::new(options).unwrap()
-    }
-
-    fn means(gpu: &Gpu) -> Means {
-        Means { words: gpu.traits().loads_cost_by_component, images: true }
-    }
-
-    /// Products of every kind, with the elements of A and B.
-    fn products() -> Vec<(Gemm, [usize; 2])> {
-        let window = Window { kernel: (3, 3), stride: (1, 1), pad: (1, 1) };
-        let [n, h, w, c] = [2, 7, 19, 12];
-        let conv = |cout| {
-            (Gemm::windows([n, h, w, c], (h, w), window, cout), [n * h * w * c, 9 * c * cout])
-        };
-        vec![
-            (Gemm::matrix(70, 36, 84), [70 * 36, 36 * 84]),
-            (Gemm::matrix(33, 1028, 64), [33 * 1028, 1028 * 64]),
-            (Gemm::matrix(5, 8, 24).columns(4, 32), [5 * 8, 8 * 32]),
-            (Gemm::matrix(40, 12, 20).batch(3), [3 * 40 * 12, 3 * 12 * 20]),
-            conv(64),
-            conv(4),
-            (Gemm::matrix(33, 37, 21), [33 * 37, 37 * 21]),
-            (Gemm::matrix(9, 37, 5).transposed(), [9 * 37, 9 * 5]),
-            (Gemm::matrix(70, 36, 84).transposed(), [70 * 36, 70 * 84]),
-            (Gemm::matrix(40, 12, 20).batch(3).transposed(), [3 * 40 * 12, 3 * 40 * 20]),
-            (conv(64).0.transposed(), [n * h * w * c, n * h * w * 64]),
-        ]
-    }
-
-    fn outputs(g: &Gemm) -> usize {
-        g.batch * (g.height() * g.p.cols) as usize
-    }
-
-    /// The product with everything behind it that a kernel does.
-    fn computed(gpu: &Gpu, g: &Gemm, plan: Plan, sizes: [usize; 2]) -> Vec<f64> {
-        let mut random = Seeded::new("products");
-        let [a, b] = sizes.map(|s| random.uniform([s], -1.0, 1.0).upload(gpu));
-        let channels = g.p.b_stride as usize;
-        let parts = [channels, channels, outputs(g), 1].map(|n| random.signed([n]).upload(gpu));
-        let ep = match g.transposed {
-            // A weight's gradient has nothing behind it.
-            true => Epilogue::default(),
-            false => Epilogue::affine(&parts[0], &parts[1])
-                .residual(&parts[2])
-                .act(Act::Prelu(&parts[3])),
-        };
-        let cx = Cx::new(gpu);
-        let y = cx.out([outputs(g)]);
-        let y = g.run_as(&cx, plan, &a, &b, &ep, y).unwrap();
-        cx.submit().unwrap();
-        let y = y.to_host(gpu).unwrap().data;
-        assert!(y.iter().all(|v| v.is_finite()), "{g:?} with {plan:?}");
-        y
-    }
-
-    #[test]
-    fn images_change_no_bit() {
-        let gpu = open(false);
-        for (g, sizes) in products().into_iter().filter(|(g, _)| g.p.segment % 4 == 0) {
-            let [plain, images] = [false, true].map(|images| {
-                let plan = Plan::choose(&gpu, &g, Means { images, ..means(&gpu) });
-                let lanes = gpu.subgroup().filter(|l| LANES.contains(l));
-                assert_eq!(plan.tile.images(), images && lanes.is_some(), "{g:?}");
-                computed(&gpu, &g, plan, sizes)
-            });
-            assert_eq!(plain, images, "{g:?}");
-        }
-    }
-
-    #[test]
-    fn every_candidate_computes_the_same_and_has_a_name_of_its_own() {
-        for gpu in [open(false), open(true)] {
-            for (g, sizes) in products() {
-                let tiles = candidates(&gpu, &g, means(&gpu));
-                assert!(tiles.contains(&by_rule(&gpu, &g, means(&gpu))), "{g:?}");
-                let mut names: Vec<String> = tiles.iter().map(Tile::to_string).collect();
-                names.sort();
-                names.dedup();
-                assert_eq!(names.len(), tiles.len(), "{names:?}");
-                let all =
-                    tiles.into_iter().map(|t| computed(&gpu, &g, Plan::with(&gpu, &g, t), sizes));
-                let all: Vec<Vec<f64>> = all.collect();
-                let largest = all[0].iter().fold(0.0, |most: f64, v| most.max(v.abs()));
-                for other in &all[1..] {
-                    for (a, b) in all[0].iter().zip(other) {
-                        assert!((a - b).abs() <= 2e-6 * largest, "{g:?}: {a} and {b}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_was_measured_is_taken_and_what_is_unknown_is_not() {
-        let gpu = open(true);
-        let g = Gemm::matrix(70, 36, 84);
-        let means = means(&gpu);
-        let (rule, tiles) = (by_rule(&gpu, &g, means), candidates(&gpu, &g, means));
-        let other = tiles.into_iter().find(|t| *t != rule).unwrap();
-        gpu.choose(g.class(), other.to_string());
-        assert_eq!(Plan::choose(&gpu, &g, means).tile, other);
-        gpu.choose(g.class(), "a tile of another version".into());
-        assert_eq!(Plan::choose(&gpu, &g, means).tile, rule);
-    }
-
-    #[test]
-    fn measuring_notes_a_candidate_for_each_class() {
-        let gpu = open(true);
-        let (g, sizes) = products().remove(0);
-        let [a, b] = sizes.map(|n| Seeded::new("measured").signed([n]).upload(&gpu));
-        gpu.measuring_choices(|| {
-            let cx = Cx::new(&gpu);
-            let shape = [outputs(&g)].into();
-            g.run(&cx, &a, &b, &Epilogue::default(), shape).map(drop)
-        })
-        .unwrap();
-        let choices = gpu.choices();
-        let names: Vec<String> =
-            candidates(&gpu, &g, means(&gpu)).iter().map(Tile::to_string).collect();
-        assert_eq!(choices.keys().collect::<Vec<_>>(), ["matrix 128 36 84 1"]);
-        assert!(names.contains(&choices["matrix 128 36 84 1"]), "{choices:?}");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! Which tile is the fastest for a class of products, by trying.
+//! Which tile is the fastest for a kind of products, by trying.
 
-use super::plan::{Plan, by_rule, candidates};
-use super::tile::Means;
+use super::kernels::{Adapter, LoadPaths, candidates, heuristic};
+use super::plan::Plan;
 use super::{Epilogue, Gemm};
 use crate::Result;
 use crate::gpu::Gpu;
@@ -9,16 +9,16 @@ use crate::ops::measure::once;
 use crate::tensor::Seeded;
 use std::time::Instant;
 
-/// Times that each tile is tried, of which the shortest counts; more while there is time, in seconds for each class.
+/// Times that each tile is tried, of which the shortest counts; more while there is time, in seconds for each kind.
 const LEAST_ROUNDS: usize = 3;
 const SECONDS: f64 = 0.15;
 
-/// What another tile's time must come to for it to be taken rather than the rule's.
+/// What another tile's time must come to for it to be taken rather than the heuristic's.
 const GAIN: f64 = 0.96;
 
 impl Gemm {
     /// What products are measured by: kind, rows of A up to the next power of two, length of these, columns of B, batch.
-    pub(super) fn class(&self) -> String {
+    pub(super) fn problem_key(&self) -> String {
         let kind = match (self.transposed, self.p.segments, self.sliding) {
             (true, ..) => "transposed",
             (_, 1, false) => "matrix",
@@ -30,17 +30,18 @@ impl Gemm {
     }
 }
 
-/// Measures all candidates for a product of this class, unless that was done, and notes the fastest. `sizes` are the
+/// Measures all candidates for a product of this kind, unless that was done, and notes the fastest. `sizes` are the
 /// elements of A, B and the result.
-pub(super) fn measure(gpu: &Gpu, g: &Gemm, means: Means, sizes: [usize; 3]) -> Result<()> {
-    let tiles = candidates(gpu, g, means);
-    if tiles.len() < 2 || gpu.chosen(|| g.class()).is_some() {
+pub(super) fn measure(gpu: &Gpu, g: &Gemm, paths: LoadPaths, sizes: [usize; 3]) -> Result<()> {
+    let adapter = Adapter::from(gpu);
+    let tiles = candidates(&adapter, g, paths);
+    if tiles.len() < 2 || gpu.chosen(|| g.problem_key()).is_some() {
         return Ok(());
     }
-    let mut random = Seeded::new(&g.class());
+    let mut random = Seeded::new(&g.problem_key());
     let [a, b] = [sizes[0], sizes[1]].map(|n| random.uniform([n], -1.0, 1.0).upload(gpu));
     let time = |tile| -> Result<f64> {
-        let plan = Plan::with(gpu, g, tile);
+        let plan = Plan::with(&adapter, g, tile);
         let run = once(gpu, |cx| {
             let y = cx.out([sizes[2]]);
             Ok(vec![g.run_as(cx, plan, &a, &b, &Epilogue::default(), y)?])
@@ -60,11 +61,11 @@ pub(super) fn measure(gpu: &Gpu, g: &Gemm, means: Means, sizes: [usize; 3]) -> R
         }
         rounds += 1;
     }
-    let rule = by_rule(gpu, g, means);
-    let of_rule = tiles.iter().position(|t| *t == rule).expect("the rule takes a candidate");
+    let default = heuristic(&adapter, g, paths);
+    let of_default = tiles.iter().position(|t| *t == default).expect("one of the candidates");
     let fastest = (0..tiles.len()).min_by(|a, b| best[*a].total_cmp(&best[*b]));
     let fastest = fastest.expect("more than one");
-    let taken = if best[fastest] < GAIN * best[of_rule] { fastest } else { of_rule };
-    gpu.choose(g.class(), tiles[taken].to_string());
+    let taken = if best[fastest] < GAIN * best[of_default] { fastest } else { of_default };
+    gpu.choose(g.problem_key(), tiles[taken].to_string());
     Ok(())
 }
