@@ -17,7 +17,7 @@ use lemma_gpu::tensor::{Cx, Seeded, Tensor};
 use libtest_mimic::{Arguments, Trial};
 use std::collections::HashSet;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// How many of the listed variants run at least, on an adapter with subgroups of so many lanes; the others are for other
 /// adapters. A case that is taken away lets it fall, and a variant that is listed for nobody does not raise it.
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
     args.test_threads
         .get_or_insert_with(|| std::thread::available_parallelism().map_or(2, usize::from));
     let whole = args.filter.is_none() && args.skip.is_empty() && !args.list && !args.ignored;
-    let checker = Arc::new(OnceLock::new());
+    let checker = (!args.list).then(opened);
     let conclusion = libtest_mimic::run(&args, trials(&checker));
-    let complaints = match checker.get() {
-        Some(checker) if whole && !conclusion.has_failed() => variants(checker),
+    let complaints = match checker {
+        Some(checker) if whole && !conclusion.has_failed() => variants(&checker),
         _ => Vec::new(),
     };
     complaints.iter().for_each(|c| eprintln!("{c}"));
@@ -41,18 +41,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// One device for all, opened by the first that needs it.
-fn opened(checker: &OnceLock<Checker>) -> &Checker {
-    checker.get_or_init(|| {
-        let checker = Checker::open(common::adapter()).expect("an adapter for the tests");
-        common::announce(&checker.checked);
-        skip::has_or_skips("f16", checker.halves.is_some());
-        skip::has_or_skips("subgroup", checker.shipped.subgroup().is_some());
-        checker
-    })
+/// One device for all.
+fn opened() -> Arc<Checker> {
+    let checker = Checker::open(common::adapter()).expect("an adapter for the tests");
+    common::announce(&checker.checked);
+    skip::has_or_skips("f16", checker.halves.is_some());
+    skip::has_or_skips("subgroup", checker.shipped.subgroup().is_some());
+    Arc::new(checker)
 }
 
-fn trials(checker: &Arc<OnceLock<Checker>>) -> Vec<Trial> {
+fn trials(checker: &Option<Arc<Checker>>) -> Vec<Trial> {
     let mut trials: Vec<Trial> = [
         ("pass: inputs may be dropped before it is submitted", inputs_may_be_dropped as fn()),
         ("pass: what is not a number does not look like one again", not_a_number_stays),
@@ -71,7 +69,10 @@ fn trials(checker: &Arc<OnceLock<Checker>>) -> Vec<Trial> {
             let name = format!("{}: {}", row.op, case.label);
             assert!(names.insert(name.clone()), "two cases are called {name}");
             let checker = checker.clone();
-            let test = move || Ok(opened(&checker).check(row, &case).map_err(|e| e.to_string())?);
+            let test = move || {
+                let checker = checker.expect("a device, unless tests are only listed");
+                Ok(checker.check(row, &case).map_err(|e| e.to_string())?)
+            };
             trials.push(Trial::test(name, test));
         }
     }

@@ -113,6 +113,24 @@ fn every_kernel_explains_itself() {
     });
 }
 
+/// `acc{i}_{c}` says nothing to a reader who does not know what i and c count.
+#[test]
+fn kernels_made_by_repetition_begin_with_a_legend_of_their_indices() {
+    for_every_kernel(|entry| {
+        let source = entry.kernel.source;
+        let repeats = source.split("#repeat ").skip(1).filter_map(|r| r.split(' ').next());
+        let letters: BTreeSet<&str> = repeats.filter(|l| *l != "once").collect();
+        let legend: String = source
+            .lines()
+            .skip_while(|l| !l.starts_with("// indices: "))
+            .map_while(|l| l.strip_prefix("// "))
+            .fold(String::new(), |all, line| all + " " + line);
+        let words: BTreeSet<&str> = legend.split([' ', ',', ':', '.']).collect();
+        let missing = letters.iter().filter(|l| letters.len() > 1 && !words.contains(**l));
+        missing.map(|l| format!("`// indices: …` does not say what {l} counts")).collect()
+    });
+}
+
 #[test]
 fn every_file_is_a_kernel_of_the_table() {
     let known: BTreeSet<String> =

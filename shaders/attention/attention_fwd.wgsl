@@ -2,6 +2,8 @@
 //! bindings: q [N|1, Lq, ·], k, v [N|1, Lk, ·], lengths u32 [N] -> y [N, Lq, H·D], weights [N, H, Lq, Lk] if WEIGHTS
 //! grid: one workgroup per ROWS·TQ queries of a head, folded into x and y; any Lq and Lk, any D (≤ 4·COLS·TV if VALUES)
 //! cost: reads q once per COLS·TK keys, k and v once per ROWS·TQ queries; 4·Lq·Lk·D flops a head, one exponential a pair
+// indices: i a query of the invocation, j one of its keys, c a vec4 of its channels: s{i}_{j} is a
+// score, o{i}_{c} an output.
 
 #import attention
 #import index

@@ -2,9 +2,11 @@
 //! bindings: q [N|1, Lq, ·], k, v [N|1, Lk, ·], lengths u32 [N] -> y [N, Lq, H·D], weights [N, H, Lq, Lk] if WEIGHTS
 //! grid: one workgroup of 8 lanes of one subgroup per 8·TG queries of a head, folded into x and y; any Lq, Lk, D (≤ 32·TV if VALUES)
 //! cost: reads q once per 8·TK keys, k and v once per 8·TG queries; 4·Lq·Lk·D flops a head, one exponential a pair
+// indices: g a group of eight queries, i a query in it, j a key of the lane, c a vec4 of its
+// channels: s{g}_{i}_{j} is a score.
 
-// A lane loads its own queries and keys, and shuffles hand them round: no workgroup memory and no barrier. Where a load is
-// dear and a shuffle is not, as in software adapters, this is the better way.
+// A lane loads its own queries and keys, which are exchanged by `subgroupShuffle`: no workgroup memory
+// and no barrier. For adapters where loads are expensive relative to shuffles (llvmpipe).
 
 #import attention
 #import index

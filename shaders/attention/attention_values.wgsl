@@ -2,6 +2,7 @@
 //! bindings: weights [N, H, Lq, Lk], v [N|1, Lk, ·] -> y [N, Lq, H·D]
 //! grid: one workgroup per TQ queries and 4·WG·TV channels of a head, folded into x and y; any sizes
 //! cost: reads v once per TQ queries, the weights once per workgroup along D; 2·Lq·Lk·D flops a head
+// indices: i a query of the invocation, c a vec4 of its channels: o{i}_{c} is an output.
 
 #import heads
 #import index

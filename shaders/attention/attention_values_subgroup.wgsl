@@ -2,6 +2,8 @@
 //! bindings: weights [N, H, Lq, Lk], v [N|1, Lk, ·] -> y [N, Lq, H·D]
 //! grid: one workgroup of 8 lanes of one subgroup per 8·TG queries and 32·TV channels of a head, folded into x and y; any sizes
 //! cost: reads v once per 8·TG queries, the weights once per 32·TV channels; 2·Lq·Lk·D flops a head
+// indices: g a group of eight queries, i a query in it, c a vec4 of the lane's channels:
+// o{g}_{i}_{c} is an output.
 
 #import heads
 #import index

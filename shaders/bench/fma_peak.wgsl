@@ -2,6 +2,7 @@
 //! bindings: -> y [1], written only if the result is one that cannot occur
 //! grid: one invocation after the other, 256 to a workgroup
 //! cost: 512·VECTORS flops a round and invocation, no memory
+// indices: i a vec4 that is multiplied, j a round.
 
 const VECTORS: u32 = 3u; // tile
 

@@ -2,6 +2,7 @@
 //! bindings: x [T, Cin, Cout] -> y [T, Cout, Cin]
 //! grid: one invocation per element, or block of 4 by 4, of y, folded into x and y; exact for any size, and in blocks for multiples of 4
 //! cost: reads x and writes y once; no flops
+// indices: r a row, k a column of a 4×4 block, which is transposed.
 
 #import element
 

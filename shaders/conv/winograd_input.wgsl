@@ -2,6 +2,7 @@
 //! bindings: x [N, H, W, C] -> v [16, T, C], T = N·⌈H/2⌉·⌈W/2⌉
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; C a multiple of four, any H and W
 //! cost: reads x four times, writes four times its size; 32 additions for each element of a tile
+// indices: r a row, j a column of the 4×4 tile.
 
 #import index
 #import by_tiles

@@ -2,6 +2,7 @@
 //! bindings: m [16, T, N], b not used, scale, shift [N], residual [images or 1, H, W, N], slope [1 or as shift] -> y [images, H, W, N]
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; N a multiple of four, any H and W
 //! cost: reads four times what it writes; 24 additions for each channel of a tile
+// indices: r a row, j a column: 4×4 in the transformed domain, 2×2 pixels.
 
 #import index
 #import tile_place

@@ -2,6 +2,7 @@
 //! bindings: x [images, H, W, N], a gradient -> v [16, T, N], T = images·⌈H/2⌉·⌈W/2⌉
 //! grid: one invocation per tile and four channels, 64 to a workgroup, folded into x and y; N a multiple of four, any H and W
 //! cost: reads x once, writes four times its size; 12 additions for each channel of a tile
+// indices: r a row, j a column: 2×2 pixels, 4×4 in the transformed domain.
 
 #import index
 #import by_tiles

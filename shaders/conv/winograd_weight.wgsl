@@ -2,6 +2,7 @@
 //! bindings: w [9, Cin, Cout] -> u [16, Cin, Cout]
 //! grid: one invocation per four output channels of an input channel, 64 to a workgroup, folded into x and y; Cout a multiple of four
 //! cost: reads w once, writes 16/9 of its size; 28 additions and 32 multiplications for the taps of a channel
+// indices: r a row, j a column: 3×3 taps, 4×4 in the transformed domain.
 
 #import index
 

@@ -2,6 +2,7 @@
 //! bindings: du [16, Cin, Cout] -> dw [9, Cin, Cout]
 //! grid: one invocation per four output channels of an input channel, 64 to a workgroup, folded into x and y; Cout a multiple of four
 //! cost: reads du once, writes 9/16 of its size; 35 additions and 14 multiplications for the taps of a channel
+// indices: r a row, j a column: 4×4 in the transformed domain, 3×3 taps.
 
 #import index
 

@@ -2,6 +2,8 @@
 //! bindings: x [E], y [E], both as fours
 //! grid: one invocation per 4 floats along the last axis of y times 4 along that of x, folded into x and y; exact for any shape of up to 6 axes whose sizes along these two are multiples of 4
 //! cost: reads x and writes y once, in runs of 4; no flops
+// indices: a an axis besides the two that are exchanged, r a row, c a column of a 4×4 block of
+// these.
 
 #import element
 

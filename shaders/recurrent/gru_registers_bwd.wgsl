@@ -2,6 +2,8 @@
 //! bindings: x, a [N, H, W, 3U] as r z n, before [N, H, W, U], weights transposed [3U, U], dy [N, H, W, 2U] -> dx, da [N, H, W, 3U]
 //! grid: one subgroup per RUN sequences of one direction, folded into x and y; exact for U = PER·LANES
 //! cost: reads the inputs and writes dx and da once, the weights once per workgroup; 6·U² flops a step
+// indices: g a gate, k the lane that broadcasts and v its unit, u a unit of the lane, i a weight
+// that moves on.
 
 #import activation
 #import index

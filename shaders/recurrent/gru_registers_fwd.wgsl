@@ -2,6 +2,8 @@
 //! bindings: for each direction 0, 1: input [N, H, W, 3U] as r z n, weight [U, 3U], bias [3U] -> y [N, H, W, 2U]
 //! grid: one subgroup per RUN sequences of a direction, folded into x and y; exact for U = PER·LANES
 //! cost: reads the inputs and writes y once, the weights once per workgroup; 6·U² flops a step
+// indices: d a direction, k the lane that broadcasts and v its unit, u a unit of the lane, i a
+// weight that moves on.
 
 #import activation
 #import index
@@ -17,7 +19,7 @@ struct Params {
     run: u32,
 }
 
-// Unit u·LANES + l lives in lane l: its weights stay in registers, its state is handed round by broadcasts.
+// Unit u·LANES + l lives in lane l: its weights stay in registers, its state is broadcast.
 const PER: u32 = 4u; // tile
 const LANES: u32 = 8u; // tile
 // Weights of a lane but those of the last unit: 3·(UNITS − 1)·PER.

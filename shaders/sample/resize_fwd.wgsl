@@ -2,6 +2,7 @@
 //! bindings: x [N, H, W, C] -> y [N, OH, OW, C]
 //! grid: one invocation per ROWS outputs below each other of 1 or 4 channels, folded into x and y; exact for sizes up to 16 384
 //! cost: reads TAPS values for each row of x that its outputs lie in, TAPS more rows for the first; 2·TAPS flops a value read and written
+// indices: j a tap across, k a tap down.
 
 #import element
 #import taps
