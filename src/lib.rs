@@ -43,12 +43,15 @@
 //! an adapter is, and where the time goes.
 #![warn(missing_docs)]
 
+#[cfg(feature = "train")]
 pub mod bench;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 pub mod data;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "train")]
 pub mod eval;
 pub mod gpu;
 pub mod models;
@@ -56,12 +59,13 @@ pub mod nn;
 pub mod ops;
 pub mod shape;
 pub mod tensor;
+#[cfg(feature = "train")]
 pub mod train;
 
 pub use engine::{Engine, Lemma, Recogniser, Source};
 pub use error::{Error, ErrorKind, Result};
 
 /// The README's example, compiled with the documentation's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -26,6 +26,7 @@ impl Choices {
     }
 
     /// Runs `f` with [`Choices::measuring`] on, which is off again however it ends.
+    #[cfg(any(test, feature = "train"))]
     pub(super) fn measure_during<T>(&self, f: impl FnOnce() -> T) -> T {
         struct Off<'a>(&'a AtomicBool);
         impl Drop for Off<'_> {

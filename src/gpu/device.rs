@@ -344,6 +344,7 @@ impl Gpu {
     }
 
     /// Has operations measure while `f` records passes with them.
+    #[cfg(any(test, feature = "train"))]
     pub(crate) fn measuring_choices<T>(&self, f: impl FnOnce() -> T) -> T {
         self.0.choices.measure_during(f)
     }

@@ -67,6 +67,7 @@ pub use numerics::Function;
 pub use optim::{Adam, CLOCK_SIZE, adam, average, exchange, norm_and_clock, settle};
 pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
+#[cfg(feature = "train")]
 pub(crate) use pointwise::activation;
 pub use pointwise::{activate, add, mix, mul, scale};
 pub use reduce::{expand, sum_to};
@@ -77,6 +78,7 @@ pub use sinusoid::sinusoid_table;
 pub use softmax::softmax;
 pub use topk::{Order, sort_descending};
 pub use tps::Spline;
+#[cfg(feature = "train")]
 pub(crate) use tps::inverse;
 pub use winograd::{suits_winograd, winograd, winograd_weight};
 

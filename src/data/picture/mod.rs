@@ -46,6 +46,7 @@ pub use mask::{lr_input, mask, rgb_input};
 pub use pillow::{bicubic, luma};
 pub use plan::Plan;
 pub use sheet::{Reading, Sheet};
+#[cfg(feature = "synth")]
 pub(super) use text::EMBEDDED;
 pub use values::{check_not_flat, is_blank, to_rgb8};
 
