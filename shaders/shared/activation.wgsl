@@ -6,8 +6,9 @@ const ACT_MISH: u32 = 3u;
 const ACT_TANH: u32 = 4u;
 const ACT_SIGMOID: u32 = 5u;
 
+// SwiftShader has infinity for the exponential of a NaN.
 fn sigmoid(v: f32) -> f32 {
-    return 1.0 / (1.0 + exp(-v));
+    return select(v, 1.0 / (1.0 + exp(-v)), v == v);
 }
 
 // tanh by the exponential of a negative number, which cannot overflow.
