@@ -53,6 +53,21 @@ fn kernels_have_shares_of_what_the_adapter_can_do() {
     assert!(report["models"].as_array().expect("models").is_empty());
 }
 
+/// A peak that is measured wrong by a hundred times shows in the shares: a large product and a large copy reach more than a
+/// hundredth of what an adapter can do, and no kernel more than it can. On a CPU the copy lies partly in caches.
+#[test]
+fn peaks_bound_what_large_kernels_reach() {
+    for (filter, least) in [("matmul [512, 512]", 0.02), ("layout permute [64, 1024, 64]", 0.01)] {
+        let output = bench(&["--filter", filter, "--json", "-"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let report = json(&output.stdout);
+        let kernels = report["kernels"].as_array().expect("kernels");
+        assert_eq!(kernels.len(), 1, "{filter}: {kernels:?}");
+        let share = positive(&kernels[0]["share"]);
+        assert!((least..=1.5).contains(&share), "{filter}: {share} of the peak");
+    }
+}
+
 #[test]
 fn networks_are_timed_cold_and_warm_and_a_page_holds_it() {
     let folder = tempfile::tempdir().expect("a folder");

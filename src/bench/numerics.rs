@@ -288,12 +288,6 @@ pub fn text(rows: &[Seen]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::GpuOptions;
-
-    fn gpu() -> Gpu {
-        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
-        Gpu::new(GpuOptions { adapter, ..Default::default() }).unwrap()
-    }
 
     #[test]
     fn distances_between_floats() {
@@ -301,6 +295,17 @@ mod tests {
             let next = f64::from(f32::from_bits(x.to_bits() + 1)) - f64::from(x);
             assert_eq!(ulp(f64::from(x)), next, "{x}");
         }
+    }
+}
+
+#[cfg(test)]
+mod on_adapter {
+    use super::*;
+    use crate::gpu::GpuOptions;
+
+    fn gpu() -> Gpu {
+        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+        Gpu::new(GpuOptions { adapter, ..Default::default() }).unwrap()
     }
 
     /// What the engine's own tests for values that are not finite rest on, on any adapter.

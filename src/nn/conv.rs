@@ -248,7 +248,7 @@ impl Enlargement {
 }
 
 #[cfg(test)]
-mod tests {
+mod on_adapter {
     use super::*;
     use crate::data::checkpoint::{HostTensor, StateDict};
     use crate::gpu::{Gpu, GpuOptions};

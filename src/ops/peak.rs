@@ -85,18 +85,3 @@ fn fastest(gpu: &Gpu, record: impl Fn(&Cx) -> Result<Tensor>) -> Result<f64> {
     }
     Ok(best)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::GpuOptions;
-
-    #[test]
-    fn peaks_are_plausible() {
-        let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
-        let gpu = Gpu::new(GpuOptions { adapter, profile: true, ..Default::default() }).unwrap();
-        let (flops, bytes) = (fma_peak(&gpu).unwrap(), copy_bandwidth(&gpu).unwrap());
-        assert!((1e8..1e15).contains(&flops), "{flops:e} flops/s");
-        assert!((1e7..1e14).contains(&bytes), "{bytes:e} bytes/s");
-    }
-}
