@@ -24,7 +24,7 @@ fn for_every_variant(look: impl Fn(&Specialised) -> Vec<String>) {
         for variant in &entry.variants {
             match Specialised::new(entry.kernel, variant) {
                 Ok(one) => {
-                    complaints.extend(look(&one).into_iter().map(|c| format!("[{variant}]: {c}")))
+                    complaints.extend(look(&one).into_iter().map(|c| format!("[{variant}]: {c}")));
                 }
                 Err(e) => complaints.push(format!("[{variant}]: {e}")),
             }

@@ -351,6 +351,16 @@ fn links_of_documents_lead_somewhere() {
     none(complaints);
 }
 
+#[test]
+fn documents_name_the_oldest_compiler() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect(name);
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|l| l.strip_prefix("rust-version = "));
+    let version = version.expect("a version").trim_matches('"');
+    let wanted = format!("A Rust toolchain, {version} or newer");
+    assert!(read("README.md").contains(&wanted), "README.md does not say: {wanted}");
+}
+
 /// Name and sum of every file of a manifest, in its order.
 fn manifest(path: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join(path)).expect("a manifest");

@@ -59,7 +59,7 @@ fn labelled() -> StateDict {
 fn trace_differentiates() {
     let at = tempfile::tempdir().expect("a folder");
     let write = |name: &str, state: &StateDict| {
-        state.write_safetensors(at.path().join(name)).expect("a file")
+        state.write_safetensors(at.path().join(name)).expect("a file");
     };
     write("in.safetensors", &labelled());
     let args = ["trace", "-m", SHIPPED, "-i", "in.safetensors", "-o", "g.safetensors"];

@@ -394,7 +394,7 @@ impl<'a> Results<'a> {
             (0, _) => {}
             (_, 1) => say!("note: the result is smaller than the image: {WORDS}"),
             (n, all) => {
-                say!("note: {n} of {all} results are smaller than their images: {WORDS}")
+                say!("note: {n} of {all} results are smaller than their images: {WORDS}");
             }
         }
         if totals.images == 1 && totals.done == 1 {

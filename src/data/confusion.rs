@@ -155,7 +155,7 @@ mod tests {
         let table = weights(&synthetic());
         let at = |row: usize, column: usize| f64::from(table[row * CLASSES + column]);
         let near = |got: f64, distance: f64| {
-            assert!((got - 1.0 / distance).abs() < 1e-6, "{got}, not 1/{distance}")
+            assert!((got - 1.0 / distance).abs() < 1e-6, "{got}, not 1/{distance}");
         };
         for i in 0..CLASSES {
             assert_eq!((at(0, i), at(i, 0)), (1.0, 1.0));

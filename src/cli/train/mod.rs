@@ -241,7 +241,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let title = format!("Training of {}", stage_name(config.stage));
     let reported = watch.report(&title, &watch::rows(&config));
     if let (Some(faults), false) = (data.faults(), global.quiet) {
-        say!("bad data:\n{}", faults.to_string().trim_end());
+        say!("bad data:\n{}", faults.trim_end());
     }
     let ended = match ended {
         Err(e) if e.kind() == ErrorKind::Memory => Err(planner()?.explain(e, micro)),
