@@ -10,7 +10,7 @@ fn bench(arguments: &[&str]) -> Output {
         command.args(["--seconds", "0.05"]);
     }
     if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
-        command.args(["--gpu", &adapter]);
+        command.args(["--adapter", &adapter]);
     }
     command.output().expect("the program runs")
 }
@@ -153,7 +153,7 @@ fn tuning_is_kept_for_later_runs() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
         command.args(arguments).args(["--cache", cache]);
         if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
-            command.args(["--gpu", &adapter]);
+            command.args(["--adapter", &adapter]);
         }
         let output = command.output().expect("the program runs");
         assert!(output.status.success(), "{}", stderr(&output));

@@ -204,7 +204,7 @@ fn one_image_goes_where_it_is_told() {
     assert_eq!(image::open(at.join("out.bmp")).unwrap().into_rgb8(), through.into_rgb8());
 
     // Only the text, by the model's own files: as the model inside reads it.
-    let given = ["infer", "-i", "in.png", "--text", "-m", SHIPPED, "--reader", READER];
+    let given = ["infer", "-i", "in.png", "--text", "-m", SHIPPED, "--recognizer", READER];
     assert!(run(at, &given).ends(0, &[]).text().starts_with("in.png\tcoffee\t0."));
     assert_eq!(files(at), ["in.png", "out.bmp"]);
 }

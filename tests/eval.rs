@@ -147,7 +147,7 @@ fn a_user_evaluates_three_sets() {
     pairs(at.path(), "easy", &[("coffee", "Coffee!"), ("exit", "EXIT"), ("harbor", "wrong")]);
     pairs(at.path(), "medium", &[("station", "STATION")]);
     pairs(at.path(), "hard", &[("garden", "<b>gardens</b>"), ("year", "?")]);
-    let args = ["--data", "easy", "medium", "hard", "--json", "out/all.json", "--report"];
+    let args = ["--data", "easy", "medium", "hard", "--json", "out/all.json", "--html"];
     let output = eval(&at, &[&args[..], &["out/report.html", "--save-images", "seen"]].concat());
     let text = said(&output, 0);
     for part in ["PSNR SR", "mean of sets", "average as in the paper", "only LR right"] {
@@ -201,7 +201,7 @@ fn any_source_of_words_is_a_set() {
     fs::write(sharp.join("labels.tsv"), "a.png\tcoffee\n").unwrap();
 
     let words = format!("synth:count=3,fonts={fonts}");
-    let args = ["--data", "drawn", &words, "sharp", "--judge", "none", "--json", "-"];
+    let args = ["--data", "drawn", &words, "sharp", "--recognizer", "none", "--json", "-"];
     let json: Value = serde_json::from_str(&said(&eval(&at, &args), 0)).unwrap();
     let sets = json["sets"].as_array().unwrap();
     let images: Vec<u64> = sets.iter().map(|s| s["images"].as_u64().unwrap()).collect();
@@ -225,7 +225,7 @@ fn broken_samples_are_counted_and_the_rest_evaluated() {
     let mut labels = fs::read_to_string(folder.join("labels.tsv")).unwrap();
     labels += "no tab\ntiny.png\tx\nlong.png\tabcdefghijklmnopqrstuvwxyz\n../set.png\t\n";
     fs::write(folder.join("labels.tsv"), labels).unwrap();
-    let output = eval(&at, &["--data", "set", "--judge", "none", "--json", "-"]);
+    let output = eval(&at, &["--data", "set", "--recognizer", "none", "--json", "-"]);
     let json: Value = serde_json::from_str(&said(&output, 1)).unwrap();
     let set = &json["sets"][0];
     assert_eq!((&set["images"], &set["readability"]), (&Value::from(3), &Value::Null));
@@ -244,8 +244,8 @@ fn broken_samples_are_counted_and_the_rest_evaluated() {
     for bad in [
         &["--data", "set"][..],
         &["--data", "nowhere"],
-        &["--judge", "abinet"],
-        &["--data", "set", "--judge", "crnn"],
+        &["--recognizer", "abinet"],
+        &["--data", "set", "--recognizer", "crnn"],
     ] {
         said(&eval(&at, bad), 2);
     }

@@ -66,14 +66,14 @@ fn trace_differentiates() {
     let with = |more: &[&'static str], code: i32, says: &[&str]| {
         run(at.path(), &[&args[..], more].concat(), code, says)
     };
-    with(&["--grad", "frozen"], 0, &["no text-focus loss without --recognizer"]);
+    with(&["--grad", "eval"], 0, &["no text-focus loss without --recognizer"]);
     let written = StateDict::read(at.path().join("g.safetensors")).expect("gradients");
     let of = |prefix: &str| written.tensors.keys().filter(|k| k.starts_with(prefix)).count();
     assert!(of("losses.") == 4 && of("grad.") > 300 && of("grad_of.") > 3 && of("bn.") == 0);
     let weights = StateDict::read(SHIPPED).expect("weights");
     let name = "block1.0.weight";
     assert_eq!(written.tensors[&format!("grad.{name}")].shape(), weights.tensors[name].shape());
-    let same = ["--grad", "frozen", "--overwrite", "--against", "g.safetensors"];
+    let same = ["--grad", "eval", "--overwrite", "--against", "g.safetensors"];
     assert!(with(&same, 0, &[]).starts_with("all "));
     // Batch statistics make another loss.
     let other = ["--grad", "train", "--overwrite", "--against", "g.safetensors"];
@@ -86,7 +86,7 @@ fn trace_differentiates() {
     let ones = HostTensor::from_f32([3, 3], &[1.0; 9]).expect("a tensor");
     bad.tensors.insert("weight37".into(), ones);
     write("bad.safetensors", &bad);
-    let eyes = ["--grad", "frozen", "--overwrite", "--recognizer", "procedural:text-focus:1"];
+    let eyes = ["--grad", "eval", "--overwrite", "--recognizer", "procedural:text-focus:1"];
     let refused = |more: &[&'static str], code: i32, says: &[&str]| {
         with(&[&eyes[..], more].concat(), code, says);
     };
@@ -153,9 +153,9 @@ fn a_batch_of_nothing_is_an_error() {
     // A pool of images without any, and labels of fewer words than there are images.
     state.tensors.retain(|name, _| name.starts_with("lab."));
     state.metadata.insert("info".into(), "{\"seed\": 1, \"pool_index\": []}".into());
-    run_with(&state, &["--grad", "frozen"], "pool_index");
+    run_with(&state, &["--grad", "eval"], "pool_index");
     let mut state = labelled();
     let ids = HostTensor::new(Dtype::I32, [1, 26], vec![0; 104]).expect("a tensor");
     state.tensors.insert("lab.ids".into(), ids);
-    run_with(&state, &["--grad", "frozen"], "words of the batch");
+    run_with(&state, &["--grad", "eval"], "words of the batch");
 }

@@ -120,7 +120,7 @@ fn data_that_changed_is_named_and_refused() {
 fn going_back_keeps_the_branch_that_is_left() {
     let at = folder();
     let run = at.path().join("run");
-    let each = ["--set", "save_every=1", "--set", "eval_every=2", "--valid", "synth:count=2"];
+    let each = ["--set", "save_every=1", "--set", "eval_every=2", "--val-data", "synth:count=2"];
     ends(&train(at.path(), 6, &each).output().expect("starts"), 0, &[]);
     let left = std::fs::read(checkpoint(&run, 6)).expect("a checkpoint");
     let lines = losses(&run);
@@ -247,7 +247,7 @@ fn killed_in_either_stage_it_goes_on_with_what_its_checkpoint_says() {
         let own = TINY.iter().chain(OFTEN).chain(&["ema=0.9", "eval_every=4"]);
         let of_reader = own.map(|s| s.to_string()).collect::<Vec<_>>();
         for (stage, sets, more) in [
-            ("vision", &of_reader, vec!["--micro-batch", "1", "--valid", "synth:count=4"]),
+            ("vision", &of_reader, vec!["--micro-batch", "1", "--val-data", "synth:count=4"]),
             ("lemma", &lemma, vec!["--prior", "reader.safetensors", "--memory", &limit]),
         ] {
             let run = at.join("run");

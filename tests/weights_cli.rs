@@ -121,9 +121,9 @@ fn what_is_known_of_weights_reaches_every_place_that_names_them() {
     std::fs::copy(EXIT, at.join("exit.png")).unwrap();
     for place in [
         "read exit.png -q -m FILE",
-        "infer exit.png -q --text --reader FILE",
-        "eval -q -d synth:count=3,seed=1 --judge abinet:FILE",
-        "trace -m procedural:lemma:1 -i whole.safetensors -o x --grad frozen --recognizer FILE",
+        "infer exit.png -q --text --recognizer FILE",
+        "eval -q -d synth:count=3,seed=1 --recognizer abinet:FILE",
+        "trace -m procedural:lemma:1 -i whole.safetensors -o x --grad eval --recognizer FILE",
         "train -s abinet -d synth:count=4 -o run --set batch=0 --init FILE",
         "train -s lemma -d synth:count=4 -o run --prior FILE",
         "train -s lemma -d synth:count=4 -o run --recognizer FILE",

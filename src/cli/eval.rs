@@ -31,11 +31,11 @@ pub struct EvalArgs {
     #[command(flatten)]
     weights: WeightsArgs,
     /// Who reads the words: the small ABINet inside, one from a file, or nobody
-    #[arg(long, value_name = "abinet[:FILE[,...]]|none", default_value = "abinet", value_parser = judge)]
-    judge: Judge,
+    #[arg(long, alias = "judge", value_name = "abinet[:FILE[,...]]|none", default_value = "abinet", value_parser = judge)]
+    recognizer: Judge,
     /// Write a page with tables, charts and words: one HTML file
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    #[arg(long, alias = "report", value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write all figures as JSON; - for standard output, in place of the tables
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -72,7 +72,7 @@ fn judge(text: &str) -> Result<Judge, String> {
 /// Evaluates what was asked for.
 pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     let sets = open(&args.data)?;
-    let results = [&args.report, &args.json, &args.save_images];
+    let results = [&args.html, &args.json, &args.save_images];
     for path in results.into_iter().flatten().filter(|p| !is_dash(p)) {
         refuse_existing(path, args.overwrite)?;
     }
@@ -81,7 +81,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         file.as_ref().map_or(shipped.to_string(), |f| f.path.display().to_string())
     };
     let lemma = Lemma::load(&engine, args.weights.source(global, args.model.as_ref())?)?;
-    let judge = match &args.judge {
+    let judge = match &args.recognizer {
         Judge::Nobody => None,
         Judge::Abinet(file) => {
             let source = match file {
@@ -142,7 +142,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         return Err(Error::new(ErrorKind::Format, "eval", "nothing could be evaluated")
             .got(format!("{} left out", count(lost, "sample"))));
     }
-    if let Some(path) = &args.report {
+    if let Some(path) = &args.html {
         make_parent(path)?;
         page(&evaluation, &subject)?.write(path, args.overwrite)?;
     }

@@ -1,4 +1,4 @@
-//! Options that other programs for enlarging images have, and what takes their place here.
+//! Options that other programs for enlarging images have, or that earlier versions had, and what takes their place here.
 
 use clap::error::{ContextKind, ContextValue, Error};
 
@@ -27,6 +27,33 @@ pub fn explained(mut error: Error) -> Error {
     error
 }
 
+/// Names that go on working for one version: command, name, and what it is called now.
+const OLD: [(&str, &str, &str); 7] = [
+    ("infer", "--reader", "--recognizer"),
+    ("eval", "--judge", "--recognizer"),
+    ("eval", "--report", "--html"),
+    ("train", "--out", "--output"),
+    ("train", "--valid", "--val-data"),
+    ("train", "recognizer", "text-focus"),
+    ("trace", "frozen", "eval"),
+];
+
+/// A note for each old name among the arguments of a run.
+pub fn old_names(arguments: &[String]) -> Vec<String> {
+    let options = arguments.split(|a| a == "--").next().unwrap_or_default();
+    let is = |(command, old, _): &&(&str, &str, &str)| {
+        let said = |a: &String| {
+            let (name, value) = a.split_once('=').unwrap_or((a, a));
+            if old.starts_with("--") { name == *old } else { value == *old }
+        };
+        options.iter().any(|a| a == command) && options.iter().skip(1).any(said)
+    };
+    let note = |(_, old, new): &(&str, &str, &str)| {
+        format!("{old} is called {new} now; the old name goes with the next version")
+    };
+    OLD.iter().filter(is).map(note).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Cli;
@@ -49,6 +76,38 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains(says), "{text}");
             assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn old_names_work_and_are_noted() {
+        let cases = [
+            ("infer -i a.png -o b.png --reader r", "--recognizer"),
+            ("eval -d set --judge none", "--recognizer"),
+            ("eval -d set --report=a.html", "--html"),
+            ("train -s vision -d set --out run", "--output"),
+            ("train -s vision -d set -o run --valid set", "--val-data"),
+            ("train -s recognizer -d set -o run", "text-focus"),
+            ("train --stage=recognizer -d set -o run", "text-focus"),
+            ("trace -m a -i b --grad frozen", "eval"),
+        ];
+        for (line, new) in cases {
+            let line: Vec<String> =
+                std::iter::once("lemma-gpu").chain(line.split(' ')).map(String::from).collect();
+            Cli::try_parse_from(&line).unwrap_or_else(|e| panic!("{line:?}: {e}"));
+            let notes = old_names(&line);
+            assert_eq!(notes.len(), 1, "{line:?}: {notes:?}");
+            assert!(notes[0].contains(&format!("called {new} now")), "{notes:?}");
+        }
+        for line in ["infer -i a.png --recognizer r", "train --recognizer r", "eval -d -- --judge"]
+        {
+            let line: Vec<String> = line.split(' ').map(String::from).collect();
+            assert!(old_names(&line).is_empty(), "{line:?}");
+        }
+        for line in ["info -g list", "info --gpu list", "info --adapter list"] {
+            let line = std::iter::once("lemma-gpu").chain(line.split(' '));
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.global.adapter.as_deref(), Some("list"));
         }
     }
 }

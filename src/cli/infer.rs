@@ -38,8 +38,8 @@ pub struct InferArgs {
     weights: WeightsArgs,
     /// Weights of an ABINet that reads the super-resolved images; by default the one inside with
     /// the model inside, and with --model the recogniser that is part of it
-    #[arg(long, value_name = "FILE[,...]")]
-    reader: Option<WeightsFile>,
+    #[arg(long, alias = "reader", value_name = "FILE[,...]")]
+    recognizer: Option<WeightsFile>,
     #[command(flatten)]
     shape: ShapeArgs,
     /// Print file, text and confidence, with tabs between
@@ -159,7 +159,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
             sheet: args.sheet.as_deref(),
             maps: args.maps.as_deref(),
             json: args.json.as_deref(),
-            protected: [&args.model, &args.reader]
+            protected: [&args.model, &args.recognizer]
                 .into_iter()
                 .flatten()
                 .map(|file| file.path.as_path())
@@ -246,7 +246,7 @@ fn check_outputs(args: &InferArgs, nothing: bool) -> Result<()> {
 /// The model with its reader, and what the report says of them.
 fn load(global: &Global, engine: &Engine, args: &InferArgs) -> Result<(Lemma, serde_json::Value)> {
     let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_ref())?)?;
-    let reader = match (&args.reader, &args.model) {
+    let reader = match (&args.recognizer, &args.model) {
         (Some(file), _) => {
             lemma = lemma.with_reader(Recogniser::load(engine, file.open(global)?)?);
             file.path.display().to_string()

@@ -56,8 +56,9 @@ const EVERYWHERE: &str = "Options of every command";
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// Adapter: an index, a part of its name, or `list`
-    #[arg(short, long, global = true, value_name = "ID|NAME|list", help_heading = EVERYWHERE)]
-    gpu: Option<String>,
+    #[arg(short = 'g', long, alias = "gpu", global = true, value_name = "ID|NAME|list")]
+    #[arg(help_heading = EVERYWHERE)]
+    adapter: Option<String>,
     /// Say nothing but errors
     #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     quiet: bool,
@@ -151,7 +152,7 @@ impl Global {
     }
 
     fn engine_with(&self, options: GpuOptions) -> Result<Engine> {
-        let mut engine = Engine::new(GpuOptions { adapter: self.gpu.clone(), ..options })?;
+        let mut engine = Engine::new(GpuOptions { adapter: self.adapter.clone(), ..options })?;
         if let Some(folder) = cache::folder(self.cache.as_deref()) {
             engine = engine.keep_pipelines(&folder);
             if !self.no_tune {
@@ -173,7 +174,14 @@ pub fn main() -> ExitCode {
     leave_displays_alone();
     report_what_is_not_caught();
     let result = match Cli::try_parse() {
-        Ok(cli) => run(&cli),
+        Ok(cli) => {
+            let given: Vec<String> =
+                std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+            if !cli.global.quiet {
+                habits::old_names(&given).iter().for_each(|note| say!("note: {note}"));
+            }
+            run(&cli)
+        }
         Err(_) if asks_for_adapters() => list_adapters(),
         Err(e) => habits::explained(e).exit(),
     };
@@ -228,7 +236,7 @@ fn asks_for_adapters() -> bool {
     let matches = Cli::command().ignore_errors(true).try_get_matches();
     let mut level = matches.as_ref().ok();
     while let Some(matches) = level {
-        if matches.try_get_one::<String>("gpu").ok().flatten().is_some_and(|g| g == "list") {
+        if matches.try_get_one::<String>("adapter").ok().flatten().is_some_and(|g| g == "list") {
             return true;
         }
         level = matches.subcommand().map(|(_, below)| below);
@@ -247,7 +255,7 @@ fn list_adapters() -> Result<Outcome> {
 }
 
 fn run(cli: &Cli) -> Result<Outcome> {
-    if cli.global.gpu.as_deref() == Some("list") {
+    if cli.global.adapter.as_deref() == Some("list") {
         return list_adapters();
     }
     match &cli.command {
@@ -259,7 +267,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Bench(args) => bench::run(&cli.global, args),
         Command::Tune(args) => tune::run(&cli.global, args),
         Command::Kernels(command) => {
-            command.run(cli.global.gpu.clone(), &mut std::io::stdout().lock())?;
+            command.run(cli.global.adapter.clone(), &mut std::io::stdout().lock())?;
             Ok(Outcome::Done)
         }
         Command::Train(args) => train::run(&cli.global, args),

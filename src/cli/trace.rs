@@ -61,6 +61,7 @@ pub struct TraceArgs {
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum GradManner {
     /// As in evaluation: running statistics, no spatial transformer
+    #[value(name = "eval", alias = "frozen")]
     Frozen,
     /// As in training, without dropout: batch statistics, and one step of the optimiser
     Train,

@@ -57,11 +57,11 @@ pub fn begin(global: &Global, args: &TrainArgs) -> Result<Begin> {
 
 /// The checkpoint to go on from, if any.
 fn checkpoint(args: &TrainArgs, notes: &mut Vec<String>) -> Result<Option<(StateDict, Position)>> {
-    let there = checkpoint::list(&args.out)?;
-    let weights = [BEST, LAST, EMA].iter().any(|name| args.out.join(name).exists());
+    let there = checkpoint::list(&args.output)?;
+    let weights = [BEST, LAST, EMA].iter().any(|name| args.output.join(name).exists());
     let occupied = || {
-        Error::new(ErrorKind::Argument, args.out.display(), "a run is there already")
-            .hint("--resume goes on with it; another --out starts anew")
+        Error::new(ErrorKind::Argument, args.output.display(), "a run is there already")
+            .hint("--resume goes on with it; another --output starts anew")
     };
     let candidates: Vec<PathBuf> = match args.resume.as_deref() {
         None if there.is_empty() && !weights => Vec::new(),
@@ -70,7 +70,7 @@ fn checkpoint(args: &TrainArgs, notes: &mut Vec<String>) -> Result<Option<(State
         Some(file) => {
             let file = PathBuf::from(file);
             // Checkpoints of two runs in one folder would be taken for one.
-            if (weights || !there.is_empty()) && !lies_in(&file, &args.out) {
+            if (weights || !there.is_empty()) && !lies_in(&file, &args.output) {
                 return Err(occupied());
             }
             vec![file]

@@ -45,7 +45,7 @@ impl Inputs {
             return Err(missing("--data"));
         }
         let mix = Arc::new(Mix::open(&data)?);
-        let evaluated = args.valid.clone().or(then.valid);
+        let evaluated = args.val_data.clone().or(then.valid);
         let valid = evaluated.as_ref().map(|name| Mix::open(&[name])).transpose()?.map(Arc::new);
         let looks = config.stage == Stage::Lemma && config.text_focus != TextFocus::Off;
         let reader = match (&args.recognizer, then.recognizer.and_then(|c| c.file)) {

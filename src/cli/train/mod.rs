@@ -52,11 +52,11 @@ pub struct TrainArgs {
     #[arg(short, long, value_name = "PATH[@WEIGHT]", required_unless_present = "resume", num_args = 1..)]
     data: Vec<String>,
     /// Data to evaluate on, as --data; its first 64 images
-    #[arg(long, value_name = "PATH")]
-    valid: Option<String>,
+    #[arg(long, alias = "valid", value_name = "PATH")]
+    val_data: Option<String>,
     /// Folder for checkpoints, curves and the report
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(short, long, alias = "out", value_name = "DIR")]
+    output: PathBuf,
     /// Weights to start from, ours or an official .pth. Behind this and every other name of weights may stand what the file
     /// leaves open: FILE,key=NAME,config=FILE,charset=62
     #[arg(long, value_name = "FILE[,...]")]
@@ -109,7 +109,8 @@ enum StageName {
     Abinet,
     /// LEMMA with the recogniser inside it
     Lemma,
-    /// The transformer recogniser of the text-focus loss
+    /// The transformer recognizer of the text-focus loss
+    #[value(name = "text-focus", alias = "recognizer")]
     Recognizer,
 }
 
@@ -158,9 +159,9 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
             .iter()
             .for_each(|text| note(text));
     }
-    std::fs::create_dir_all(&args.out)
-        .map_err(|e| Error::io(args.out.display(), "cannot be made", e))?;
-    match sweep(&args.out) {
+    std::fs::create_dir_all(&args.output)
+        .map_err(|e| Error::io(args.output.display(), "cannot be made", e))?;
+    match sweep(&args.output) {
         0 => {}
         n => note(&format!("{n} unfinished files of processes that were killed are removed")),
     }
@@ -188,7 +189,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         || std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
         usize::from,
     );
-    let planner = || Planner::new(&config, global.gpu.clone(), recognizer.clone(), &frozen);
+    let planner = || Planner::new(&config, global.adapter.clone(), recognizer.clone(), &frozen);
     let mut micro = match (args.micro_batch, position.micro) {
         (Some(AtOnce::Images(n)), _) => MicroBatch::fixed(n.min(config.batch)),
         (None, Some(micro)) => micro,
@@ -219,7 +220,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     let mut data = Data::new(&mix, &config, position.step, jobs, stop.clone())?;
     let total = config.total_steps(data.per_epoch());
     // From here on the folder changes.
-    if let Some(aside) = branch::leave(&args.out, position.step)? {
+    if let Some(aside) = branch::leave(&args.output, position.step)? {
         note(&format!(
             "what the run did behind step {} is kept in {}",
             position.step,
@@ -227,7 +228,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         ));
     }
     let mut watch = Watch::new(
-        watch::Place { folder: &args.out, step: position.step, total },
+        watch::Place { folder: &args.output, step: position.step, total },
         args.progress,
         global.quiet,
         stop.clone(),
@@ -237,7 +238,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         }),
         || gpu.memory().allocated,
     )?;
-    let ended = train(gpu, &trainee, position, &mut micro, &mut data, &args.out, &mut watch);
+    let ended = train(gpu, &trainee, position, &mut micro, &mut data, &args.output, &mut watch);
     let title = format!("Training of {}", stage_name(config.stage));
     let reported = watch.report(&title, &watch::rows(&config));
     if let (Some(faults), false) = (data.faults(), global.quiet) {
@@ -258,7 +259,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
                 say!(
                     "done in {}: {}",
                     seconds(begun.elapsed().as_secs_f64()),
-                    args.out.join(branch::REPORT).display()
+                    args.output.join(branch::REPORT).display()
                 );
             }
             Ok(Outcome::Done)
