@@ -3,7 +3,7 @@
 //! # A tour
 //!
 //! An [`Engine`] is an open adapter. Models are loaded onto it: [`Lemma`] super-resolves word images and reads them,
-//! [`Recogniser`] reads alone. Weights come from the library itself, from a file (safetensors or PyTorch's own containers), or
+//! [`Recognizer`] reads alone. Weights come from the library itself, from a file (safetensors or PyTorch's own containers), or
 //! from memory: [`Source`].
 //!
 //! ```no_run
@@ -35,11 +35,11 @@
 //!
 //! # Training and measuring
 //!
-//! [`data::words`] opens sets of labelled words, stored ones and such as [`data::synth`] draws; a
+//! [`data::words`] opens sets of labeled words, stored ones and such as [`data::synth`] draws; a
 //! [`Loader`](data::words::Loader) makes batches of them on threads. A [`Trainee`](train::Trainee) is a network with parameters,
-//! tape and optimiser: [`step`](train::Trainee::step) takes a batch and changes the weights. [`train::run`] is the loop around it,
+//! tape and optimizer: [`step`](train::Trainee::step) takes a batch and changes the weights. [`train::run`] is the loop around it,
 //! with checkpoints from which a run goes on; [`train`] lists the settings. [`eval::evaluate`] measures a model on sets of
-//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recogniser reads right before and after. [`mod@bench`] measures how fast
+//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recognizer reads right before and after. [`mod@bench`] measures how fast
 //! an adapter is, and where the time goes.
 #![warn(missing_docs)]
 
@@ -62,7 +62,7 @@ pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
 
-pub use engine::{Engine, Lemma, Recogniser, Source};
+pub use engine::{Engine, Lemma, Recognizer, Source};
 pub use error::{Error, ErrorKind, Result};
 
 /// The README's example, compiled with the documentation's.

@@ -44,9 +44,9 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("bmp.bmp", encoded(&word, ImageFormat::Bmp)),
         ("exif.jpg", exif_turned(&word)),
-        ("grey.png", png(word.to_luma8().into())),
-        ("grey16.png", png(word.to_luma16().into())),
-        ("greya.png", png(word.to_luma_alpha8().into())),
+        ("gray.png", png(word.to_luma8().into())),
+        ("gray16.png", png(word.to_luma16().into())),
+        ("graya.png", png(word.to_luma_alpha8().into())),
         ("jpeg.jpeg", encoded(&word, ImageFormat::Jpeg)),
         ("rgb.PNG", png(word.clone())),
         ("sub/rgba.png", png(word.to_rgba8().into())),
@@ -210,7 +210,7 @@ fn one_image_goes_where_it_is_told() {
 }
 
 #[test]
-fn the_recogniser_reads_alone() {
+fn the_recognizer_reads_alone() {
     let at = folder(&[word("a.png"), word("b/c.png"), ("bad.png", vec![1, 2, 3])]);
     let args = ["read", "-i", ".", "--recursive", "--json", "r.json"];
     let read = run(at.path(), &args).ends(1, &["bad.png", "not an image", "2 images done"]);

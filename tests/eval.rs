@@ -6,7 +6,7 @@ use lemma_gpu::data::metrics::{Fidelity, Values, psnr};
 use lemma_gpu::data::picture;
 use lemma_gpu::gpu::GpuOptions;
 use lemma_gpu::models::procedural::images;
-use lemma_gpu::{Engine, ErrorKind, Lemma, Recogniser, Source};
+use lemma_gpu::{Engine, ErrorKind, Lemma, Recognizer, Source};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -83,8 +83,8 @@ fn psnr_and_ssim_equal_the_reference() {
 }
 
 #[test]
-fn a_recogniser_reads_values_as_images() {
-    let judge = Recogniser::load(&engine(), Source::Shipped).expect("loads");
+fn a_recognizer_reads_values_as_images() {
+    let judge = Recognizer::load(&engine(), Source::Shipped).expect("loads");
     let read = |values: &[f32], size| judge.read_values(values, size, Default::default());
     let word = word("coffee");
     let high = picture::bicubic(&word, 128, 32);

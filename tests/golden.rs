@@ -72,7 +72,7 @@ fn official_abinet() {
 }
 
 #[test]
-fn official_text_focus_recogniser() {
+fn official_text_focus_recognizer() {
     let gpu = open();
     let apart = ["trace.", "grad_of.", "lab."];
     check(&gpu, Model::TextFocus, "transformer", &apart, 2 * 135 + 4);

@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 /// Bound of the relative L2 error of floats; integers are exact.
 const BOUND: f64 = 1e-5;
 
-/// Bound of pixels behind the spline: f32 coordinates are 1e-7 of the image's width away, and neighbouring pixels of noise
+/// Bound of pixels behind the spline: f32 coordinates are 1e-7 of the image's width away, and neighboring pixels of noise
 /// differ by as much as pixels do.
 const SPLINE_BOUND: f64 = 1e-4;
 
-/// Bound of gradients through those pixels: they differ between neighbouring source pixels more than the pixels do.
+/// Bound of gradients through those pixels: they differ between neighboring source pixels more than the pixels do.
 const SPLINE_GRADIENT_BOUND: f64 = 2e-4;
 
 /// Cases of the file that are compared elsewhere, or belong to a cell that no model here runs.
@@ -429,7 +429,7 @@ fn operations_agree_with_pytorch() {
 
 /// Four steps of Adam on two groups behind the clip of their joint norm, both rates halved after the third.
 #[test]
-fn the_optimiser_agrees_with_pytorch() {
+fn the_optimizer_agrees_with_pytorch() {
     let golden = Golden::open("ops");
     let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() })
         .expect("an adapter for the tests");

@@ -10,7 +10,7 @@ use lemma_gpu::gpu::{Gpu, GpuOptions, Part, wgpu};
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
 use lemma_gpu::models::procedural::{Model, Procedural};
 use lemma_gpu::tensor::{Cx, Tensor};
-use lemma_gpu::{Engine, ErrorKind, Lemma, Recogniser, Source};
+use lemma_gpu::{Engine, ErrorKind, Lemma, Recognizer, Source};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn options() -> GpuOptions {
@@ -50,7 +50,7 @@ fn models_are_shared_between_threads() {
     assert_eq!(later.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["coffee", "harbor"]);
     assert!(lemma.upscale(&[]).expect("nothing").is_empty());
 
-    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
     shareable(&reader);
     let readings = reader.read(&images, Default::default()).expect("readings");
     assert_eq!(readings[0].text(), "coffee");
@@ -104,7 +104,7 @@ fn pipelines_are_kept_between_engines() {
     let read = || {
         let engine = Engine::new(options()).expect("an adapter for the tests");
         let engine = engine.keep_pipelines(&folder);
-        let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+        let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
         let readings = reader.read(&words(&["coffee"]), Default::default()).expect("readings");
         assert_eq!(readings[0].text(), "coffee");
         engine.gpu().pipeline_cache_name().map(|name| folder.join(name))
@@ -171,7 +171,7 @@ fn a_caller_hears_of_progress_and_can_stop() {
 fn no_images_are_no_results() {
     let engine = Engine::new(options()).expect("an adapter for the tests");
     let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
-    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
     for (text, attention) in [(false, false), (true, false), (false, true), (true, true)] {
         let wanted = Wanted { text, attention };
         let none: [RgbImage; 0] = [];
@@ -217,7 +217,7 @@ fn a_plan_knows_what_the_adapter_can_bind() {
 fn a_lost_device_is_an_error_everywhere() {
     let engine = Engine::new(options()).expect("an adapter for the tests");
     let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
-    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
     let images = words(&["coffee"]);
     for _ in 0..3 {
         lemma.upscale(&images).expect("results");
@@ -248,7 +248,7 @@ fn a_lost_device_is_an_error_everywhere() {
         lost(Lemma::load(&engine, Source::Shipped).and_then(|late| late.upscale(&images)));
     }
     let other = Engine::new(options()).expect("an adapter for the tests");
-    let reader = Recogniser::load(&other, Source::Shipped).expect("the shipped reader");
+    let reader = Recognizer::load(&other, Source::Shipped).expect("the shipped reader");
     assert_eq!(reader.read(&images, Head::Fusion).expect("readings")[0].text(), "coffee");
 }
 
@@ -303,7 +303,7 @@ fn a_host_device_with_small_limits_is_refused() {
     assert_eq!(e.kind(), ErrorKind::Device, "{e}");
     assert!(e.to_string().contains("max_storage_buffers_per_shader_stage"), "{e}");
     let engine = open(wgpu::Limits::default()).expect("large enough");
-    let reader = Recogniser::load(&engine, Source::Shipped).expect("the shipped reader");
+    let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
     let readings = reader.read(&words(&["coffee"]), Head::Fusion).expect("readings");
     assert_eq!(readings[0].text(), "coffee");
 }

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use lemma_gpu::data::picture::{Fit, Plan};
 use lemma_gpu::engine::{Job, Reading, Wanted};
 use lemma_gpu::gpu::GpuOptions;
-use lemma_gpu::{Engine, Lemma, Recogniser, Source};
+use lemma_gpu::{Engine, Lemma, Recognizer, Source};
 use std::collections::BTreeMap;
 
 mod common;
@@ -74,7 +74,7 @@ fn drawn(word: &str, height: f32, stretch: f32, bold: bool) -> RgbImage {
 
 struct Readers {
     lemma: Lemma,
-    reader: Recogniser,
+    reader: Recognizer,
 }
 
 impl Readers {
@@ -84,7 +84,7 @@ impl Readers {
         common::announce(engine.gpu());
         Readers {
             lemma: Lemma::load(&engine, Source::Shipped).expect("loads"),
-            reader: Recogniser::load(&engine, Source::Shipped).expect("loads"),
+            reader: Recognizer::load(&engine, Source::Shipped).expect("loads"),
         }
     }
 

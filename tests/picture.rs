@@ -62,14 +62,14 @@ fn lossless_files_come_back_as_they_went() {
 #[test]
 fn every_color_type_becomes_rgb() {
     let image = DynamicImage::ImageRgb8(drawn(9, 5));
-    let grey = DynamicImage::ImageLuma8(image.to_luma8());
+    let gray = DynamicImage::ImageLuma8(image.to_luma8());
     let cases = [
-        (grey.clone(), "8-bit gray", grey.to_rgb8()),
-        (grey.to_luma_alpha8().into(), "8-bit gray+alpha", grey.to_rgb8()),
+        (gray.clone(), "8-bit gray", gray.to_rgb8()),
+        (gray.to_luma_alpha8().into(), "8-bit gray+alpha", gray.to_rgb8()),
         (image.clone(), "8-bit RGB", image.to_rgb8()),
         (image.to_rgba8().into(), "8-bit RGBA", image.to_rgb8()),
-        (grey.to_luma16().into(), "16-bit gray", grey.to_rgb8()),
-        (grey.to_luma_alpha16().into(), "16-bit gray+alpha", grey.to_rgb8()),
+        (gray.to_luma16().into(), "16-bit gray", gray.to_rgb8()),
+        (gray.to_luma_alpha16().into(), "16-bit gray+alpha", gray.to_rgb8()),
         (image.to_rgb16().into(), "16-bit RGB", image.to_rgb8()),
         (image.to_rgba16().into(), "16-bit RGBA", image.to_rgb8()),
     ];
@@ -87,8 +87,8 @@ fn transparency_lies_on_what_it_can_be_seen_on() {
     let image = RgbaImage::from_raw(3, 1, pixels(&[255, 128, 0])).unwrap();
     let back = decode(&file(&image.into(), ImageFormat::Png), "x").unwrap().image;
     assert_eq!(back.as_raw(), &[200, 100, 0, 227, 177, 127, 255, 255, 255]);
-    let grey = GrayAlphaImage::from_raw(2, 1, vec![10, 0, 10, 255]).unwrap();
-    let back = decode(&file(&grey.into(), ImageFormat::Png), "x").unwrap().image;
+    let gray = GrayAlphaImage::from_raw(2, 1, vec![10, 0, 10, 255]).unwrap();
+    let back = decode(&file(&gray.into(), ImageFormat::Png), "x").unwrap().image;
     assert_eq!(back.as_raw(), &[255, 255, 255, 10, 10, 10]);
     // White letters: what lies between them is black, whatever is hidden there.
     let white = GrayAlphaImage::from_raw(2, 1, vec![250, 0, 250, 255]).unwrap();

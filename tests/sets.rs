@@ -28,7 +28,7 @@ fn word(name: &str) -> Vec<u8> {
 }
 
 /// A folder of images with a file of labels.
-fn labelled(at: &Path, labels: &str, content: &[u8]) {
+fn labeled(at: &Path, labels: &str, content: &[u8]) {
     fs::create_dir_all(at).unwrap();
     WORDS.iter().for_each(|w| fs::write(at.join(format!("{w}.png")), word(w)).unwrap());
     fs::write(at.join(labels), content).unwrap();
@@ -58,7 +58,7 @@ fn the_label_files_of_other_tools_are_read() {
     ];
     for (name, file, text) in &sets {
         let at = root.path().join(name);
-        labelled(&at, file, text.as_bytes());
+        labeled(&at, file, text.as_bytes());
         for path in [at.clone(), at.join(file)] {
             let source = open(path.to_str().unwrap()).unwrap();
             assert_eq!(source.len(), 3, "{name}");
@@ -69,11 +69,11 @@ fn the_label_files_of_other_tools_are_read() {
     }
     let at = root.path().join("utf-16");
     let text: Vec<u8> = sets[0].2.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    labelled(&at, "labels.tsv", &[&[0xFF, 0xFE][..], &text].concat());
+    labeled(&at, "labels.tsv", &[&[0xFF, 0xFE][..], &text].concat());
     let e = refused(&at);
     assert!(e.contains("labels.tsv: labels in UTF-16") && e.contains("iconv"), "{e}");
     let at = root.path().join("elsewhere");
-    labelled(&at, "gt.txt", b"train/coffee.png\tcoffee\ntrain/exit.png\texit\n");
+    labeled(&at, "gt.txt", b"train/coffee.png\tcoffee\ntrain/exit.png\texit\n");
     let e = refused(&at);
     assert!(
         e.contains("none of the files it names is there") && e.contains("train/coffee.png"),
@@ -273,7 +273,7 @@ fn sets_below_a_folder_are_evaluated_and_saved_again() {
     store(&root.path().join("data/two/A"), &["coffee"]);
     let lost = root.path().join("data/lost");
     let names: String = (0..30).map(|i| format!("{i}.png\tx\n")).collect();
-    labelled(&lost, "gt.txt", format!("coffee.png\tcoffee\n{names}").as_bytes());
+    labeled(&lost, "gt.txt", format!("coffee.png\tcoffee\n{names}").as_bytes());
     let args = ["-d", "data", "--json", "-", "--save-images", "seen"];
     let (output, err) = eval(root.path(), &args);
     assert_eq!(output.status.code(), Some(1), "{err}");

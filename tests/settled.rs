@@ -7,7 +7,7 @@ use lemma_gpu::engine::{Given, Head, Reading, configuration, settle};
 use lemma_gpu::gpu::GpuOptions;
 use lemma_gpu::models::abinet::AbinetConfig;
 use lemma_gpu::models::lemma::LemmaConfig;
-use lemma_gpu::{Engine, Lemma, Recogniser, Source};
+use lemma_gpu::{Engine, Lemma, Recognizer, Source};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ fn weights_that_ship_are_known_without_their_metadata() {
 fn head_counts_are_asked_for_and_never_guessed() {
     let engine = engine();
     let mut reader = changed(READER, "vision.cls.bias");
-    let error = Recogniser::load(&engine, reader.clone()).map(drop).unwrap_err().to_string();
+    let error = Recognizer::load(&engine, reader.clone()).map(drop).unwrap_err().to_string();
     assert!(error.contains("for vision.nhead, language.nhead"), "{error}");
     assert!(error.contains("hint: --config FILE"), "{error}");
     let e = settle(&mut reader, &given(json!({"vision": {"nhead": 2}}))).unwrap_err().to_string();
@@ -186,7 +186,7 @@ fn widened(classes: usize, winner: usize) -> StateDict {
     state
 }
 
-fn reading(reader: &Recogniser) -> Reading {
+fn reading(reader: &Recognizer) -> Reading {
     let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/exit.png"));
     let image: RgbImage =
         lemma_gpu::data::picture::decode(&bytes.unwrap(), "exit.png").unwrap().image;
@@ -205,9 +205,9 @@ fn classes_need_their_characters_and_then_all_of_them_are_read() {
     let whole = Given { config: Some(heads), charset: Some(charset.clone()) };
     let mut settled = state.clone();
     settle(&mut settled, &whole).unwrap();
-    let plain = reading(&Recogniser::load(&engine, Source::Shipped).unwrap());
+    let plain = reading(&Recognizer::load(&engine, Source::Shipped).unwrap());
     assert_eq!(plain.text(), "exit");
-    let own = reading(&Recogniser::load(&engine, settled.clone()).unwrap());
+    let own = reading(&Recognizer::load(&engine, settled.clone()).unwrap());
     let character = |class: usize| charset.chars().nth(class - 1).unwrap();
     let expected: String = [41, 24, 9, 20].map(character).iter().collect();
     assert_eq!(own.text(), expected);
@@ -225,7 +225,7 @@ fn classes_need_their_characters_and_then_all_of_them_are_read() {
     let mut lying = settled.clone();
     let config = lying.metadata["config"].replace("\"num_classes\":63", "\"num_classes\":37");
     lying.metadata.insert("config".into(), config);
-    assert!(Recogniser::load(&engine, lying).is_err());
+    assert!(Recognizer::load(&engine, lying).is_err());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_tensor_that_was_left_out_is_missed_with_its_reason() {
     state.tensors.remove("vision.cls.bias");
     let what = "tensor F8_E4M3 [37], a type that is not read";
     state.source.others.push(("vision.cls.bias".into(), what.into()));
-    let error = Recogniser::load(&engine(), state).map(drop).unwrap_err().to_string();
+    let error = Recognizer::load(&engine(), state).map(drop).unwrap_err().to_string();
     assert!(error.contains(&format!("missing: vision.cls.bias: left out, {what}")), "{error}");
 }
 
@@ -261,7 +261,7 @@ fn a_small_file_that_claims_a_large_model_is_refused_at_once() {
     }
     let text = serde_json::to_string(&config.position_prior).unwrap();
     state.metadata.insert("config".into(), text);
-    assert!(Recogniser::load(&engine, state).is_err());
+    assert!(Recognizer::load(&engine, state).is_err());
     // Ten thousand names are walked in milliseconds; their values would take gigabytes and minutes.
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }

@@ -2,7 +2,7 @@
 //! default limits, laid out as its Rust side believes, and explained in its header.
 
 use lemma_gpu::Error;
-use lemma_gpu::gpu::{Specialised, Target, Variant, shared_sources};
+use lemma_gpu::gpu::{Specialized, Target, Variant, shared_sources};
 use lemma_gpu::ops::catalogue::{Entry, HEADER, entries, header};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,11 +18,11 @@ fn for_every_kernel(look: impl Fn(&Entry) -> Vec<String>) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-fn for_every_variant(look: impl Fn(&Specialised) -> Vec<String>) {
+fn for_every_variant(look: impl Fn(&Specialized) -> Vec<String>) {
     for_every_kernel(|entry| {
         let mut complaints = Vec::new();
         for variant in &entry.variants {
-            match Specialised::new(entry.kernel, variant) {
+            match Specialized::new(entry.kernel, variant) {
                 Ok(one) => {
                     complaints.extend(look(&one).into_iter().map(|c| format!("[{variant}]: {c}")));
                 }
@@ -52,8 +52,8 @@ fn every_variant_translates_for_every_target() {
 fn every_variant_translates_in_f16() {
     for_every_kernel(|entry| {
         let translated = |variant: &Variant| -> Result<(), Error> {
-            let floats = Specialised::new(entry.kernel, variant)?.reflection().floats;
-            let one = Specialised::new(entry.kernel, &variant.clone().halves(floats))?;
+            let floats = Specialized::new(entry.kernel, variant)?.reflection().floats;
+            let one = Specialized::new(entry.kernel, &variant.clone().halves(floats))?;
             Target::ALL.into_iter().try_for_each(|target| one.translate(target).map(drop))
         };
         let failed = |v| translated(v).err().map(|e| format!("[{v}]: {e}"));
@@ -92,7 +92,7 @@ fn parameters_are_laid_out_alike_on_both_sides() {
             .collect();
         let mut complaints = Vec::new();
         for variant in &entry.variants {
-            let Ok(one) = Specialised::new(entry.kernel, variant) else { continue };
+            let Ok(one) = Specialized::new(entry.kernel, variant) else { continue };
             let wgsl = &one.reflection().params;
             if *wgsl != rust {
                 complaints.push(format!("[{variant}]: Params: WGSL {wgsl:?}, Rust {rust:?}"));

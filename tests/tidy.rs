@@ -177,7 +177,7 @@ fn from_root(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn paths_from_the_root_are_recognised() {
+fn paths_from_the_root_are_recognized() {
     let code =
         "use crate::{Error, gpu::{a, b},\n shape};\ncrate::ops::TABLE; $crate::no; my_crate::no";
     assert_eq!(from_root(code), ["Error", "gpu", "shape", "ops"]);

@@ -37,7 +37,7 @@ fn trace_compares_with_a_reference() {
 }
 
 /// Two images with their labels: what `trace --grad` takes.
-fn labelled() -> StateDict {
+fn labeled() -> StateDict {
     let mut state = StateDict::default();
     let bytes = |n: usize, step: usize| (0..n).map(|i| (i * step % 251) as u8).collect::<Vec<u8>>();
     let int = |values: &[i32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
@@ -61,7 +61,7 @@ fn trace_differentiates() {
     let write = |name: &str, state: &StateDict| {
         state.write_safetensors(at.path().join(name)).expect("a file");
     };
-    write("in.safetensors", &labelled());
+    write("in.safetensors", &labeled());
     let args = ["trace", "-m", SHIPPED, "-i", "in.safetensors", "-o", "g.safetensors"];
     let with = |more: &[&'static str], code: i32, says: &[&str]| {
         run(at.path(), &[&args[..], more].concat(), code, says)
@@ -81,7 +81,7 @@ fn trace_differentiates() {
     let written = StateDict::read(at.path().join("g.safetensors")).expect("gradients");
     let of = |prefix: &str| written.tensors.keys().filter(|k| k.starts_with(prefix)).count();
     assert!(of("bn.") > 50 && of("adam_delta.") == of("grad."));
-    // A table of the wrong size, an unknown recogniser, labels that are not there.
+    // A table of the wrong size, an unknown recognizer, labels that are not there.
     let mut bad = StateDict::default();
     let ones = HostTensor::from_f32([3, 3], &[1.0; 9]).expect("a tensor");
     bad.tensors.insert("weight37".into(), ones);
@@ -135,7 +135,7 @@ fn tables_that_do_not_fit_their_names_are_an_error() {
 #[test]
 fn a_batch_of_nothing_is_an_error() {
     let at = tempfile::tempdir().expect("a folder");
-    let mut state = labelled();
+    let mut state = labeled();
     let images = |n: usize| {
         HostTensor::new(Dtype::U8, vec![n, 3, 16, 64], vec![0; n * 3 * 16 * 64]).expect("a tensor")
     };
@@ -154,7 +154,7 @@ fn a_batch_of_nothing_is_an_error() {
     state.tensors.retain(|name, _| name.starts_with("lab."));
     state.metadata.insert("info".into(), "{\"seed\": 1, \"pool_index\": []}".into());
     run_with(&state, &["--grad", "eval"], "pool_index");
-    let mut state = labelled();
+    let mut state = labeled();
     let ids = HostTensor::new(Dtype::I32, [1, 26], vec![0; 104]).expect("a tensor");
     state.tensors.insert("lab.ids".into(), ids);
     run_with(&state, &["--grad", "eval"], "words of the batch");

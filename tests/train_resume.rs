@@ -18,7 +18,7 @@ use std::process::Command;
 use tiny::TINY;
 use train::*;
 
-/// A set of drawn words in the folder `at`, labelled by `label`, without the places of their characters.
+/// A set of drawn words in the folder `at`, labeled by `label`, without the places of their characters.
 fn set(at: &Path, name: &str, count: u64, label: impl Fn(u64, String) -> String) {
     let mut store = Store::create(&at.join(name), Layout::Folder).expect("a set");
     let drawn = synth::Synth::new(&Default::default()).expect("fonts");

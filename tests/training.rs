@@ -82,7 +82,7 @@ fn over_fit(sets: &[&str], steps: usize) -> [f64; 2] {
     ends
 }
 
-/// One batch of eight is learnt.
+/// One batch of eight is learned.
 #[test]
 fn one_batch_is_over_fitted() {
     let [first, last] = over_fit(SMALL_LEMMA, 80);
@@ -112,7 +112,7 @@ fn runs_repeat_to_the_bit() {
     let (first, second) = (run(), run());
     assert_eq!(first.0, second.0);
     assert!(first.1 == second.1);
-    assert!(first.0[9] < first.0[0], "nothing was learnt: {:?}", first.0);
+    assert!(first.0[9] < first.0[0], "nothing was learned: {:?}", first.0);
 }
 
 /// Nothing to train on, or not all of it: an error, and nothing moves.
@@ -254,7 +254,7 @@ fn memory_does_not_grow() {
 }
 
 /// In a thousand steps of the small LEMMA with its whole loss, of two images each: with one the transformer before it has
-/// nothing to normalise by.
+/// nothing to normalize by.
 #[test]
 #[ignore = "takes most of an hour on a CPU: tools/test-slow memory"]
 fn memory_does_not_grow_in_a_thousand_steps() {

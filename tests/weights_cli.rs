@@ -140,7 +140,7 @@ fn what_is_known_of_weights_reaches_every_place_that_names_them() {
         let known = "lost.safetensors,config=heads.toml";
         // What comes behind the weights is what is wrong then.
         let next = match place.split_once(" -").expect("options").0 {
-            "trace" => "--recognizer: weights: expected text-focus recogniser, got ABINet",
+            "trace" => "--recognizer: weights: expected text-focus recognizer, got ABINet",
             "train" if place.ends_with("--init FILE") => "batch",
             "train" => continue,
             _ => {

@@ -11,7 +11,7 @@ use super::{Global, Outcome, StorageArgs, print};
 use crate::cli::say::say;
 use crate::data::picture::{Format, encode, write_file};
 use crate::data::words;
-use crate::engine::{Lemma, Recogniser, Source};
+use crate::engine::{Lemma, Recognizer, Source};
 use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -88,7 +88,7 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
                 Some(file) => Source::State(file.open(global)?),
                 None => Source::Shipped,
             };
-            Some((Recogniser::load(&engine, source)?, named(file, "the shipped ABINet")))
+            Some((Recognizer::load(&engine, source)?, named(file, "the shipped ABINet")))
         }
     };
     let subject = Subject {

@@ -16,7 +16,7 @@ use crate::data::picture::{
     self, Decoded, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode_and, encode,
     selection,
 };
-use crate::engine::{Engine, Job, Lemma, Pending, Recogniser, Upscaled, Wanted, WindowResult};
+use crate::engine::{Engine, Job, Lemma, Pending, Recognizer, Upscaled, Wanted, WindowResult};
 use crate::{Error, ErrorKind, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal, Write};
@@ -37,7 +37,7 @@ pub struct InferArgs {
     #[command(flatten)]
     weights: WeightsArgs,
     /// Weights of an ABINet that reads the super-resolved images; by default the one inside with
-    /// the model inside, and with --model the recogniser that is part of it
+    /// the model inside, and with --model the recognizer that is part of it
     #[arg(long, alias = "reader", value_name = "FILE[,...]")]
     recognizer: Option<WeightsFile>,
     #[command(flatten)]
@@ -248,7 +248,7 @@ fn load(global: &Global, engine: &Engine, args: &InferArgs) -> Result<(Lemma, se
     let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_ref())?)?;
     let reader = match (&args.recognizer, &args.model) {
         (Some(file), _) => {
-            lemma = lemma.with_reader(Recogniser::load(engine, file.open(global)?)?);
+            lemma = lemma.with_reader(Recognizer::load(engine, file.open(global)?)?);
             file.path.display().to_string()
         }
         (None, None) => "shipped".into(),

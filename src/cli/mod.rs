@@ -116,7 +116,7 @@ enum Command {
     /// List, show, check and time the kernels
     #[command(subcommand)]
     Kernels(kernels::KernelsCommand),
-    /// Train LEMMA, ABINet or the text-focus recogniser
+    /// Train LEMMA, ABINet or the text-focus recognizer
     Train(Box<train::TrainArgs>),
     /// Run a graph on raw tensors and write what happens inside
     Trace(trace::TraceArgs),
@@ -214,7 +214,7 @@ const DRIVERS: &str = "
     lemma-gpu -g list shows the adapters that are there.
 ";
 
-/// Mesa's Vulkan layer that sorts adapters asks a display for its favourite and complains where there is none. Adapters are
+/// Mesa's Vulkan layer that sorts adapters asks a display for its favorite and complains where there is none. Adapters are
 /// chosen here, so the layer is left out, as it documents.
 fn leave_displays_alone() {
     // SAFETY: the process has no other thread yet.

@@ -1,4 +1,4 @@
-//! `lemma-gpu read`: the recogniser alone, on word images as they are.
+//! `lemma-gpu read`: the recognizer alone, on word images as they are.
 
 use super::files::{self, InputArgs};
 use super::infer::{Rotate, RunArgs, ShapeArgs};
@@ -11,7 +11,7 @@ use super::weights::WeightsArgs;
 use super::weights_file::WeightsFile;
 use super::{Global, Outcome};
 use crate::data::picture::{Decoded, Fit, Plan, RgbImage, decode_and};
-use crate::engine::{Head, Reading, Recogniser};
+use crate::engine::{Head, Reading, Recognizer};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -80,7 +80,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
     let engine = global.engine_with(args.run.storage.options())?;
     let source = args.weights.source(global, args.model.as_ref())?;
     let work = ReadingWork {
-        recogniser: Recogniser::load(&engine, source)?,
+        recognizer: Recognizer::load(&engine, source)?,
         head: match args.head {
             HeadArg::Vision => Head::Vision,
             HeadArg::Language => Head::Language,
@@ -93,7 +93,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         "name": "ABINet",
         "weights": args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string()),
         "head": format!("{:?}", work.head).to_lowercase(),
-        "configuration": work.recogniser.config(),
+        "configuration": work.recognizer.config(),
     });
     let saying = Saying {
         text: !json_out,
@@ -112,7 +112,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
 
 /// The work of `read` on each image.
 struct ReadingWork {
-    recogniser: Recogniser,
+    recognizer: Recognizer,
     head: Head,
     fit: Fit,
     rotate: bool,
@@ -148,7 +148,7 @@ impl Work for ReadingWork {
 
     fn submit(&self, windows: &[&RgbImage]) -> Result<Vec<Reading>> {
         let images: Vec<RgbImage> = windows.iter().map(|w| (*w).clone()).collect();
-        self.recogniser.read(&images, self.head)
+        self.recognizer.read(&images, self.head)
     }
 
     fn wait(&self, pass: Vec<Reading>) -> Result<Vec<Reading>> {

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Weights: a checkpoint of LEMMA, ABINet or the text-focus recogniser, or `procedural:MODEL:SEED` with MODEL lemma,
+    /// Weights: a checkpoint of LEMMA, ABINet or the text-focus recognizer, or `procedural:MODEL:SEED` with MODEL lemma,
     /// abinet or text-focus
     #[arg(short, long, value_name = "FILE")]
     model: String,
@@ -46,7 +46,7 @@ pub struct TraceArgs {
     /// `target.lengths` for ABINet
     #[arg(long, value_enum, value_name = "MANNER")]
     grad: Option<GradManner>,
-    /// Weights of the text-focus recogniser that LEMMA's loss looks through: a checkpoint or `procedural:text-focus:SEED`;
+    /// Weights of the text-focus recognizer that LEMMA's loss looks through: a checkpoint or `procedural:text-focus:SEED`;
     /// without it there is no text-focus loss
     #[arg(long, value_name = "FILE", requires = "grad")]
     recognizer: Option<String>,
@@ -63,7 +63,7 @@ enum GradManner {
     /// As in evaluation: running statistics, no spatial transformer
     #[value(name = "eval", alias = "frozen")]
     Frozen,
-    /// As in training, without dropout: batch statistics, and one step of the optimiser
+    /// As in training, without dropout: batch statistics, and one step of the optimizer
     Train,
 }
 
@@ -172,7 +172,7 @@ fn differentiate(
         GradManner::Frozen => Manner::Frozen,
         GradManner::Train => Manner::Train,
     };
-    // The recogniser by itself is read through the same table, and is its own recogniser.
+    // The recognizer by itself is read through the same table, and is its own recognizer.
     let eyes = match (subject.kind()?, recognizer.as_ref()) {
         (ModelKind::Abinet, _) => None,
         (ModelKind::TextFocus, _) => Some(weights.subject()),

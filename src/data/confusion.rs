@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 /// Characters of the distances: 0–9, A–Z, a–z.
 pub const CASED: usize = 62;
 
-/// Classes of the text-focus recogniser: the end, 0–9, a–z.
+/// Classes of the text-focus recognizer: the end, 0–9, a–z.
 pub const CLASSES: usize = 37;
 
 /// Range of the distances between different characters, that of the paper's table.

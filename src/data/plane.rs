@@ -13,9 +13,9 @@ pub(super) struct Plane {
 /// How pixels are weighed when the size changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filter {
-    /// The pixel below the centre.
+    /// The pixel below the center.
     Nearest,
-    /// Two neighbours, however much smaller the result: aliases.
+    /// Two neighbors, however much smaller the result: aliases.
     Linear,
     /// The mean of what is covered.
     Area,

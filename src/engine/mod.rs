@@ -7,7 +7,7 @@ mod kept;
 mod memory;
 mod pass_cache;
 mod reading;
-mod recognise;
+mod recognize;
 mod result;
 mod settled;
 pub mod trace;
@@ -16,7 +16,7 @@ mod upscale;
 
 pub use memory::{MemoryPlan, plan_memory};
 pub use reading::{Character, Reading};
-pub use recognise::{Head, Recogniser, shipped_reader};
+pub use recognize::{Head, Recognizer, shipped_reader};
 pub use result::{Attention, Upscaled, Wanted, WindowResult};
 pub use settled::{Given, configuration, settle};
 pub use upscale::{DeviceImages, Job, Lemma, Options, Pending};
@@ -158,16 +158,16 @@ impl Source<'_> {
 /// What a state dict is a checkpoint of, by the names of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelKind {
-    /// LEMMA with its recogniser.
+    /// LEMMA with its recognizer.
     Lemma,
     /// Full ABINet.
     Abinet,
-    /// The transformer recogniser of the text-focus loss.
+    /// The transformer recognizer of the text-focus loss.
     TextFocus,
 }
 
 impl ModelKind {
-    /// Recognises a state dict.
+    /// Recognizes a state dict.
     pub fn of(state: &StateDict) -> Option<Self> {
         let has = |name: &str| state.tensors.contains_key(name);
         if has("block1.0.weight") && has("position_prior.vision.cls.weight") {
@@ -186,7 +186,7 @@ impl ModelKind {
         match self {
             ModelKind::Lemma => "LEMMA",
             ModelKind::Abinet => "ABINet",
-            ModelKind::TextFocus => "text-focus recogniser",
+            ModelKind::TextFocus => "text-focus recognizer",
         }
     }
 

@@ -11,7 +11,7 @@ pub struct Character {
     pub center: f32,
 }
 
-/// What a recogniser read in an image.
+/// What a recognizer read in an image.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reading {
     /// Its characters from left to right.
@@ -120,7 +120,7 @@ fn best(row: &[f32]) -> (usize, f32) {
     (class, (1.0 / sum) as f32)
 }
 
-/// Centre of mass of a map of rows of `width` cells, as a share of the width.
+/// Center of mass of a map of rows of `width` cells, as a share of the width.
 fn center(map: &[f32], width: usize) -> f32 {
     let (mut sum, mut moment) = (0.0, 0.0);
     for (i, v) in map.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Sizes, switches and characters of weights: from their metadata, from a caller who knows them, from weights that ship and
 //! are the same, or, for the sizes of the released networks, from the shapes of tensors.
 
-use super::{ModelKind, recognise, upscale};
+use super::{ModelKind, recognize, upscale};
 use crate::data::checkpoint::StateDict;
 use crate::models::abinet::{AbinetConfig, Shaped, unknown};
 use crate::models::lemma::LemmaConfig;
@@ -50,7 +50,7 @@ pub fn settle(state: &mut StateDict, given: &Given) -> Result<Vec<String>> {
         }
         Some(ModelKind::Abinet) => {
             let shapes = |state: &StateDict| AbinetConfig::from_shapes(state, "");
-            fill::<AbinetConfig>(state, given, "", recognise::SHIPPED, shapes, |c| c.check())
+            fill::<AbinetConfig>(state, given, "", recognize::SHIPPED, shapes, |c| c.check())
         }
         _ if given.config.is_some() || given.charset.is_some() => Err(Error::new(
             ErrorKind::Argument,

@@ -3,7 +3,7 @@
 use super::blocking::on_thread;
 use super::pass_cache::{Coming, PassCache};
 use super::reading::Reading;
-use super::recognise::{Head, Recogniser, Scores, decode, empty_blank};
+use super::recognize::{Head, Recognizer, Scores, decode, empty_blank};
 use super::result::{Attention, Upscaled, Wanted, WindowResult};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Plan, RgbImage};
@@ -24,7 +24,7 @@ pub(super) static SHIPPED: &[u8] =
 pub struct Lemma {
     engine: Engine,
     network: Arc<Network>,
-    reader: Option<Recogniser>,
+    reader: Option<Recognizer>,
     passes: Arc<PassCache<(usize, Wanted)>>,
 }
 
@@ -49,7 +49,7 @@ pub struct Options<'a> {
 const BATCH: usize = 16;
 
 impl Lemma {
-    /// Loads a whole LEMMA. The text of its results is what the recogniser inside sees, unless
+    /// Loads a whole LEMMA. The text of its results is what the recognizer inside sees, unless
     /// [`Lemma::with_reader`] gives it a better one; the shipped model comes with one.
     ///
     /// # Errors
@@ -69,12 +69,12 @@ impl Lemma {
         if !shipped {
             return Ok(lemma);
         }
-        let reader = Recogniser::load(engine, Source::Shipped)?;
+        let reader = Recognizer::load(engine, Source::Shipped)?;
         Ok(lemma.with_reader(reader))
     }
 
     /// Lets `reader` read the super-resolved images.
-    pub fn with_reader(self, reader: Recogniser) -> Self {
+    pub fn with_reader(self, reader: Recognizer) -> Self {
         Lemma { reader: Some(reader), passes: Arc::default(), ..self }
     }
 
@@ -191,7 +191,7 @@ impl Lemma {
     }
 
     /// What super-resolution is measured against: `values [n, 16, 64, 3]` enlarged to `[n, 32, 128, 3]`, bicubic with
-    /// half-pixel centres, not clamped.
+    /// half-pixel centers, not clamped.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] when the values are not those of whole images, [`ErrorKind::Device`] when the device fails.

@@ -4,9 +4,9 @@ use super::exhibit::{Exhibit, Exhibits};
 use super::pairs::Pairs;
 use super::score::{Evaluation, Nearness, Readability, SetResult};
 use crate::data::letters::{Kept, kept};
-use crate::data::metrics::{Fidelity, Values, normalised};
+use crate::data::metrics::{Fidelity, Values, normalized};
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, rgb_input, to_rgb8};
-use crate::engine::{Head, Lemma, Recogniser, Wanted};
+use crate::engine::{Head, Lemma, Recognizer, Wanted};
 use crate::{Error, Result};
 use std::sync::mpsc::sync_channel;
 
@@ -19,7 +19,7 @@ const PASS: usize = 32;
 /// Labels whose words are not counted among those that are read.
 const OTHER_SCRIPT: &str = "in another script, not among the words that are read";
 
-/// The longest word that the recognisers were made for.
+/// The longest word that the recognizers were made for.
 const LONGEST: usize = 25;
 
 /// Width and height of the true images.
@@ -69,7 +69,7 @@ struct Measured {
 /// [`Device`](crate::ErrorKind::Device) when the device fails, and what `each` returns. Samples that cannot be used are no error.
 pub fn evaluate(
     lemma: &Lemma,
-    judge: Option<&Recogniser>,
+    judge: Option<&Recognizer>,
     sets: &[Pairs],
     each: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Evaluation> {
@@ -117,7 +117,7 @@ fn load(set: &Pairs, index: usize) -> Result<Sample> {
 /// The walk over one set.
 struct Walk<'a> {
     lemma: &'a Lemma,
-    judge: Option<&'a Recogniser>,
+    judge: Option<&'a Recognizer>,
     each: &'a mut dyn FnMut(Event) -> Result<()>,
     exhibits: &'a mut Exhibits,
     /// PSNR and SSIM are sums over batches until the end.
@@ -203,7 +203,7 @@ impl Walk<'_> {
         let result = &mut self.result;
         result.images += 1;
         let foreign = kept(&sample.label);
-        let unusual = match normalised(&sample.label).len() {
+        let unusual = match normalized(&sample.label).len() {
             _ if foreign == Kept::OtherScript => Some(OTHER_SCRIPT),
             0 => Some("without a letter or digit"),
             n if n > LONGEST => Some("longer than 25 characters"),

@@ -1,7 +1,7 @@
 //! What is counted, and the figures that follow from the counts.
 
 use super::exhibit::Exhibits;
-use crate::data::metrics::{edit_distance, mcnemar, normalised, wilson};
+use crate::data::metrics::{edit_distance, mcnemar, normalized, wilson};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub struct Nearness {
     pub ssim: f64,
 }
 
-/// How words were read, by the length of their normalised label.
+/// How words were read, by the length of their normalized label.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Readability(pub BTreeMap<usize, Tally>);
 
@@ -85,7 +85,7 @@ pub struct Score {
 }
 
 impl Tally {
-    /// A word and its three readings, all of them normalised.
+    /// A word and its three readings, all of them normalized.
     pub fn of(label: &str, readings: &[String; 3]) -> Self {
         let right = readings.each_ref().map(|r| usize::from(r == label));
         Tally {
@@ -156,8 +156,8 @@ impl Serialize for Readability {
 impl Readability {
     /// Counts a word.
     pub fn count(&mut self, label: &str, readings: &[String; 3]) -> Tally {
-        let label = normalised(label);
-        let tally = Tally::of(&label, &readings.each_ref().map(|r| normalised(r)));
+        let label = normalized(label);
+        let tally = Tally::of(&label, &readings.each_ref().map(|r| normalized(r)));
         self.0.entry(tally.characters).or_default().add(&tally);
         tally
     }

@@ -59,7 +59,7 @@ pub use profile::Timing;
 pub use readback::Readback;
 pub use record::Recorder;
 pub use traits::Traits;
-pub use translate::{Footprint, Specialised, Target, Translation, translate};
+pub use translate::{Footprint, Specialized, Target, Translation, translate};
 
 /// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.
 #[macro_export]

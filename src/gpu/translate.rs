@@ -102,7 +102,7 @@ pub struct Footprint {
 }
 
 /// A kernel with one variant's values in place, valid by WGSL's rules.
-pub struct Specialised {
+pub struct Specialized {
     path: &'static str,
     flat: Flat,
     module: naga::Module,
@@ -110,7 +110,7 @@ pub struct Specialised {
     reflection: Reflection,
 }
 
-impl Specialised {
+impl Specialized {
     /// Flattens, parses and validates `kernel`, then replaces its overrides by the values of `variant`.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Specialised {
             back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
                 .map_err(|e| refused(kernel.path, "overrides", &e).detail(variant))?;
         let (module, info) = (module.into_owned(), info.into_owned());
-        Ok(Specialised { path: kernel.path, flat, module, info, reflection })
+        Ok(Specialized { path: kernel.path, flat, module, info, reflection })
     }
 
     /// The kernel's interface.
@@ -247,9 +247,9 @@ impl Specialised {
 /// Writes `variant` of `kernel` in `target`.
 ///
 /// # Errors
-/// As [`Specialised::new`] and [`Specialised::translate`].
+/// As [`Specialized::new`] and [`Specialized::translate`].
 pub fn translate(kernel: &Kernel, variant: &Variant, target: Target) -> Result<Translation> {
-    Specialised::new(kernel, variant)?.translate(target)
+    Specialized::new(kernel, variant)?.translate(target)
 }
 
 const NAGA_ONLY: &str = "// For naga only: u64 is an extension of its own.\n";
@@ -298,7 +298,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
     #[test]
     fn a_footprint_follows_the_overrides() {
         let kernel = kernel("f32(lid)");
-        let one = Specialised::new(&kernel, &Variant::new().set("WG", 128u32)).unwrap();
+        let one = Specialized::new(&kernel, &Variant::new().set("WG", 128u32)).unwrap();
         let want = Footprint {
             workgroup: [128, 1, 1],
             workgroup_bytes: 512,
@@ -336,12 +336,12 @@ fn main(@builtin(local_invocation_index) lid: u32) {
 
     #[test]
     fn mistakes_name_file_line_and_variant() {
-        let e = Specialised::new(&kernel("f32(lid"), &Variant::new()).err().unwrap().to_string();
+        let e = Specialized::new(&kernel("f32(lid"), &Variant::new()).err().unwrap().to_string();
         assert!(e.starts_with("shaders/test/reverse.wgsl:8: "), "{e}");
-        let e = Specialised::new(&kernel("lid"), &Variant::new()).err().unwrap().to_string();
+        let e = Specialized::new(&kernel("lid"), &Variant::new()).err().unwrap().to_string();
         assert!(e.starts_with("shaders/test/reverse.wgsl:"), "{e}");
         let unknown = Variant::new().set("NOT_THERE", 1u32);
-        let e = Specialised::new(&kernel("f32(lid)"), &unknown).err().unwrap().to_string();
+        let e = Specialized::new(&kernel("f32(lid)"), &unknown).err().unwrap().to_string();
         assert!(e.contains("overrides") && e.contains("NOT_THERE"), "{e}");
     }
 }

@@ -67,7 +67,7 @@ impl Block {
 }
 
 /// What errors call its weights.
-const PLACE: &str = "text-focus recogniser";
+const PLACE: &str = "text-focus recognizer";
 
 /// A stage: blocks, then a convolution with norm and ReLU.
 struct Stage {
@@ -224,8 +224,8 @@ impl Network {
         let (n, l) = match (grey.dims(), tokens.dims()) {
             ([n, 32, 128, 1], [m, l]) if n == m && (1..=LONGEST).contains(l) => (*n, *l),
             _ => {
-                return Err(Error::new(ErrorKind::Shape, "text-focus recogniser", "operands")
-                    .expected("grey [N, 32, 128, 1] and tokens [N, 1 to 512]")
+                return Err(Error::new(ErrorKind::Shape, "text-focus recognizer", "operands")
+                    .expected("gray [N, 32, 128, 1] and tokens [N, 1 to 512]")
                     .got(format!("{} and {}", grey.shape(), tokens.shape())));
             }
         };

@@ -22,7 +22,7 @@ pub struct Position {
     pub best: Option<f64>,
     /// The run's settings.
     pub config: TrainConfig,
-    /// How many images the device works on at once: batch normalisation sees no more of a batch. None in checkpoints of
+    /// How many images the device works on at once: batch normalization sees no more of a batch. None in checkpoints of
     /// earlier versions.
     #[serde(default)]
     pub micro: Option<MicroBatch>,
@@ -35,11 +35,11 @@ pub struct Position {
 }
 
 const KEY: &str = "train";
-/// The best weights by the chosen metric, without the optimiser's state.
+/// The best weights by the chosen metric, without the optimizer's state.
 pub const BEST: &str = "best.safetensors";
-/// The last weights, without the optimiser's state.
+/// The last weights, without the optimizer's state.
 pub const LAST: &str = "last.safetensors";
-/// The last averaged weights, where a run averages them, without the optimiser's state.
+/// The last averaged weights, where a run averages them, without the optimizer's state.
 pub const EMA: &str = "ema.safetensors";
 
 impl Position {
@@ -142,7 +142,7 @@ fn weights(gpu: &Gpu, trainee: &Trainee, position: &Position) -> Result<StateDic
     Ok(state)
 }
 
-/// Reads a checkpoint: weights and the optimiser's state, and where the run stood.
+/// Reads a checkpoint: weights and the optimizer's state, and where the run stood.
 ///
 /// # Errors
 /// A file that cannot be read, or is none that [`save`] wrote.
@@ -150,7 +150,7 @@ pub fn load(path: &Path) -> Result<(StateDict, Position)> {
     let state = StateDict::read(path)?;
     let position = position_of(&state, path)?;
     if !state.tensors.keys().any(|k| Optimizer::owns(k)) {
-        return Err(Error::new(ErrorKind::Format, path.display(), "the optimiser's state")
+        return Err(Error::new(ErrorKind::Format, path.display(), "the optimizer's state")
             .got("weights alone"));
     }
     Ok((state, position))

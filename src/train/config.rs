@@ -16,9 +16,9 @@ pub enum Stage {
     Language,
     /// ABINet as a whole.
     Abinet,
-    /// LEMMA and the recogniser inside it.
+    /// LEMMA and the recognizer inside it.
     Lemma,
-    /// The transformer recogniser of the text-focus loss.
+    /// The transformer recognizer of the text-focus loss.
     Recognizer,
 }
 
@@ -79,7 +79,7 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Learning rate.
     pub lr: f32,
-    /// Learning rate of the recogniser inside LEMMA.
+    /// Learning rate of the recognizer inside LEMMA.
     pub prior_lr: f32,
     /// Steps over which the rate rises from 0.
     pub warmup: usize,
@@ -102,9 +102,9 @@ pub struct TrainConfig {
     pub loss: LossWeights,
     /// Whose eyes the text-focus loss looks through.
     pub text_focus: TextFocus,
-    /// Weight of the places of characters, where a source knows them, on the recogniser's attention.
+    /// Weight of the places of characters, where a source knows them, on the recognizer's attention.
     pub guide_attention: f32,
-    /// Share of images that the recogniser sees enlarged from low resolution.
+    /// Share of images that the recognizer sees enlarged from low resolution.
     pub degraded: f32,
     /// Whether the vision and joint stages of a reader see augmented images.
     #[serde(default)] // Checkpoints of earlier versions have none.
@@ -235,7 +235,7 @@ impl TrainConfig {
         Ok(config)
     }
 
-    /// Images that the device must work on at once: the transformer that moves LEMMA's input about normalises by the statistics
+    /// Images that the device must work on at once: the transformer that moves LEMMA's input about normalizes by the statistics
     /// of one value of each image, which take two.
     pub fn fewest_at_once(&self) -> usize {
         if self.stage == Stage::Lemma && self.lemma.stn { 2 } else { 1 }

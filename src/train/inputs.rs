@@ -67,7 +67,7 @@ pub(super) struct Inputs {
     /// Class scores of the words themselves, and their lengths with the end.
     pub(super) clean: Tensor,
     pub(super) lengths: Tensor,
-    /// 1 for images that the recogniser sees in full resolution `[n, 1, 1, 1]`.
+    /// 1 for images that the recognizer sees in full resolution `[n, 1, 1, 1]`.
     pub(super) sharp: Tensor,
     /// Where the characters stand, as attention `[n·26, 256]`, and 1 for the rows where that is known `[n·26, 1]`.
     pub(super) places: Option<(Tensor, Tensor)>,
@@ -78,7 +78,7 @@ pub(super) struct Inputs {
 /// Scores whose soft-max is one class to the last bit.
 const CERTAIN: f32 = 200.0;
 const CLASSES: usize = 37;
-/// Rows and columns of the recogniser's attention.
+/// Rows and columns of the recognizer's attention.
 const CELLS: (usize, usize) = (8, 32);
 
 /// What a step makes of the whole batch.
@@ -88,7 +88,7 @@ pub(super) struct Plan<'a> {
     pub(super) step: usize,
     /// Number of the part.
     pub(super) part: usize,
-    /// Which images a recogniser in training sees in full resolution.
+    /// Which images a recognizer in training sees in full resolution.
     pub(super) sharp: &'a [bool],
 }
 

@@ -56,11 +56,11 @@ impl MicroBatch {
     }
 }
 
-/// The longest word that a recogniser reads.
+/// The longest word that a recognizer reads.
 const WORD: &str = "abcdefghijklmnopqrstuvwxy";
 
 /// Bytes that a step takes which works on `images` at once, by a recording that allocates nothing: `trainee` is on a device
-/// opened with [`planning`](crate::gpu::GpuOptions::planning). Words are as long as a recogniser reads, and the places of their
+/// opened with [`planning`](crate::gpu::GpuOptions::planning). Words are as long as a recognizer reads, and the places of their
 /// characters known. Where the batch has more images, there are two parts, the second of which finds the gradients of the
 /// first.
 ///
@@ -116,7 +116,7 @@ mod tests {
             all
         };
         assert_eq!(course(Stage::Vision, 11), [6, 3, 2, 1]);
-        // The transformer before LEMMA normalises one value of each image.
+        // The transformer before LEMMA normalizes one value of each image.
         assert_eq!(course(Stage::Lemma, 8), [4, 2]);
         assert_eq!(course(Stage::Lemma, 6), [3, 2]);
         assert_eq!(course(Stage::Lemma, 9), [5, 3], "a part of 1 would be left");

@@ -1,4 +1,4 @@
-//! Training: a network, its optimiser and its data, from a start to checkpoints.
+//! Training: a network, its optimizer and its data, from a start to checkpoints.
 //!
 //! Knows no terminal: what a run says goes through a [`Watcher`].
 //!
@@ -40,7 +40,7 @@
 //! | `epochs` | passes over the data at most | 10 | 500 | 1,000,000 | 1,000,000 |
 //! | `steps` | steps at most; 0 for no limit | 0 | 0 | 4000 | 4000 |
 //! | `lr` | learning rate | 1e-4 | 1e-3 | 2e-3 | 6e-4 |
-//! | `prior_lr` | that of the recogniser inside LEMMA; 0 freezes it | – | 1e-4 | – | 0 |
+//! | `prior_lr` | that of the recognizer inside LEMMA; 0 freezes it | – | 1e-4 | – | 0 |
 //! | `warmup` | steps over which the rates rise from 0 | 0 | 0 | 100 | 100 |
 //! | `schedule` | `constant`; `cosine` down to 0; `step`: times `factor` from epoch `at` on | step, 6, 0.1 | step, 400, 0.5 | cosine | cosine |
 //! | `betas` | Adam's β | 0.9, 0.999 | 0.5, 0.999 | 0.9, 0.999 | 0.5, 0.999 |
@@ -56,7 +56,7 @@
 //! | `loss.finetune` | weight of the fine-tuning loss, α₂ | – | 0.01 | – | 0.01 |
 //! | `guide_attention` | weight of known places of characters on a reader's attention | 0 | – | 1 | – |
 //! | `degraded` | share of images that a reader sees enlarged from low resolution | 0 | – | 0.5 | – |
-//! | `augment` | whether a reader sees words bent, worn and in other colours: [`Augment`](crate::data::augment::Augment) | true | – | false | – |
+//! | `augment` | whether a reader sees words bent, worn and in other colors: [`Augment`](crate::data::augment::Augment) | true | – | false | – |
 //! | `start_bicubic` | whether LEMMA, started from nothing, starts as a bicubic enlargement, and the layers that make it one take shorter steps | – | false | – | true |
 //! | `seed` | of initial weights, order of the data, augmentation and dropout | 1 | 1 | 1 | 1 |
 //! | `log_every` | steps between two lines of the log | 50 | 50 | 10 | 10 |
@@ -73,7 +73,7 @@
 //! # Micro-batches
 //!
 //! A step may take its batch in parts that fit the device; the gradients of the parts are added, and losses are means over the
-//! whole batch. Batch normalisation sees a part at a time, so its statistics, and with them the result, depend on the size of
+//! whole batch. Batch normalization sees a part at a time, so its statistics, and with them the result, depend on the size of
 //! the parts.
 //!
 //! Where there is no memory for a step all the same, a [`MicroBatch`] that may be halved is, and the step taken again; it ends in

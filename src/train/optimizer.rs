@@ -1,7 +1,7 @@
 //! Adam over every parameter of a network, on the device.
 //!
 //! Parameters lie side by side in a few buffers ([`Arena`](crate::tensor::Arena)); gradients and moments lie alike in buffers of
-//! their own. So the norm and the update each take one dispatch for every run of neighbours with the same settings.
+//! their own. So the norm and the update each take one dispatch for every run of neighbors with the same settings.
 
 use crate::data::checkpoint::{Dtype as HostDtype, HostTensor, StateDict};
 use crate::gpu::{Gpu, Part};
@@ -282,14 +282,14 @@ impl Optimizer {
         })
     }
 
-    /// Whether a tensor of a checkpoint is the optimiser's.
+    /// Whether a tensor of a checkpoint is the optimizer's.
     pub fn owns(name: &str) -> bool {
         name.starts_with(OPTIMIZER)
     }
 }
 
 impl Slot {
-    /// Whether `next` is the neighbour behind.
+    /// Whether `next` is the neighbor behind.
     fn reaches(&self, next: &Slot) -> bool {
         let end = (self.first + self.len).next_multiple_of(ALIGN);
         self.home == next.home && end == next.first

@@ -33,7 +33,7 @@ pub struct Logged {
     pub losses: Vec<(&'static str, f64)>,
     /// The learning rate.
     pub rate: f32,
-    /// What the optimiser says.
+    /// What the optimizer says.
     pub progress: Progress,
     /// Images a second since the last line.
     pub speed: f64,

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::f64::consts::LN_2;
 
 /// Weights of LEMMA that enlarge: the first convolution hands the image on, the trunk adds nothing, the enlargement filters
-/// each colour into several copies, and the last convolution combines their mish curves so that tanh is undone.
+/// each color into several copies, and the last convolution combines their mish curves so that tanh is undone.
 pub struct Enlarging {
     initial: Initial,
     blocks: usize,
@@ -19,7 +19,7 @@ pub struct Enlarging {
     offset: f64,
 }
 
-/// One copy of a colour: weight·mish(gain·v + shift).
+/// One copy of a color: weight·mish(gain·v + shift).
 #[derive(Debug, Clone, Copy)]
 struct Unit {
     gain: f64,
@@ -27,7 +27,7 @@ struct Unit {
     weight: f64,
 }
 
-/// Copies of each colour.
+/// Copies of each color.
 const COPIES: usize = 6;
 /// Largest value that tanh shall reach.
 const WHITE: f64 = 0.99;
@@ -54,7 +54,7 @@ impl Enlarging {
         let (end, up) = (self.blocks + 2, self.blocks + 3);
         let c = self.channels;
         match name {
-            // Colour p of the image in channel p, positive as it is.
+            // Color p of the image in channel p, positive as it is.
             "block1.0.weight" => {
                 for p in 0..PLANES {
                     let own = &mut values[p * PLANES * 81..][..PLANES * 81];
@@ -65,10 +65,10 @@ impl Enlarging {
             "block1.0.bias" => values[..PLANES].fill(0.0),
             n if n == format!("block{end}.1.weight") => values.fill(0.0),
             n if n == format!("block{up}.0.conv.weight") => {
-                for (at, (colour, unit, dy, dx)) in self.copies() {
+                for (at, (color, unit, dy, dx)) in self.copies() {
                     let own = &mut values[at * c * 9..][..c * 9];
                     own.fill(0.0);
-                    for (k, v) in own[colour * 9..][..9].iter_mut().enumerate() {
+                    for (k, v) in own[color * 9..][..9].iter_mut().enumerate() {
                         *v = (unit.gain * taps(dy)[k / 3] * taps(dx)[k % 3]) as f32;
                     }
                 }
@@ -96,7 +96,7 @@ impl Enlarging {
         }
     }
 
-    /// Output channels of the enlargement's convolution in use: colour, copy and place in the square of four pixels.
+    /// Output channels of the enlargement's convolution in use: color, copy and place in the square of four pixels.
     fn copies(&self) -> impl Iterator<Item = (usize, (usize, Unit, usize, usize))> {
         let n = self.units.len();
         (0..PLANES * n * 4).map(move |at| {
@@ -171,7 +171,7 @@ pub fn pace(name: &str, config: &LemmaConfig) -> f32 {
     paces.iter().find(|(part, _)| name.starts_with(part)).map_or(1.0, |(_, pace)| *pace)
 }
 
-/// Weights of LEMMA whose recogniser can read already; the rest comes from another source.
+/// Weights of LEMMA whose recognizer can read already; the rest comes from another source.
 pub struct Informed<'a> {
     /// An ABINet, or its vision and language models as they are pre-trained: with or without their prefix.
     pub prior: &'a [StateDict],

@@ -31,7 +31,7 @@ enum Network {
     Recognizer(Box<text_focus::Network>),
 }
 
-/// A network, its parameters and its optimiser.
+/// A network, its parameters and its optimizer.
 pub struct Trainee {
     gpu: Gpu,
     config: TrainConfig,
@@ -48,13 +48,13 @@ pub struct Trainee {
 pub struct Start<'a> {
     /// Weights; random ones where there are none.
     pub weights: Option<StateDict>,
-    /// Recognisers that LEMMA without `weights` starts with inside it: an ABINet, or its two halves as they are pre-trained.
+    /// Recognizers that LEMMA without `weights` starts with inside it: an ABINet, or its two halves as they are pre-trained.
     pub prior: Vec<StateDict>,
-    /// Whether `weights` is a checkpoint with the optimiser's state.
+    /// Whether `weights` is a checkpoint with the optimizer's state.
     pub resume: bool,
     /// Parameters that stay as they are.
     pub frozen: Option<&'a dyn Fn(&str) -> bool>,
-    /// The text-focus recogniser, or the ABINet in its place.
+    /// The text-focus recognizer, or the ABINet in its place.
     pub recognizer: Option<StateDict>,
     /// Weights `[37, 37]` of the text-focus loss's cross entropy.
     pub confusion: Vec<f32>,
@@ -153,7 +153,7 @@ impl Trainee {
         &self.parameters
     }
 
-    /// The configuration for the weights file, as JSON; the text-focus recogniser has none.
+    /// The configuration for the weights file, as JSON; the text-focus recognizer has none.
     pub fn model_config(&self) -> Option<serde_json::Result<String>> {
         match &self.network {
             Network::Abinet(n) => Some(serde_json::to_string(n.config())),
@@ -162,7 +162,7 @@ impl Trainee {
         }
     }
 
-    /// Its optimiser.
+    /// Its optimizer.
     pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
     }
@@ -196,8 +196,8 @@ impl Trainee {
         self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
     }
 
-    /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labelled `forward`, `backward` or
-    /// `optimiser` and the module.
+    /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labeled `forward`, `backward` or
+    /// `optimizer` and the module.
     ///
     /// # Errors
     /// As [`Trainee::step`], and where the device was not opened with profiling.
@@ -264,7 +264,7 @@ impl Trainee {
             })?;
             parts.push((key, images));
         }
-        kept.update(&self.gpu, &left.gradients, |cx| self.optimise(cx, &left.gradients))?;
+        kept.update(&self.gpu, &left.gradients, |cx| self.optimize(cx, &left.gradients))?;
         let (copies, losses) = kept.losses(&self.gpu, &left.losses)?;
         let run = || {
             for (i, (key, images)) in parts.into_iter().enumerate() {
@@ -312,9 +312,9 @@ impl Trainee {
         sums.accumulate(cx, &losses, share, &mut left.losses)
     }
 
-    fn optimise(&self, cx: &Cx, collected: &Collected) -> Result<()> {
+    fn optimize(&self, cx: &Cx, collected: &Collected) -> Result<()> {
         let c = &self.config;
-        let _phase = cx.phase("optimiser");
+        let _phase = cx.phase("optimizer");
         self.optimizer.step(cx, &self.parameters, collected, c.clip, |name| Adam {
             lr: c.rate(name),
             beta1: c.betas[0],
@@ -326,7 +326,7 @@ impl Trainee {
         self.averages.as_ref().map_or(Ok(()), |a| a.follow(cx, &self.optimizer))
     }
 
-    /// Which of the images of a step a recogniser in training sees in full resolution.
+    /// Which of the images of a step a recognizer in training sees in full resolution.
     fn sharp(&self, step: usize, n: usize) -> Vec<bool> {
         let draw = Stream::new(self.config.seed, &format!("sharp:{step}"));
         (0..n).map(|i| draw.unit(i) >= f64::from(self.config.degraded)).collect()
@@ -362,7 +362,7 @@ impl Trainee {
             let loss = abinet::reading_loss(cx, &corrected.logits, words)?;
             return Ok(Losses(vec![("loss", loss)]));
         }
-        // Some images are seen as the recogniser inside LEMMA sees them: enlarged from low resolution.
+        // Some images are seen as the recognizer inside LEMMA sees them: enlarged from low resolution.
         let sharp = slice_last(cx, &x.hr, 0..3)?;
         let blurred = resize(cx, &slice_last(cx, &x.lr, 0..3)?, (32, 128), Filter::Bicubic, true)?;
         let gate = expand(cx, &x.sharp, sharp.shape())?;
@@ -404,7 +404,7 @@ impl Trainee {
         Ok(Some(output.image))
     }
 
-    /// The classes that the recogniser reads from `batch`, `[N, 26]`; None for other stages.
+    /// The classes that the recognizer reads from `batch`, `[N, 26]`; None for other stages.
     ///
     /// # Errors
     /// A batch as [`Trainee::step`] refuses it; errors of the device.
@@ -443,11 +443,11 @@ fn focus(gpu: &Gpu, config: &TrainConfig, start: &mut Start) -> Result<Focus> {
                 Error::new(
                     ErrorKind::Argument,
                     "text_focus",
-                    "weights of the text-focus recogniser",
+                    "weights of the text-focus recognizer",
                 )
                 .expected("--recognizer FILE")
                 .got("none")
-                .hint("text_focus=abinet uses the recogniser that ships, text_focus=off none")
+                .hint("text_focus=abinet uses the recognizer that ships, text_focus=off none")
             })?;
             let network = text_focus::Network::load(gpu, &state)?;
             let table = Tensor::upload(gpu, [37, 37], &start.confusion);

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: models whose weights are initialisers, so that it may pack them once."""
+"""ONNX Runtime on the CPU: models whose weights are initializers, so that it may pack them once."""
 
 import onnx
 import onnxruntime

@@ -1,4 +1,4 @@
-"""LEMMA in training, without dropout and text-focus loss: spatial transformer, recogniser, guidance, blocks, losses."""
+"""LEMMA in training, without dropout and text-focus loss: spatial transformer, recognizer, guidance, blocks, losses."""
 
 from dataclasses import dataclass
 

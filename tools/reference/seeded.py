@@ -100,7 +100,7 @@ class Initial:
 
 
 def images(seed: int, name: str, count: int, height: int, width: int, cell: int) -> np.ndarray:
-    """8-bit RGB [count, height, width, 3]: a flat colour, a bilinear grid of cells of `cell` pixels, and noise."""
+    """8-bit RGB [count, height, width, 3]: a flat color, a bilinear grid of cells of `cell` pixels, and noise."""
     rows, columns = height // cell + 1, width // cell + 1
     flat = Stream(seed, f"{name}.flat").unit(count * 3).reshape(count, 3, 1, 1)
     grid = Stream(seed, f"{name}.grid").unit(count * 3 * rows * columns).reshape(count, 3, rows, columns)

@@ -33,7 +33,7 @@ TINY_LEMMA = lemma.Sizes(
 
 @dataclass(frozen=True)
 class Run:
-    """A training run: learning rates (the second is that of LEMMA's recogniser), largest norm, schedule, loss."""
+    """A training run: learning rates (the second is that of LEMMA's recognizer), largest norm, schedule, loss."""
 
     seed: int
     lr: float

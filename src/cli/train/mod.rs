@@ -64,14 +64,14 @@ pub struct TrainArgs {
     /// Which part of that checkpoint holds the weights, where it has several: a key, or keys joined by dots
     #[arg(long, value_name = "NAME", requires = "init")]
     key: Option<String>,
-    /// Recogniser that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
+    /// Recognizer that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
     /// where it fits
     #[arg(long, value_name = "FILE[,...]", num_args = 1..)]
     prior: Vec<WeightsFile>,
     /// Parameters that stay as they are: a part of their names, * for anything
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
-    /// Weights of the text-focus recogniser, or of the ABINet in its place
+    /// Weights of the text-focus recognizer, or of the ABINet in its place
     #[arg(long, value_name = "FILE[,...]")]
     recognizer: Option<WeightsFile>,
     /// Distances between characters for the text-focus loss: the reference's file, our text, or safetensors with `weight37`
@@ -82,7 +82,7 @@ pub struct TrainArgs {
     /// besides goes over them. What the run did behind an older one is moved into a folder of its own
     #[arg(long, value_name = "auto|FILE", num_args = 0..=1, default_missing_value = "auto")]
     resume: Option<String>,
-    /// Go on although data, recogniser or confusions are not those that the checkpoint was made with
+    /// Go on although data, recognizer or confusions are not those that the checkpoint was made with
     #[arg(long, requires = "resume")]
     accept_changes: bool,
     /// Images that the device works on at once [default: auto, or as many as the checkpoint says]
@@ -107,7 +107,7 @@ enum StageName {
     Language,
     /// ABINet as a whole
     Abinet,
-    /// LEMMA with the recogniser inside it
+    /// LEMMA with the recognizer inside it
     Lemma,
     /// The transformer recognizer of the text-focus loss
     #[value(name = "text-focus", alias = "recognizer")]
@@ -268,7 +268,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     }
 }
 
-/// What the recogniser inside LEMMA starts from.
+/// What the recognizer inside LEMMA starts from.
 fn prior(
     global: &Global,
     args: &TrainArgs,

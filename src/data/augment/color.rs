@@ -6,7 +6,7 @@ use crate::data::picture::luma;
 use crate::data::random::Random;
 use image::RgbImage;
 
-/// An adjustment and its factor; of the hue, in turns of the colour circle.
+/// An adjustment and its factor; of the hue, in turns of the color circle.
 #[derive(Clone, Copy)]
 enum Adjust {
     Brightness(f32),
@@ -24,17 +24,17 @@ pub(super) fn jitter(image: &mut RgbImage, random: &mut Random) {
 
 impl Adjust {
     fn apply(self, image: &mut RgbImage) {
-        let grey = match self {
+        let gray = match self {
             Contrast(_) | Saturation(_) => luma(image),
             _ => Vec::new(),
         };
-        let sum: u64 = grey.iter().map(|&v| u64::from(v)).sum();
-        let mean = (sum as f64 / grey.len().max(1) as f64 + 0.5) as u8;
+        let sum: u64 = gray.iter().map(|&v| u64::from(v)).sum();
+        let mean = (sum as f64 / gray.len().max(1) as f64 + 0.5) as u8;
         for (i, p) in image.pixels_mut().enumerate() {
             p.0 = match self {
                 Brightness(factor) => p.0.map(|v| blend(0, v, factor)),
                 Contrast(factor) => p.0.map(|v| blend(mean, v, factor)),
-                Saturation(factor) => p.0.map(|v| blend(grey[i], v, factor)),
+                Saturation(factor) => p.0.map(|v| blend(gray[i], v, factor)),
                 Hue(turns) => {
                     let [h, s, v] = to_hsv(p.0);
                     to_rgb([h.wrapping_add((turns * 255.0) as i32 as u8), s, v])
@@ -50,7 +50,7 @@ fn blend(zero: u8, value: u8, factor: f32) -> u8 {
     (zero + factor * (value - zero)) as u8
 }
 
-/// Pillow's HSV: 255 steps of the colour circle.
+/// Pillow's HSV: 255 steps of the color circle.
 fn to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     let (most, least) = (r.max(g).max(b), r.min(g).min(b));
     let range = f32::from(most - least).max(1.0);
@@ -88,13 +88,13 @@ mod tests {
         let pair = [[200, 100, 40], [60, 61, 62]];
         assert_eq!(adjusted(Brightness(0.5), &pair), [[100, 50, 20], [30, 30, 31]]);
         assert_eq!(adjusted(Brightness(1.5), &[[200, 100, 3]]), [[255, 150, 4]]);
-        // Greys 0 and 101: their mean is 50.5, in bytes 51.
+        // Grays 0 and 101: their mean is 50.5, in bytes 51.
         assert_eq!(adjusted(Contrast(0.5), &[[0; 3], [101; 3]]), [[25; 3], [76; 3]]);
         assert_eq!(adjusted(Saturation(0.0), &pair[..1]), [[123; 3]]);
         for same in [Brightness(1.0), Contrast(1.0), Saturation(1.0)] {
             assert_eq!(adjusted(same, &pair), pair);
         }
-        // A third of a turn: red to green, green to blue, and grey to grey.
+        // A third of a turn: red to green, green to blue, and gray to gray.
         let turned = adjusted(Hue(1.0 / 3.0), &[[255, 0, 0], [0, 255, 0], [9; 3]]);
         assert_eq!(turned, [[0, 255, 0], [0, 0, 255], [9; 3]]);
         let [r, g, b] = adjusted(Hue(-0.1), &[[255, 0, 0]])[0];

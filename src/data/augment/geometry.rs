@@ -55,7 +55,7 @@ impl Geometry {
     }
 }
 
-/// Weights of the neighbours at -1, 0, 1, 2 of a place in 0..1 between the middle two.
+/// Weights of the neighbors at -1, 0, 1, 2 of a place in 0..1 between the middle two.
 type Sampling = fn(f32) -> [f32; 4];
 
 /// OpenCV's interpolations as its warps have them: nearest, linear, cubic; "area" there is linear.

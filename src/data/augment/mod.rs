@@ -1,10 +1,10 @@
-//! What a recogniser in training sees instead of the image: ABINet's own augmentation (`transforms.py`
-//! of its code), bent with probability 0.5, worn with 0.25, in other colours with 0.25, in this order.
+//! What a recognizer in training sees instead of the image: ABINet's own augmentation (`transforms.py`
+//! of its code), bent with probability 0.5, worn with 0.25, in other colors with 0.25, in this order.
 //!
 //! Two kinds of choices: a run's, which follow from its seed alone ([`Augment::new`]), and an image's,
 //! which come from the generator given, so a key gives an image. Knows no samples and no files.
 //!
-//! Distributions, transforms and colours are the reference's. Not to the bit: the canvas of a bent
+//! Distributions, transforms and colors are the reference's. Not to the bit: the canvas of a bent
 //! image has no margin beyond its corners, and the pyramid is resized with the project's own filters.
 
 mod color;
@@ -34,7 +34,7 @@ pub struct Augmented {
     pub moved: bool,
 }
 
-/// Longer sides are reduced to this, four times what a recogniser sees: bounds time and memory.
+/// Longer sides are reduced to this, four times what a recognizer sees: bounds time and memory.
 const LONGEST: u32 = 512;
 
 /// Use of the seed.
@@ -70,7 +70,7 @@ impl Augment {
     }
 }
 
-/// Whether an image is bent, worn, in other colours.
+/// Whether an image is bent, worn, in other colors.
 fn parts(random: &mut Random) -> [bool; 3] {
     [0.5, 0.25, 0.25].map(|p| random.chance(p))
 }

@@ -44,7 +44,7 @@ fn fixed_kernel(size: usize, sigma: f64) -> Vec<u32> {
     fixed
 }
 
-/// `bilateralFilter` on bytes: neighbours in a disc, weighed by distance and by the sum of the
+/// `bilateralFilter` on bytes: neighbors in a disc, weighed by distance and by the sum of the
 /// channels' differences.
 pub(super) fn bilateral(image: &RgbImage, diameter: i32, color: f64, space: f64) -> RgbImage {
     let radius = diameter / 2;

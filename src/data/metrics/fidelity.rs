@@ -87,7 +87,7 @@ fn similarity(a: &[f64], b: &[f64], width: usize) -> f64 {
     (0..a.len()).map(at).sum::<f64>() / a.len() as f64
 }
 
-/// One axis of the Gaussian window, made and normalised in f32; the window is the product of two. The rounding matters:
+/// One axis of the Gaussian window, made and normalized in f32; the window is the product of two. The rounding matters:
 /// bright flat areas have variances of 0, and the window's sum, which is not 1, shows in them.
 fn window() -> [f64; WINDOW] {
     let middle = (WINDOW / 2) as f64;
@@ -143,7 +143,7 @@ mod tests {
         let b: Vec<f64> = (0..w * h).map(|i| (i * 5 % 19) as f64 / 15.0 - 0.1).collect();
         assert!((similarity(&a, &b, w) - by_definition(&a, &b, w)).abs() < 1e-12);
         assert!((similarity(&a, &a, w) - 1.0).abs() < 1e-12);
-        // One pixel is all window centre.
+        // One pixel is all window center.
         let weight = window()[5] * window()[5];
         let (m, v) = (weight * 0.5, weight * 0.25 - (weight * 0.5).powi(2));
         let want = C1 * (v * 0.0 + C2) / ((m * m + C1) * (v + C2));

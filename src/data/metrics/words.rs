@@ -3,7 +3,7 @@
 use crate::data::letters::fold;
 
 /// The word as it is compared: lower-case, its letters as ASCII has them, and nothing but 0-9 and a-z.
-pub fn normalised(word: &str) -> String {
+pub fn normalized(word: &str) -> String {
     fold(word).to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
@@ -29,8 +29,8 @@ mod tests {
 
     #[test]
     fn words_are_compared_without_case_and_signs() {
-        assert_eq!(normalised("Don't – 42 É!"), "dont42e");
-        assert_eq!(normalised("日本"), "");
+        assert_eq!(normalized("Don't – 42 É!"), "dont42e");
+        assert_eq!(normalized("日本"), "");
     }
 
     #[test]

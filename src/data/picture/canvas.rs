@@ -1,4 +1,4 @@
-//! A page to draw figures on: rectangles, enlarged images, text; and the house colours.
+//! A page to draw figures on: rectangles, enlarged images, text; and the house colors.
 
 use super::text::Face;
 use image::{Rgb, RgbImage, imageops};

@@ -13,7 +13,7 @@ const COLUMNS: u32 = 3;
 const SCALE: u32 = 2;
 const GAP: u32 = 14;
 const LINE_HEIGHT: u32 = 24;
-/// Colours of the characters' extents, by turns.
+/// Colors of the characters' extents, by turns.
 const MARKS: [Rgb<u8>; 2] = [Rgb([196, 88, 32]), Rgb([36, 104, 180])];
 
 /// A word as it would be trained on.

@@ -1,4 +1,4 @@
-//! Maps over an image and how they are coloured.
+//! Maps over an image and how they are colored.
 
 use crate::{Error, ErrorKind, Result};
 use image::{Rgb, RgbImage};
@@ -41,7 +41,7 @@ impl Map {
     }
 
     /// The same with its smallest value at 0 and its largest at 1; a constant map becomes 0.
-    pub(super) fn normalised(&self) -> Map {
+    pub(super) fn normalized(&self) -> Map {
         let low = self.values.iter().copied().fold(f32::INFINITY, f32::min);
         let high = self.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let span = high - low;
@@ -64,8 +64,8 @@ impl Map {
     }
 }
 
-/// The colour map *inferno*, from black over purple and orange to pale yellow, for `t` in 0..=1
-/// (outside, its ends): evenly growing lightness, readable in grey and by the colour-blind. A
+/// The color map *inferno*, from black over purple and orange to pale yellow, for `t` in 0..=1
+/// (outside, its ends): evenly growing lightness, readable in gray and by the color-blind. A
 /// polynomial of degree six fitted to the original table by Matt Zucker.
 pub fn inferno(t: f32) -> Rgb<u8> {
     const C: [[f32; 3]; 7] = [
@@ -84,16 +84,16 @@ pub fn inferno(t: f32) -> Rgb<u8> {
     }))
 }
 
-/// `map` in colour over the greyed `image`: the more, the more opaque. The map, of any size, covers
+/// `map` in color over the grayed `image`: the more, the more opaque. The map, of any size, covers
 /// the image and is taken as already between 0 and 1.
 pub(super) fn overlay(image: &RgbImage, map: &Map) -> RgbImage {
     let (w, h) = image.dimensions();
     RgbImage::from_fn(w, h, |x, y| {
         let heat = map.at((x as f32 + 0.5) / w as f32, (y as f32 + 0.5) / h as f32);
         let [r, g, b] = image.get_pixel(x, y).0.map(f32::from);
-        let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+        let gray = 0.299 * r + 0.587 * g + 0.114 * b;
         let opacity = 0.35 + 0.5 * heat;
-        Rgb(inferno(heat).0.map(|c| (grey + (f32::from(c) - grey) * opacity).round() as u8))
+        Rgb(inferno(heat).0.map(|c| (gray + (f32::from(c) - gray) * opacity).round() as u8))
     })
 }
 
@@ -126,13 +126,13 @@ mod tests {
         assert!(Map::new(2, 2, vec![0.0; 3]).is_err());
         assert!(Map::new(0, 2, vec![]).is_err());
         assert!(Map::new(1, 1, vec![f32::NAN]).is_err());
-        let flat = Map::new(2, 1, vec![3.0; 2]).unwrap().normalised();
+        let flat = Map::new(2, 1, vec![3.0; 2]).unwrap().normalized();
         assert_eq!(flat.values(), [0.0, 0.0]);
-        assert_eq!(Map::new(2, 1, vec![1.0, 3.0]).unwrap().normalised().values(), [0.0, 1.0]);
+        assert_eq!(Map::new(2, 1, vec![1.0, 3.0]).unwrap().normalized().values(), [0.0, 1.0]);
     }
 
     #[test]
-    fn sampling_at_pixel_centres_gives_the_pixels() {
+    fn sampling_at_pixel_centers_gives_the_pixels() {
         let map = Map::new(2, 2, vec![0.0, 1.0, 2.0, 3.0]).unwrap();
         assert_eq!([map.at(0.25, 0.25), map.at(0.75, 0.25), map.at(0.25, 0.75)], [0.0, 1.0, 2.0]);
         assert_eq!(map.at(0.5, 0.5), 1.5);

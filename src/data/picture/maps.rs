@@ -53,7 +53,7 @@ pub fn character_maps(window: &RgbImage, maps: &[f32], labels: &[&str]) -> Resul
         let number = (i + 1).to_string();
         let right = (x + w) as f32 - NOTE.width(&number);
         canvas.text((right, (y + 24) as f32), NOTE, SOFT, &number);
-        canvas.picture(x, y + LABEL_HEIGHT, &overlay(&image, &map.normalised()));
+        canvas.picture(x, y + LABEL_HEIGHT, &overlay(&image, &map.normalized()));
     }
     Ok(canvas.into_image())
 }

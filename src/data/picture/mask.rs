@@ -24,7 +24,7 @@ pub fn lr_input(image: &RgbImage) -> Vec<f32> {
         .collect()
 }
 
-/// A recogniser's input `[H, W, 3]`: R, G, B in 0..=1.
+/// A recognizer's input `[H, W, 3]`: R, G, B in 0..=1.
 pub fn rgb_input(image: &RgbImage) -> Vec<f32> {
     image.as_raw().iter().map(|&b| unit(b)).collect()
 }

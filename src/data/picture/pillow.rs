@@ -1,4 +1,4 @@
-//! Pillow's arithmetic for 8-bit RGB: bicubic resizing and conversion to grey, equal to the bit.
+//! Pillow's arithmetic for 8-bit RGB: bicubic resizing and conversion to gray, equal to the bit.
 //!
 //! The network was trained on images that Pillow resized, and its mask channel compares integers:
 //! one rounding done elsewhere flips mask pixels.
@@ -25,10 +25,10 @@ pub fn bicubic(image: &RgbImage, width: u32, height: u32) -> RgbImage {
 
 /// Luma of every pixel in raster order, as `Image.convert("L")`.
 pub fn luma(image: &RgbImage) -> Vec<u8> {
-    let grey = |[r, g, b]: [u8; 3]| {
+    let gray = |[r, g, b]: [u8; 3]| {
         ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
     };
-    image.pixels().map(|p| grey(p.0)).collect()
+    image.pixels().map(|p| gray(p.0)).collect()
 }
 
 /// For each output position the first source position and the fixed-point weights from there on.

@@ -34,7 +34,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans `image`, of any size from 1×1. With `rotate`, an image more than twice as high as wide
-    /// is turned a quarter counter-clockwise first, as text recognisers do, and stays so.
+    /// is turned a quarter counter-clockwise first, as text recognizers do, and stays so.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] for an image without pixels.
@@ -106,7 +106,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] when there are not as many windows as planned, or one has another size;
-    /// [`ErrorKind::Result`] when a colour is not finite, or the result is one colour all over while
+    /// [`ErrorKind::Result`] when a color is not finite, or the result is one color all over while
     /// the line is not.
     pub fn assemble<W: AsRef<[f32]>>(&self, windows: &[W]) -> Result<RgbImage> {
         let (w, h) = self.output_size();
@@ -225,7 +225,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The image turned a quarter counter-clockwise, as text recognisers do, if it is more than twice as
+/// The image turned a quarter counter-clockwise, as text recognizers do, if it is more than twice as
 /// high as wide.
 fn upright(image: &RgbImage) -> Option<RgbImage> {
     let (w, h) = image.dimensions();
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_fade_linearly() {
+    fn neighbors_fade_linearly() {
         let plan = Plan::new(&noise(112, 16), Fit::Split, true).unwrap();
         assert_eq!(plan.origins, [(0, 0), (48, 0)]);
         let map = plan.assemble_map(&[vec![0.0; 1024], vec![1.0; 1024]]).unwrap();

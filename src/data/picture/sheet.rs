@@ -98,7 +98,7 @@ impl Sheet<'_> {
     /// The pictures with their labels, `scale` times the result's size.
     fn panels(&self, scale: u32) -> Vec<(&'static str, RgbImage)> {
         let bicubic = enlarged(&self.plan.bicubic(), scale);
-        let heat = self.attention.map(|map| (ATTENTION, overlay(&bicubic, &map.normalised())));
+        let heat = self.attention.map(|map| (ATTENTION, overlay(&bicubic, &map.normalized())));
         [
             ("Input", enlarged(self.plan.line(), SCALE * scale)),
             ("Bicubic", bicubic),
@@ -133,7 +133,7 @@ impl Sheet<'_> {
 
 const ATTENTION: &str = "Location attention";
 
-/// The text, each character underlined in the colour of its confidence.
+/// The text, each character underlined in the color of its confidence.
 fn word(canvas: &mut Canvas, (x, baseline): (f32, f32), room: f32, reading: &Reading) {
     if reading.text.is_empty() {
         canvas.text((x, baseline), READ, SOFT, "no text");
@@ -162,7 +162,7 @@ fn confidence_color(confidence: f32) -> Rgb<u8> {
     Rgb([0, 1, 2].map(|c| (STOPS[low][c] + (STOPS[low + 1][c] - STOPS[low][c]) * part) as u8))
 }
 
-/// The colours of the attention, at the right end of a label's line where there is room.
+/// The colors of the attention, at the right end of a label's line where there is room.
 fn legend(canvas: &mut Canvas, (left, right): (u32, u32), y: u32) {
     const WIDTH: u32 = 120;
     let (less, more) = (NOTE.width("less") as u32, NOTE.width("more") as u32);

@@ -35,7 +35,7 @@ pub fn to_rgb8(
     Ok(RgbImage::from_raw(width, height, bytes).expect("three bytes per pixel"))
 }
 
-/// Refuses an `output` that is one colour all over while the `input` it was made from is not.
+/// Refuses an `output` that is one color all over while the `input` it was made from is not.
 ///
 /// # Errors
 /// [`ErrorKind::Result`] in that case.

@@ -68,7 +68,7 @@ impl Bars {
             let share = if self.value > 0.0 { below.value / self.value } else { 0.0 };
             let part = width * share;
             if part >= NARROWEST {
-                // Parts of the whole have colours of their own, and hand them down.
+                // Parts of the whole have colors of their own, and hand them down.
                 let number = if row == 0 { i + 1 } else { number };
                 lowest = lowest.max(below.draw(out, at, part, row + 1, number));
             }

@@ -11,7 +11,7 @@ pub(super) const SOFT: &str = "#6e6e73";
 pub(super) const GRID: &str = "#e0e0dc";
 const COLORS: [&str; 6] = ["#8a8a90", "#2f6fdb", "#2b9a66", "#c8652f", "#8455c9", "#b8912a"];
 
-/// The colour of a figure's part.
+/// The color of a figure's part.
 pub(super) fn color(number: usize) -> &'static str {
     COLORS[number % COLORS.len()]
 }

@@ -17,7 +17,7 @@ pub struct Roofline {
 /// A kernel on the plot.
 #[derive(Debug, Clone)]
 pub struct RooflinePoint {
-    /// Its name, an operation and a shape. Dots of one operation have one colour.
+    /// Its name, an operation and a shape. Dots of one operation have one color.
     pub name: String,
     /// Operations for each byte.
     pub intensity: f64,
@@ -97,7 +97,7 @@ impl Roofline {
             top - 12.0
         );
         let (roofs, taken) = self.roofs(&x, &y);
-        out + &roofs + &labelled(&shown, &x, &y, taken) + "</svg>"
+        out + &roofs + &labeled(&shown, &x, &y, taken) + "</svg>"
     }
 
     /// The two lines, where they bound, with their values, and the places that these take.
@@ -131,7 +131,7 @@ impl Roofline {
 }
 
 /// Dots, and labels where there is room for them.
-fn labelled(points: &[&RooflinePoint], x: &Axis, y: &Axis, roofs: Vec<Place>) -> String {
+fn labeled(points: &[&RooflinePoint], x: &Axis, y: &Axis, roofs: Vec<Place>) -> String {
     let [left, top, right, bottom] = FIELD;
     let mut operations: Vec<&str> = Vec::new();
     let at = |p: &RooflinePoint| (x.place(p.intensity), y.place(p.flops / 1e9));

@@ -8,7 +8,7 @@ use crate::data::random::Random;
 /// Least and most difference of luma between a text and its surface.
 const CONTRAST: (f32, f32) = (45.0, 170.0);
 
-/// Paints the text: plain, outlined, hollow, with a shadow or in relief, in one colour or shaded.
+/// Paints the text: plain, outlined, hollow, with a shadow or in relief, in one color or shaded.
 pub(super) fn write(plane: &mut Plane, layout: &Layout, random: &mut Random) {
     let ground = mean(plane);
     let ink_mask = layout.ink(0.0, 0.0);
@@ -64,7 +64,7 @@ pub(super) fn write(plane: &mut Plane, layout: &Layout, random: &mut Random) {
     }
 }
 
-/// Mixes a colour in where the mask is.
+/// Mixes a color in where the mask is.
 fn cover(plane: &mut Plane, mask: &[u8], opacity: f32, color: impl Fn(usize) -> [f32; 3]) {
     let (pixels, _) = plane.values.as_chunks_mut::<3>();
     for (i, (p, &m)) in pixels.iter_mut().zip(mask).enumerate().filter(|(_, (_, m))| **m > 0) {

@@ -1,13 +1,13 @@
-//! What surrounds a word: surfaces, light, colours.
+//! What surrounds a word: surfaces, light, colors.
 
 use crate::data::plane::{Filter, Plane};
 use crate::data::random::Random;
 
-/// A random colour, in bytes.
+/// A random color, in bytes.
 fn color(random: &mut Random) -> [f32; 3] {
     if random.chance(0.35) {
-        let grey = random.between(5.0, 250.0);
-        return [0; 3].map(|_| (grey + random.between(-8.0, 8.0)).clamp(0.0, 255.0));
+        let gray = random.between(5.0, 250.0);
+        return [0; 3].map(|_| (gray + random.between(-8.0, 8.0)).clamp(0.0, 255.0));
     }
     // Hue, saturation and value: signs are seldom pale and dark at once.
     let (hue, saturation) = (random.between(0.0, 6.0), random.between(0.1, 0.9));
@@ -22,7 +22,7 @@ pub(super) fn luma(c: [f32; 3]) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
-/// A colour that can be told from `other`, by at least `contrast` of luma where that can be.
+/// A color that can be told from `other`, by at least `contrast` of luma where that can be.
 pub(super) fn against(other: [f32; 3], contrast: f32, random: &mut Random) -> [f32; 3] {
     for _ in 0..12 {
         let c = color(random);
@@ -67,7 +67,7 @@ pub(super) fn surface(
     plane
 }
 
-/// The mean colour inside the text's rows: what the text must stand out from.
+/// The mean color inside the text's rows: what the text must stand out from.
 pub(super) fn mean(plane: &Plane) -> [f32; 3] {
     let mut sum = [0.0; 3];
     for p in plane.values.chunks_exact(3) {
@@ -148,7 +148,7 @@ fn tiles(plane: &mut Plane, random: &mut Random) {
     });
 }
 
-/// Edges of other things: bars and patches of other colours.
+/// Edges of other things: bars and patches of other colors.
 fn clutter(plane: &mut Plane, random: &mut Random) {
     let (w, h) = (plane.width as f32, plane.height as f32);
     for _ in 0..1 + random.below(3) {
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_for_text_stand_out() {
+    fn colors_for_text_stand_out() {
         let mut random = Random::new(&[2]);
         for _ in 0..500 {
             let ground = color(&mut random);

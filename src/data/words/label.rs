@@ -1,5 +1,5 @@
 //! Labels as the losses want them: classes of ABINet's alphabet, and tokens of the text-focus
-//! recogniser's.
+//! recognizer's.
 
 use crate::data::letters::{STEPS, fold};
 
@@ -39,7 +39,7 @@ pub struct Encoded {
     pub ids: [u8; STEPS],
     /// What is read: lower-case letters and digits alone. The reference appends its `-`.
     pub word: String,
-    /// Inputs of the text-focus recogniser (0 start, 1–10 0–9, 11–36 a–z): the start, then the
+    /// Inputs of the text-focus recognizer (0 start, 1–10 0–9, 11–36 a–z): the start, then the
     /// characters of `word`. As many as `length`.
     pub tokens: Vec<u8>,
     /// What it shall answer: the characters, then the end, 0. As many as `length`.

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A labelled image, as it is stored.
+/// A labeled image, as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// The coarse image; without one it is made from the sharp one.

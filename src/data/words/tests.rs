@@ -233,7 +233,7 @@ fn damaged_counts_and_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().to_str().unwrap();
     assert_eq!(open(name).err().unwrap().kind(), ErrorKind::Argument);
-    for wrong in ["synth:count=0", "synth:count=x", "synth:colour=red", "synth:fonts=/nowhere"] {
+    for wrong in ["synth:count=0", "synth:count=x", "synth:color=red", "synth:fonts=/nowhere"] {
         assert_eq!(open(wrong).err().unwrap().kind(), ErrorKind::Argument, "{wrong}");
     }
 }

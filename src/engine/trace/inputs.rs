@@ -112,7 +112,7 @@ fn channels_last(
 /// Non-negative integers of a tensor of `rank` axes, at least one.
 pub(super) fn integers(inputs: &StateDict, name: &str, rank: usize) -> Result<Host> {
     let wrong = |got: String| {
-        Error::new(ErrorKind::Format, name, "labels of the recogniser")
+        Error::new(ErrorKind::Format, name, "labels of the recognizer")
             .expected(format!("non-negative integers of {rank} axes, at least one"))
             .got(got)
     };
@@ -141,7 +141,7 @@ pub(super) fn text_focus_images(inputs: &StateDict, n: usize) -> Result<[Vec<f32
         return Ok([hr, sr]);
     }
     let Some(seed) = info(inputs).and_then(|i| i.get("seed")?.as_u64()) else {
-        return Err(Error::new(ErrorKind::Format, "inputs", "images of the recogniser")
+        return Err(Error::new(ErrorKind::Format, "inputs", "images of the recognizer")
             .expected("input.hr_u8 and input.sr_u8, or input.hr and input.sr, or a seed in `info`")
             .got("none of them"));
     };

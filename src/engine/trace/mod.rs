@@ -62,7 +62,7 @@ impl Subject<'_> {
         match self {
             Subject::State(state) => ModelKind::of(state).ok_or_else(|| {
                 Error::new(ErrorKind::Format, "weights", "what the weights are of")
-                    .expected("a checkpoint of LEMMA, ABINet or the text-focus recogniser")
+                    .expected("a checkpoint of LEMMA, ABINet or the text-focus recognizer")
             }),
             Subject::Procedural(p) => Ok(match p.model {
                 procedural::Model::Lemma => ModelKind::Lemma,

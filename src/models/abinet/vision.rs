@@ -197,7 +197,7 @@ impl VisionModel {
         let n = match image.dims() {
             [n, 32, 128, 3] => *n,
             _ => {
-                return Err(Error::new(ErrorKind::Shape, &self.path, "image of the recogniser")
+                return Err(Error::new(ErrorKind::Shape, &self.path, "image of the recognizer")
                     .expected("[N, 32, 128, 3]")
                     .got(image.shape()));
             }

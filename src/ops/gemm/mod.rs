@@ -34,7 +34,7 @@ params! {
 pub(super) struct Gemm {
     p: Params,
     batch: usize,
-    /// Whether neighbouring rows of A are windows one pixel apart.
+    /// Whether neighboring rows of A are windows one pixel apart.
     sliding: bool,
     /// Whether it is Aᵀ that is multiplied by B.
     transposed: bool,

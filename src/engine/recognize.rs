@@ -15,12 +15,12 @@ use std::sync::Arc;
 pub(super) static SHIPPED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/abinet-nano.safetensors"));
 
-/// The weights of the recogniser that ships.
+/// The weights of the recognizer that ships.
 ///
 /// # Errors
 /// None in a whole build.
 pub fn shipped_reader() -> Result<StateDict> {
-    StateDict::from_bytes("the recogniser that ships", SHIPPED)
+    StateDict::from_bytes("the recognizer that ships", SHIPPED)
 }
 
 /// Which part of ABINet gives the reading.
@@ -41,7 +41,7 @@ const LOW: (usize, usize) = (16, 64);
 
 /// ABINet, ready to read. Cheap to clone; `Send + Sync`.
 #[derive(Clone)]
-pub struct Recogniser {
+pub struct Recognizer {
     engine: Engine,
     network: Arc<Network>,
     passes: Arc<PassCache<Key>>,
@@ -50,7 +50,7 @@ pub struct Recogniser {
 /// What a pass depends on: the number of images, whether they are doubled, and what gives the reading.
 type Key = (usize, bool, Head);
 
-impl Recogniser {
+impl Recognizer {
     /// Loads a full ABINet.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Recogniser {
         ModelKind::Abinet.expect(&state, &place)?;
         let network = Network::load(engine.gpu(), &state).map_err(|e| e.within(place))?;
         let (engine, network) = (engine.clone(), Arc::new(network));
-        Ok(Recogniser { engine, network, passes: Arc::default() })
+        Ok(Recognizer { engine, network, passes: Arc::default() })
     }
 
     /// Sizes and rules of the network.
@@ -113,7 +113,7 @@ impl Recogniser {
     /// half the size, 16×64, are first doubled as the reference does it: bicubic with aligned corners.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] for another size or number of values; else as [`Recogniser::read`].
+    /// [`ErrorKind::Shape`] for another size or number of values; else as [`Recognizer::read`].
     pub fn read_values(
         &self,
         values: &[f32],
@@ -123,7 +123,7 @@ impl Recogniser {
         let known = [HIGH, LOW].contains(&(height, width));
         let one = if known { height * width * 3 } else { 0 };
         if !known || !values.len().is_multiple_of(one) {
-            return Err(Error::new(ErrorKind::Shape, "recogniser", "values of images")
+            return Err(Error::new(ErrorKind::Shape, "recognizer", "values of images")
                 .expected("[n, 32, 128, 3] or [n, 16, 64, 3]")
                 .got(format!("{} for images of {height} by {width}", values.len())));
         }
@@ -133,10 +133,10 @@ impl Recogniser {
         self.run([values.len() / one, height, width, 3], values, head)
     }
 
-    /// [`Recogniser::read`] for callers that are asynchronous.
+    /// [`Recognizer::read`] for callers that are asynchronous.
     ///
     /// # Errors
-    /// As [`Recogniser::read`].
+    /// As [`Recognizer::read`].
     pub async fn read_async(&self, images: Vec<RgbImage>, head: Head) -> Result<Vec<Reading>> {
         let this = self.clone();
         on_thread(move || this.read(&images, head)).await
@@ -180,7 +180,7 @@ pub(super) fn decode(config: &AbinetConfig, logits: &Host, maps: &Host) -> Resul
         return Ok(Vec::new());
     }
     if logits.data.iter().any(|v| !v.is_finite()) {
-        return Err(Error::new(ErrorKind::Result, "recogniser", "a class score is not a number")
+        return Err(Error::new(ErrorKind::Result, "recognizer", "a class score is not a number")
             .hint("weights with NaN, or values beyond f32, give this"));
     }
     let decoder = Decoder {
