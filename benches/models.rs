@@ -5,7 +5,7 @@
 //! passes on a device that was just opened: `lemma-gpu bench --filter model`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use lemma_gpu::bench::{Graph, Size, Subject, trainee, training_batch};
+use lemma_gpu::bench::{Graph, Size, Subject, trainer, training_batch};
 use lemma_gpu::data::words::{Loader, LoaderOptions, Mix};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use std::sync::Arc;
@@ -45,12 +45,12 @@ fn training(c: &mut Criterion) {
         group.throughput(Throughput::Elements(images as u64));
         group.bench_function(format!("LEMMA {size}, batch {images}"), |b| {
             let gpu = open();
-            let trainee = trainee(&gpu, *size).expect("a network");
+            let trainer = trainer(&gpu, *size).expect("a network");
             let batch = training_batch(images);
             let mut step = 0;
             b.iter(|| {
                 step += 1;
-                let losses = trainee.step(&batch, images, step, 1.0).expect("a step");
+                let losses = trainer.step(&batch, images, step, 1.0).expect("a step");
                 losses.total().to_host(&gpu).expect("the loss")
             });
         });

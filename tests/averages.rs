@@ -8,19 +8,19 @@ mod words;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainer};
 use tiny::TINY;
 use words::{DRAWN, words};
 
-fn trainee(gpu: &Gpu, ema: &str) -> Trainee {
+fn trainer(gpu: &Gpu, ema: &str) -> Trainer {
     let sets = TINY.iter().copied().chain(["warmup=0", "lr=0.01", ema]).map(str::to_string);
     let sets: Vec<String> = sets.collect();
     let config = TrainConfig::read(Preset::Nano, Stage::Vision, "", &sets).expect("settings");
-    Trainee::new(gpu, config, Start::default()).expect("a network")
+    Trainer::new(gpu, config, Start::default()).expect("a network")
 }
 
-fn state(gpu: &Gpu, trainee: &Trainee) -> StateDict {
-    trainee.parameters().state_dict(gpu).expect("weights")
+fn state(gpu: &Gpu, trainer: &Trainer) -> StateDict {
+    trainer.parameters().state_dict(gpu).expect("weights")
 }
 
 fn expect_same(one: &StateDict, other: &StateDict) {
@@ -37,7 +37,7 @@ fn averages_follow_and_nothing_follows_them() {
     let gpu = Gpu::new(options).expect("an adapter for the tests");
     common::announce(&gpu);
     let batch = words(DRAWN, 4);
-    let (plain, own) = (trainee(&gpu, "ema=0"), trainee(&gpu, "ema=0.3"));
+    let (plain, own) = (trainer(&gpu, "ema=0"), trainer(&gpu, "ema=0.3"));
     let mut want: Vec<(String, Vec<f64>)> = Vec::new();
     let values = |state: &StateDict, name: &str| -> Vec<f64> {
         state.tensors[name].to_f32().expect("floats").into_iter().map(f64::from).collect()
@@ -51,8 +51,8 @@ fn averages_follow_and_nothing_follows_them() {
         if step == 3 {
             batch.hr.fill(f32::NAN);
         }
-        for trainee in [&plain, &own] {
-            trainee.step(&batch, 2, step, 1.0).expect("a step");
+        for trainer in [&plain, &own] {
+            trainer.step(&batch, 2, step, 1.0).expect("a step");
         }
         let taken = own.optimizer().read(&gpu).expect("progress").taken as f64;
         let now = state(&gpu, &own);

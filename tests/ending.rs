@@ -11,7 +11,8 @@ use lemma_gpu::data::words::Batch;
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::train::checkpoint::{Position, load, save};
 use lemma_gpu::train::{
-    Batches, Ended, Logged, MicroBatch, Preset, Stage, Start, TrainConfig, Trainee, Watcher, run,
+    Batches, Ended, MicroBatch, Observer, Preset, Stage, Start, StepMetrics, TrainConfig, Trainer,
+    run,
 };
 use lemma_gpu::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
@@ -35,10 +36,10 @@ fn config(more: &[&str]) -> TrainConfig {
 }
 
 /// The bytes of all that the next step depends on.
-fn state(gpu: &Gpu, trainee: &Trainee) -> BTreeMap<String, Vec<u8>> {
-    let mut state = trainee.parameters().state_dict(gpu).expect("weights");
-    trainee.optimizer().save(gpu, trainee.parameters(), &mut state).expect("moments");
-    let averaged = trainee.averaged(|| trainee.parameters().state_dict(gpu)).expect("averages");
+fn state(gpu: &Gpu, trainer: &Trainer) -> BTreeMap<String, Vec<u8>> {
+    let mut state = trainer.parameters().state_dict(gpu).expect("weights");
+    trainer.optimizer().save(gpu, trainer.parameters(), &mut state).expect("moments");
+    let averaged = trainer.averaged(|| trainer.parameters().state_dict(gpu)).expect("averages");
     let averaged = averaged.tensors.into_iter().map(|(name, t)| (format!("average.{name}"), t));
     state.tensors.into_iter().chain(averaged).map(|(name, t)| (name, t.bytes().to_vec())).collect()
 }
@@ -47,10 +48,10 @@ fn state(gpu: &Gpu, trainee: &Trainee) -> BTreeMap<String, Vec<u8>> {
 fn a_step_that_is_broken_off_anywhere_leaves_nothing() {
     let gpu = open();
     let batch = words(DRAWN, 4);
-    let new = || Trainee::new(&gpu, config(&[]), Start::default()).expect("a network");
+    let new = || Trainer::new(&gpu, config(&[]), Start::default()).expect("a network");
     let [calm, broken] = [new(), new()];
-    for trainee in [&calm, &broken] {
-        trainee.step(&batch, 1, 0, 1.0).expect("a step");
+    for trainer in [&calm, &broken] {
+        trainer.step(&batch, 1, 0, 1.0).expect("a step");
     }
     let before = state(&gpu, &broken);
     let mut kinds = 0;
@@ -73,7 +74,7 @@ fn a_step_that_is_broken_off_anywhere_leaves_nothing() {
 fn a_run_that_goes_on_counts_from_its_beginning() {
     let gpu = open();
     let batch = words(DRAWN, 4);
-    let first = Trainee::new(&gpu, config(&[]), Start::default()).expect("a network");
+    let first = Trainer::new(&gpu, config(&[]), Start::default()).expect("a network");
     first.step(&batch, 4, 0, f32::INFINITY).expect("a step");
     let mut blank = batch.clone();
     blank.hr.fill(f32::NAN);
@@ -86,8 +87,8 @@ fn a_run_that_goes_on_counts_from_its_beginning() {
     let path = save(&gpu, folder.path(), &first, &position).expect("a checkpoint");
     let again = |state: StateDict| {
         let start = Start { weights: Some(state), resume: true, ..Default::default() };
-        let trainee = Trainee::new(&gpu, config(&[]), start).expect("a network");
-        trainee.optimizer().read(&gpu).expect("progress")
+        let trainer = Trainer::new(&gpu, config(&[]), start).expect("a network");
+        trainer.optimizer().read(&gpu).expect("progress")
     };
     let (mut state, _) = load(&path).expect("a checkpoint");
     let now = again(state.clone());
@@ -117,18 +118,18 @@ struct Impatient {
     evaluated: Vec<usize>,
 }
 
-impl Watcher for Impatient {
-    fn logged(&mut self, _: &[Logged]) -> Result<()> {
+impl Observer for Impatient {
+    fn logged(&mut self, _: &[StepMetrics]) -> Result<()> {
         Ok(())
     }
 
-    fn evaluate(&mut self, step: usize, trainee: &Trainee) -> Result<Option<f64>> {
+    fn evaluate(&mut self, step: usize, trainer: &Trainer) -> Result<Option<f64>> {
         if self.at == Some(step) {
             self.stopped = true;
             return Err(Error::new(ErrorKind::Cancelled, "evaluation", "broken off"));
         }
         self.evaluated.push(step);
-        let norm = trainee.optimizer().read(trainee.gpu())?.norm;
+        let norm = trainer.optimizer().read(trainer.gpu())?.norm;
         Ok(Some(f64::from(norm) * step as f64))
     }
 
@@ -146,10 +147,10 @@ fn an_evaluation_that_is_broken_off_is_made_up_for() {
     let gpu = open();
     let batch = words(DRAWN, 4);
     let go = |at: Option<usize>, start: Start, position: Position, folder: &Path| {
-        let trainee = Trainee::new(&gpu, position.config.clone(), start).expect("a network");
+        let trainer = Trainer::new(&gpu, position.config.clone(), start).expect("a network");
         let mut watcher = Impatient { at, stopped: false, evaluated: Vec::new() };
         let (mut micro, mut data) = (MicroBatch::fixed(4), Same(batch.clone()));
-        let ended = run(&gpu, &trainee, position, &mut micro, &mut data, folder, &mut watcher);
+        let ended = run(&gpu, &trainer, position, &mut micro, &mut data, folder, &mut watcher);
         (ended.expect("a run"), watcher.evaluated)
     };
     let config = config(&["steps=4", "eval_every=2", "save_every=4"]);

@@ -136,7 +136,7 @@ fn open_in_halves() -> Option<Gpu> {
         .then(|| Gpu::new(options).expect("an adapter with shader-f16"))
 }
 
-/// With weights and activations stored as halves, whose own error is 5e-4. The official sizes have procedural weights, which
+/// With weights and activations stored as f16, whose own error is 5e-4. The official sizes have procedural weights, which
 /// carry rounding further than trained ones do; the guidance takes other pixels where scores are close.
 #[test]
 fn lemma_in_halves() {

@@ -13,8 +13,8 @@ use lemma_gpu::data::{picture, synth};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::tensor::Tensor;
 use lemma_gpu::train::{
-    self, Batches, Ended, Logged, MicroBatch, Preset, Stage, Start, TrainConfig, Trainee, Watcher,
-    plan_memory,
+    self, Batches, Ended, MicroBatch, Observer, Preset, Stage, Start, StepMetrics, TrainConfig,
+    Trainer, plan_memory,
 };
 use lemma_gpu::{ErrorKind, Result};
 use std::path::Path;
@@ -39,13 +39,13 @@ fn vision() -> TrainConfig {
     config(Stage::Vision, &[TINY, &["batch=8", "steps=3", "warmup=0", "dropout=0.1"]].concat())
 }
 
-fn trainee(gpu: &Gpu, config: &TrainConfig) -> Trainee {
-    Trainee::new(gpu, config.clone(), Start::default()).expect("a network")
+fn trainer(gpu: &Gpu, config: &TrainConfig) -> Trainer {
+    Trainer::new(gpu, config.clone(), Start::default()).expect("a network")
 }
 
 /// What a step takes that works on so many images at once.
 fn planned(config: &TrainConfig, images: usize) -> u64 {
-    plan_memory(&trainee(&open(None, true), config), images).expect("a plan").total()
+    plan_memory(&trainer(&open(None, true), config), images).expect("a plan").total()
 }
 
 fn first(batch: &Batch, n: usize) -> Batch {
@@ -79,13 +79,13 @@ struct Heard {
     saved: usize,
 }
 
-impl Watcher for Heard {
-    fn logged(&mut self, steps: &[Logged]) -> Result<()> {
+impl Observer for Heard {
+    fn logged(&mut self, steps: &[StepMetrics]) -> Result<()> {
         self.steps.extend(steps.iter().map(|s| s.step));
         Ok(())
     }
 
-    fn evaluate(&mut self, _: usize, _: &Trainee) -> Result<Option<f64>> {
+    fn evaluate(&mut self, _: usize, _: &Trainer) -> Result<Option<f64>> {
         Ok(None)
     }
 
@@ -109,11 +109,11 @@ fn run(
 ) -> (Result<Ended>, MicroBatch, Heard) {
     let gpu = open(memory, false);
     let config = vision();
-    let trainee = trainee(&gpu, &config);
+    let trainer = trainer(&gpu, &config);
     let start = train::checkpoint::Position::begin(config);
     let mut heard = Heard::default();
     let mut data = Growing(words(DRAWN, 8), 0);
-    let ended = train::run(&gpu, &trainee, start, &mut micro, &mut data, folder, &mut heard);
+    let ended = train::run(&gpu, &trainer, start, &mut micro, &mut data, folder, &mut heard);
     (ended, micro, heard)
 }
 
@@ -169,8 +169,8 @@ fn without_leave_to_halve_a_run_ends_and_keeps_what_it_did() {
 }
 
 /// Values of every tensor, as bits.
-fn values(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<u32>> {
-    let all: Vec<&Tensor> = trainee.parameters().all().iter().map(|p| &p.tensor).collect();
+fn values(gpu: &Gpu, trainer: &Trainer) -> Vec<Vec<u32>> {
+    let all: Vec<&Tensor> = trainer.parameters().all().iter().map(|p| &p.tensor).collect();
     let hosts = Tensor::read_all(gpu, &all).expect("values");
     hosts.iter().map(|h| h.to_f32().into_iter().map(f32::to_bits).collect()).collect()
 }
@@ -184,33 +184,33 @@ fn a_step_that_fails_half_way_leaves_no_trace() {
     batch.characters[..4].fill(Vec::new());
     let peak = |batch: &Batch| {
         let gpu = open(None, true);
-        trainee(&gpu, &config).step(batch, 4, 0, 1.0).expect("a recording");
+        trainer(&gpu, &config).step(batch, 4, 0, 1.0).expect("a recording");
         gpu.memory().peak_allocated
     };
     let (alone, both) = (peak(&first(&batch, 4)), peak(&batch));
     assert!(alone < both, "{alone} bytes, and {both}");
     let failed = (0..4).find_map(|quarter| {
         let gpu = open(Some(alone + (both - alone) * (3 - quarter) / 4), false);
-        let trainee = trainee(&gpu, &config);
-        let before = values(&gpu, &trainee);
-        let e = trainee.step(&batch, 4, 0, 1.0).err()?;
+        let trainer = trainer(&gpu, &config);
+        let before = values(&gpu, &trainer);
+        let e = trainer.step(&batch, 4, 0, 1.0).err()?;
         assert_eq!(e.kind(), ErrorKind::Memory, "{e}");
-        assert!(values(&gpu, &trainee) == before, "the step left something behind");
-        trainee.step(&batch, 2, 0, 1.0).expect("a step in smaller parts");
-        Some(values(&gpu, &trainee))
+        assert!(values(&gpu, &trainer) == before, "the step left something behind");
+        trainer.step(&batch, 2, 0, 1.0).expect("a step in smaller parts");
+        Some(values(&gpu, &trainer))
     });
     let gpu = open(None, false);
-    let calm = trainee(&gpu, &config);
+    let calm = trainer(&gpu, &config);
     calm.step(&batch, 2, 0, 1.0).expect("a step");
     assert!(failed.expect("too little memory") == values(&gpu, &calm));
 }
 
 /// Bits of every parameter, every moment and the clock.
-fn everything(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<u8>> {
+fn everything(gpu: &Gpu, trainer: &Trainer) -> Vec<Vec<u8>> {
     let mut state = StateDict::default();
-    trainee.optimizer().save(gpu, trainee.parameters(), &mut state).expect("values");
+    trainer.optimizer().save(gpu, trainer.parameters(), &mut state).expect("values");
     let moments = state.tensors.values().map(|t| t.bytes().to_vec());
-    let weights = values(gpu, trainee).into_iter();
+    let weights = values(gpu, trainer).into_iter();
     weights.map(|v| v.into_iter().flat_map(u32::to_le_bytes).collect()).chain(moments).collect()
 }
 
@@ -218,20 +218,20 @@ fn everything(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<u8>> {
 fn steps(memory: Option<u64>, batch: &Batch, micro: usize) -> (Vec<Vec<Vec<u8>>>, u64, bool) {
     let gpu = open(memory, false);
     let config = vision();
-    let trainee = trainee(&gpu, &config);
+    let trainer = trainer(&gpu, &config);
     let mut held = Vec::new();
-    let mut after = vec![everything(&gpu, &trainee)];
+    let mut after = vec![everything(&gpu, &trainer)];
     for step in 0..3 {
-        match trainee.step(batch, micro, step, 1.0) {
+        match trainer.step(batch, micro, step, 1.0) {
             Ok(losses) => held.push(losses),
             Err(e) => {
                 assert_eq!(e.kind(), ErrorKind::Memory, "{e}");
                 // Whatever was recorded is as it was before the step.
-                after.push(everything(&gpu, &trainee));
+                after.push(everything(&gpu, &trainer));
                 return (after, gpu.memory().peak_allocated, false);
             }
         }
-        after.push(everything(&gpu, &trainee));
+        after.push(everything(&gpu, &trainer));
     }
     (after, gpu.memory().peak_allocated, true)
 }

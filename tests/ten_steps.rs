@@ -14,7 +14,7 @@ use lemma_gpu::data::picture::lr_input;
 use lemma_gpu::data::words::{Batch, Encoded};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::procedural::{Stream, images};
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainer};
 
 const STEPS: usize = 10;
 const IMAGES: usize = 4;
@@ -139,8 +139,8 @@ fn batches(seed: u64) -> Vec<Batch> {
 }
 
 /// Values of every tensor in the layout of the file, in the order of its names.
-fn weights(gpu: &Gpu, trainee: &Trainee) -> Vec<(String, Vec<f64>)> {
-    let state = trainee.parameters().state_dict(gpu).expect("weights");
+fn weights(gpu: &Gpu, trainer: &Trainer) -> Vec<(String, Vec<f64>)> {
+    let state = trainer.parameters().state_dict(gpu).expect("weights");
     let tables = |name: &str| name.ends_with(".pe");
     let values = state.tensors.iter().filter(|(name, _)| !tables(name)).map(|(name, tensor)| {
         let values = tensor.to_f32().expect("numbers");
@@ -186,9 +186,9 @@ fn compare(case: &Case) {
     let settings = case.settings.iter().map(|s| s.to_string()).chain(common);
     let settings: Vec<String> = settings.collect();
     let config = TrainConfig::read(Preset::Paper, case.stage, "", &settings).expect("settings");
-    let trainee = Trainee::new(&gpu, config.clone(), Start::default()).expect("a network");
+    let trainer = Trainer::new(&gpu, config.clone(), Start::default()).expect("a network");
 
-    let start = weights(&gpu, &trainee);
+    let start = weights(&gpu, &trainer);
     let prefix = format!("{}.change.", case.name);
     let names: Vec<&str> = file.names().filter_map(|name| name.strip_prefix(&prefix)).collect();
     assert!(names.iter().eq(start.iter().map(|(name, _)| name)), "other tensors than the script's");
@@ -207,7 +207,7 @@ fn compare(case: &Case) {
         let factor = config.factor(step, EPOCH, STEPS);
         let want = read("factors")[step];
         assert!((f64::from(factor) - want).abs() < 1e-6, "step {}: factor {factor}", step + 1);
-        let losses = trainee.step(batch, IMAGES, step, factor).expect("a step");
+        let losses = trainer.step(batch, IMAGES, step, factor).expect("a step");
         assert_eq!(losses.iter().len(), case.parts.len(), "parts of the loss");
         for (i, part) in case.parts.iter().enumerate() {
             let (_, value) = losses.iter().find(|(name, _)| name == part).expect("a part");
@@ -216,7 +216,7 @@ fn compare(case: &Case) {
             let what = format!("step {}: {part}", step + 1);
             found.number(&what, got, read("losses")[at], read("noise.losses")[at], FLOORS[0]);
         }
-        let progress = trainee.optimizer().read(&gpu).expect("the optimizer's word");
+        let progress = trainer.optimizer().read(&gpu).expect("the optimizer's word");
         let what = format!("step {}: norm of the gradients", step + 1);
         let (want, noise) = (read("norms")[step], read("noise.norms")[step]);
         found.number(&what, progress.norm.into(), want, noise, FLOORS[1]);
@@ -224,7 +224,7 @@ fn compare(case: &Case) {
         eprintln!("step {}: up to {:.2} of a bound", step + 1, found.largest);
     }
 
-    let end = weights(&gpu, &trainee);
+    let end = weights(&gpu, &trainer);
     let mut compared = 0;
     for (i, ((name, first), (_, last))) in start.iter().zip(&end).enumerate() {
         let noise = read("noise.change")[i];

@@ -12,7 +12,7 @@ use lemma_gpu::data::words::{Layout, Store};
 use lemma_gpu::data::{picture, synth};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::train::checkpoint::load;
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee, plan_memory};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainer, plan_memory};
 use std::path::Path;
 use std::process::Command;
 use tiny::TINY;
@@ -236,7 +236,7 @@ fn killed_in_either_stage_it_goes_on_with_what_its_checkpoint_says() {
     let options = GpuOptions { adapter: common::adapter(), planning: true, ..Default::default() };
     let gpu = Gpu::new(options).expect("an adapter for the tests");
     common::announce(&gpu);
-    let planner = Trainee::new(&gpu, config, Start::default());
+    let planner = Trainer::new(&gpu, config, Start::default());
     let plan = plan_memory(&planner.expect("a network"), 4).expect("a plan").total();
     // Three numbers for each of its characters and each of four words: more than the plan by a quarter.
     let long = "a".repeat(plan as usize / (4 * 4 * 3 * 4));

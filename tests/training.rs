@@ -10,7 +10,7 @@ use lemma_gpu::ErrorKind;
 use lemma_gpu::data::checkpoint::HostTensor;
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::tensor::Tensor;
-use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainee, plan_memory};
+use lemma_gpu::train::{Preset, Stage, Start, TrainConfig, Trainer, plan_memory};
 use tiny::TINY;
 use words::{DRAWN, words};
 
@@ -22,10 +22,10 @@ fn open() -> Gpu {
     gpu
 }
 
-fn trainee(gpu: &Gpu, stage: Stage, sets: &[&str]) -> Trainee {
+fn trainer(gpu: &Gpu, stage: Stage, sets: &[&str]) -> Trainer {
     let sets: Vec<String> = sets.iter().map(|s| s.to_string()).collect();
     let config = TrainConfig::read(Preset::Nano, stage, "", &sets).expect("settings");
-    Trainee::new(gpu, config, Start::default()).expect("a network")
+    Trainer::new(gpu, config, Start::default()).expect("a network")
 }
 
 fn part(gpu: &Gpu, losses: &lemma_gpu::train::Losses, name: &str) -> f64 {
@@ -33,8 +33,8 @@ fn part(gpu: &Gpu, losses: &lemma_gpu::train::Losses, name: &str) -> f64 {
     value.to_host(gpu).expect("a number").data[0]
 }
 
-fn weights(gpu: &Gpu, trainee: &Trainee) -> Vec<Vec<f64>> {
-    let parameters = trainee.parameters().all();
+fn weights(gpu: &Gpu, trainer: &Trainer) -> Vec<Vec<f64>> {
+    let parameters = trainer.parameters().all();
     let tensors: Vec<&Tensor> = parameters.iter().map(|p| &p.tensor).collect();
     let hosts = Tensor::read_all(gpu, &tensors).expect("weights");
     hosts.into_iter().map(|h| h.data).collect()
@@ -70,11 +70,11 @@ const SMALL_LEMMA: &[&str] = &[
 fn over_fit(sets: &[&str], steps: usize) -> [f64; 2] {
     let gpu = open();
     let batch = words("weights/held-out", 8);
-    let trainee = trainee(&gpu, Stage::Lemma, sets);
+    let trainer = trainer(&gpu, Stage::Lemma, sets);
     let mse: Vec<f64> = (0..steps)
         .map(|step| {
-            let factor = trainee.config().factor(step, 1, steps);
-            part(&gpu, &trainee.step(&batch, 8, step, factor).expect("a step"), "mse")
+            let factor = trainer.config().factor(step, 1, steps);
+            part(&gpu, &trainer.step(&batch, 8, step, factor).expect("a step"), "mse")
         })
         .collect();
     let ends = [mse[0], mse[steps - 1]];
@@ -103,11 +103,11 @@ fn runs_repeat_to_the_bit() {
     let gpu = open();
     let batch = words(DRAWN, 4);
     let run = || {
-        let trainee = trainee(&gpu, Stage::Abinet, &[TINY, &["warmup=0", "dropout=0.1"]].concat());
+        let trainer = trainer(&gpu, Stage::Abinet, &[TINY, &["warmup=0", "dropout=0.1"]].concat());
         let losses: Vec<f64> = (0..10)
-            .map(|step| part(&gpu, &trainee.step(&batch, 2, step, 1.0).expect("a step"), "loss"))
+            .map(|step| part(&gpu, &trainer.step(&batch, 2, step, 1.0).expect("a step"), "loss"))
             .collect();
-        (losses, weights(&gpu, &trainee))
+        (losses, weights(&gpu, &trainer))
     };
     let (first, second) = (run(), run());
     assert_eq!(first.0, second.0);
@@ -119,8 +119,8 @@ fn runs_repeat_to_the_bit() {
 #[test]
 fn batches_of_nothing_are_refused() {
     let gpu = open();
-    let trainee = trainee(&gpu, Stage::Vision, TINY);
-    let before = weights(&gpu, &trainee);
+    let trainer = trainer(&gpu, Stage::Vision, TINY);
+    let before = weights(&gpu, &trainer);
     let whole = words(DRAWN, 2);
     let mut nothing = whole.clone();
     (nothing.lr, nothing.hr) = (Vec::new(), Vec::new());
@@ -131,19 +131,19 @@ fn batches_of_nothing_are_refused() {
     partly[1].characters.clear();
     partly[2].labels.truncate(1);
     for batch in partly.iter().chain([&nothing]) {
-        let e = trainee.step(batch, 4, 0, 1.0).expect_err("not a batch");
+        let e = trainer.step(batch, 4, 0, 1.0).expect_err("not a batch");
         assert_eq!(e.kind(), ErrorKind::Shape, "{e}");
-        assert!(trainee.read(batch).is_err());
+        assert!(trainer.read(batch).is_err());
     }
-    assert!(weights(&gpu, &trainee) == before);
-    assert_eq!(trainee.optimizer().read(&gpu).expect("progress").taken, 0);
+    assert!(weights(&gpu, &trainer) == before);
+    assert_eq!(trainer.optimizer().read(&gpu).expect("progress").taken, 0);
     let options = GpuOptions { adapter: common::adapter(), planning: true, ..Default::default() };
     let planner = Gpu::new(options).expect("an adapter for the tests");
-    let config = trainee.config().clone();
-    let planned = Trainee::new(&planner, config.clone(), Start::default()).expect("a network");
+    let config = trainer.config().clone();
+    let planned = Trainer::new(&planner, config.clone(), Start::default()).expect("a network");
     assert!(plan_memory(&planned, 0).is_err());
     let spoilt = TrainConfig { eps: 0.0, ..config };
-    assert!(Trainee::new(&gpu, spoilt, Start::default()).is_err());
+    assert!(Trainer::new(&gpu, spoilt, Start::default()).is_err());
 }
 
 /// A step that is left out leaves nothing behind, the statistics that its parts moved before a value was infinite included.
@@ -153,17 +153,17 @@ fn a_step_that_is_left_out_moves_no_statistics() {
     let batch = words(DRAWN, 4);
     let sets = [TINY, &["warmup=0"]].concat();
     let mut state =
-        trainee(&gpu, Stage::Vision, &sets).parameters().state_dict(&gpu).expect("weights");
+        trainer(&gpu, Stage::Vision, &sets).parameters().state_dict(&gpu).expect("weights");
     let last = "vision.cls.weight";
     let shape = state.tensors[last].shape().to_vec();
     let mut values = state.tensors[last].to_f32().expect("floats");
     values[0] = f32::NAN;
     state.tensors.insert(last.into(), HostTensor::from_f32(shape, &values).expect("a tensor"));
-    let config = trainee(&gpu, Stage::Vision, &sets).config().clone();
+    let config = trainer(&gpu, Stage::Vision, &sets).config().clone();
     let start = Start { weights: Some(state), ..Start::default() };
-    let broken = Trainee::new(&gpu, config, start).expect("a network");
-    let bits = |trainee: &Trainee| {
-        let all = weights(&gpu, trainee).into_iter().flatten();
+    let broken = Trainer::new(&gpu, config, start).expect("a network");
+    let bits = |trainer: &Trainer| {
+        let all = weights(&gpu, trainer).into_iter().flatten();
         all.map(f64::to_bits).collect::<Vec<_>>()
     };
     let before = bits(&broken);
@@ -174,8 +174,8 @@ fn a_step_that_is_left_out_moves_no_statistics() {
         assert!(bits(&broken) == before, "in parts of {micro}");
     }
     // One that is done moves them, and the next that is left out goes back to what that made of them.
-    let sound = trainee(&gpu, Stage::Vision, &sets);
-    let moved = |sound: &Trainee| {
+    let sound = trainer(&gpu, Stage::Vision, &sets);
+    let moved = |sound: &Trainer| {
         let all = sound.parameters().all().iter().zip(weights(&gpu, sound));
         all.filter(|(p, _)| p.moves).flat_map(|(_, values)| values).collect::<Vec<_>>()
     };
@@ -203,16 +203,16 @@ fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
     let reader = [TINY, &own].concat();
     for (stage, sets) in [(Stage::Abinet, reader), (Stage::Lemma, lemma)] {
         let run = |anew: bool| {
-            let trainee = trainee(&gpu, stage, &sets);
+            let trainer = trainer(&gpu, stage, &sets);
             let step = |step: usize| {
                 if anew {
-                    trainee.release();
+                    trainer.release();
                 }
                 let factor = 1.0 / (1 + step) as f32;
-                let losses = trainee.step(&batches[step % 3], 3, step, factor).expect("a step");
+                let losses = trainer.step(&batches[step % 3], 3, step, factor).expect("a step");
                 losses.iter().map(|(name, _)| (*name, part(&gpu, &losses, name))).collect()
             };
-            ((0..7).map(step).collect::<Vec<Vec<_>>>(), weights(&gpu, &trainee))
+            ((0..7).map(step).collect::<Vec<Vec<_>>>(), weights(&gpu, &trainer))
         };
         let (kept, anew) = (run(false), run(true));
         let guided = |i: usize| kept.0[i].iter().any(|(name, _)| *name == "places");
@@ -226,10 +226,10 @@ fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
 fn expect_steady_memory(stage: Stage, sets: &[&str], images: usize, steps: usize) {
     let gpu = open();
     let batch = words(DRAWN, images);
-    let trainee = trainee(&gpu, stage, sets);
+    let trainer = trainer(&gpu, stage, sets);
     let mut steady = 0;
     for step in 0..steps {
-        let losses = trainee.step(&batch, images, step, 1.0).expect("a step");
+        let losses = trainer.step(&batch, images, step, 1.0).expect("a step");
         // As a run does that logs every tenth step.
         if step < 2 || step % 10 == 0 {
             assert!(part(&gpu, &losses, "loss").is_finite());
@@ -268,8 +268,8 @@ fn the_peak_of_a_step_is_what_its_backward_needs() {
     const TIMES: f64 = 1.4;
     let options = GpuOptions { adapter: common::adapter(), planning: true, ..Default::default() };
     let gpu = Gpu::new(options).expect("an adapter for the tests");
-    let trainee = trainee(&gpu, Stage::Lemma, &["batch=8"]);
-    let plan = plan_memory(&trainee, 8).expect("a plan");
+    let trainer = trainer(&gpu, Stage::Lemma, &["batch=8"]);
+    let plan = plan_memory(&trainer, 8).expect("a plan");
     let [(_, before), (_, saved), (_, besides)] = plan.parts[..] else { panic!("{plan:?}") };
     let times = (saved + besides) as f64 / saved as f64;
     eprintln!("{before} bytes before the step, {saved} saved, {besides} besides: {times:.3} times");

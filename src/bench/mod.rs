@@ -29,7 +29,7 @@ pub use peak::{Clock, Peak};
 pub use profile::{Profile, forward_name, profile_forward, profile_step, step_name};
 pub use report::{AdapterRecord, Report};
 pub use stats::{median, percentile};
-pub use subject::{Graph, Size, Subject, fewest_in_step, trainee, training_batch};
+pub use subject::{Graph, Size, Subject, fewest_in_step, trainer, training_batch};
 pub use tree::{KernelTime, TimeTree, by_kernel};
 pub use tune::{Tuned, tune};
 pub use work::{KernelResult, Ready, Work};

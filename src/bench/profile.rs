@@ -1,7 +1,7 @@
 //! Passes and training steps, dispatch by dispatch.
 
 use super::stats::{median, repeat};
-use super::subject::{Graph, Size, Subject, trainee, training_batch};
+use super::subject::{Graph, Size, Subject, trainer, training_batch};
 use super::tree::{KernelTime, TimeTree, by_kernel, kernel_table};
 use crate::Result;
 use crate::gpu::{Gpu, Timing};
@@ -101,12 +101,12 @@ pub fn profile_forward(
 /// # Errors
 /// As [`profile_forward`].
 pub fn profile_step(gpu: &Gpu, size: Size, n: usize, seconds: f64) -> Result<Profile> {
-    let trainee = trainee(gpu, size)?;
+    let trainer = trainer(gpu, size)?;
     let batch = training_batch(n);
     let mut step = 0;
     Profile::of(step_name(size, n), seconds, || {
         step += 1;
-        trainee.step_timed(&batch, n, step)
+        trainer.step_timed(&batch, n, step)
     })
 }
 

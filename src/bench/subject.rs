@@ -8,7 +8,7 @@ use crate::models::lemma::LemmaConfig;
 use crate::models::procedural::{Model, Procedural, images};
 use crate::models::{abinet, lemma};
 use crate::tensor::{Cx, Tensor};
-use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainee};
+use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainer};
 use std::time::Instant;
 
 /// A network.
@@ -179,8 +179,8 @@ fn with_mask(n: usize, h: usize, w: usize, cell: usize) -> Vec<f32> {
 ///
 /// # Errors
 /// Errors of the device.
-pub fn trainee(gpu: &Gpu, size: Size) -> Result<Trainee> {
-    Trainee::new(gpu, step_config(size), Start::default())
+pub fn trainer(gpu: &Gpu, size: Size) -> Result<Trainer> {
+    Trainer::new(gpu, step_config(size), Start::default())
 }
 
 /// Images that a training step takes at least.

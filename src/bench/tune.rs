@@ -1,6 +1,6 @@
 //! Measuring which tiles are the fastest on a device, with the products of the networks.
 
-use super::subject::{Graph, Size, Subject, trainee, training_batch};
+use super::subject::{Graph, Size, Subject, trainer, training_batch};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::tensor::Cx;
@@ -36,9 +36,9 @@ pub fn tune(gpu: &Gpu, what: Tuned) -> Result<()> {
             gpu.measuring_choices(|| subject.forward(&Cx::new(gpu), &input).map(|_| ()))
         }
         Tuned::Step(n) => {
-            let trainee = trainee(gpu, Size::Nano)?;
+            let trainer = trainer(gpu, Size::Nano)?;
             let batch = training_batch(n);
-            gpu.measuring_choices(|| trainee.step(&batch, n, 1, 1.0).map(|_| ()))
+            gpu.measuring_choices(|| trainer.step(&batch, n, 1, 1.0).map(|_| ()))
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::say::say;
 use crate::data::picture::{Format, encode, write_file};
 use crate::data::words;
 use crate::engine::{Lemma, Recognizer, Source};
-use crate::eval::{Event, Exhibit, Pairs, Subject, evaluate, page, tables};
+use crate::eval::{Event, Example, Pairs, Subject, evaluate, page, tables};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -234,7 +234,7 @@ impl SavedImages {
         Ok(SavedImages { folders, labels: BTreeMap::new(), unfit: Vec::new() })
     }
 
-    fn save(&mut self, word: &Exhibit, overwrite: bool) -> Result<()> {
+    fn save(&mut self, word: &Example, overwrite: bool) -> Result<()> {
         if !words::fits_a_line(&word.label) {
             self.unfit.push(format!("{}: sample {}, {:?}", word.set, word.index + 1, word.label));
             return Ok(());

@@ -46,8 +46,8 @@ pub struct TraceArgs {
     /// `target.lengths` for ABINet
     #[arg(long, value_enum, value_name = "MANNER")]
     grad: Option<GradManner>,
-    /// Weights of the text-focus recognizer that LEMMA's loss looks through: a checkpoint or `procedural:text-focus:SEED`;
-    /// without it there is no text-focus loss
+    /// Weights of the text-focus recognizer that supplies the attention of LEMMA's loss: a checkpoint or
+    /// `procedural:text-focus:SEED`; without it there is no text-focus loss
     #[arg(long, value_name = "FILE", requires = "grad")]
     recognizer: Option<String>,
     /// Table for the text-focus cross entropy: safetensors with `weight37` or `matrix62`, the reference's file of distances,

@@ -9,6 +9,8 @@ pub mod confusion;
 #[cfg(feature = "synth")]
 pub mod degrade;
 #[cfg(feature = "synth")]
+mod float_image;
+#[cfg(feature = "synth")]
 pub mod letters;
 #[cfg(feature = "train")]
 pub mod lmdb;
@@ -18,8 +20,6 @@ pub mod metrics;
 pub mod ordered;
 pub mod part;
 pub mod picture;
-#[cfg(feature = "synth")]
-mod plane;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod report;

@@ -2,16 +2,16 @@
 //!
 //! Knows models and pictures; knows no terminal, prints nothing, keeps no global state.
 
-mod blocking;
-mod kept;
+mod future;
 mod memory;
 mod pass_cache;
+mod pipeline_cache;
 mod reading;
 mod recognize;
 mod result;
 mod settled;
 pub mod trace;
-mod tuned;
+mod tuning_file;
 mod upscale;
 
 pub use memory::{MemoryPlan, plan_memory};
@@ -24,7 +24,7 @@ pub use upscale::{DeviceImages, Job, Lemma, Options, Pending};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::{AdapterSummary, Gpu, GpuOptions, HostAdapter, HostDevice, HostQueue};
 use crate::{Error, ErrorKind, Result};
-use kept::Kept;
+use pipeline_cache::PipelineCache;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Engine {
     gpu: Gpu,
-    _kept: Option<Arc<Kept>>,
+    _kept: Option<Arc<PipelineCache>>,
 }
 
 impl Engine {
@@ -59,17 +59,17 @@ impl Engine {
 
     /// Keeps the driver's compiled pipelines in a folder, which is made if need be: they are read now and written when the
     /// last clone of this engine goes. Without effect where the driver hands none out, as outside Vulkan. To be called before
-    /// the first pass. What is in the folder is never needed: files that are damaged, or that others than this user can write, count as
-    /// none, and one that cannot be written is left.
+    /// the first pass. The cache is best-effort: files that are corrupt, or that others than this user can write, are ignored,
+    /// and failures to write are silent.
     pub fn keep_pipelines(mut self, folder: &Path) -> Self {
-        self._kept = Kept::open(&self.gpu, folder).map(Arc::new);
+        self._kept = PipelineCache::open(&self.gpu, folder).map(Arc::new);
         self
     }
 
     /// Takes the kernels that were measured to be the fastest on this adapter from a folder, to which
     /// [`Engine::keep_choices`] wrote them. Another driver's or version's are left, and so are damaged files.
     pub fn recall_choices(&self, folder: &Path) {
-        tuned::recall(&self.gpu, folder);
+        tuning_file::recall(&self.gpu, folder);
     }
 
     /// Writes the choices that were measured ([`tune`](crate::bench::tune)) or recalled to a folder, which is made if need be;
@@ -78,7 +78,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Io`].
     pub fn keep_choices(&self, folder: &Path) -> Result<PathBuf> {
-        tuned::keep(&self.gpu, folder)
+        tuning_file::keep(&self.gpu, folder)
     }
 
     /// The adapters of this machine, fastest kind first.

@@ -1,6 +1,6 @@
 //! Reading word images with ABINet.
 
-use super::blocking::on_thread;
+use super::future::on_thread;
 use super::pass_cache::PassCache;
 use super::reading::{Decoder, Reading};
 use super::{Engine, ModelKind, Source};

@@ -1,6 +1,6 @@
 //! Super-resolving word images with LEMMA.
 
-use super::blocking::on_thread;
+use super::future::on_thread;
 use super::pass_cache::{Coming, PassCache};
 use super::reading::Reading;
 use super::recognize::{Head, Recognizer, Scores, decode, empty_blank};

@@ -1,7 +1,7 @@
 //! An evaluation in tables, for a terminal and for a page.
 
 use super::VERSIONS;
-use super::exhibit::Exhibit;
+use super::examples::Example;
 use super::score::{Evaluation, SetResult, Tally};
 use crate::Result;
 use crate::data::report::{Chart, Page, Picture, Series, Table, Tile, Word, number};
@@ -36,8 +36,8 @@ fn sets(evaluation: &Evaluation) -> Vec<&SetResult> {
 
 fn nearness(evaluation: &Evaluation) -> Table {
     let columns = ["images", "PSNR bicubic", "PSNR SR", "SSIM bicubic", "SSIM SR"];
-    let mut table = Table::new("Nearness to the true images", &["set"], &columns);
-    let cells = |name: &str, images: usize, [low, sr]: [super::Nearness; 2]| {
+    let mut table = Table::new("EditDistance to the true images", &["set"], &columns);
+    let cells = |name: &str, images: usize, [low, sr]: [super::EditDistance; 2]| {
         let (psnr, ssim) = (|v| number(v, 2), |v| number(v, 4));
         let figures = [psnr(low.psnr), psnr(sr.psnr), ssim(low.ssim), ssim(sr.ssim)];
         [name.to_string(), images.to_string()].into_iter().chain(figures)
@@ -148,12 +148,12 @@ pub fn page(evaluation: &Evaluation, subject: &Subject) -> Result<Page> {
     let lead = format!("{words} words{judge}. Computed on {}.", subject.adapter);
     let mut page = Page::new(&format!("Evaluation of {}", subject.model), &lead);
     page.tiles(&tiles(evaluation));
-    page.section("Nearness").table(&nearness(evaluation)).note(
+    page.section("EditDistance").table(&nearness(evaluation)).note(
         "PSNR in dB of batches of 64 images in a fixed order, the mean over batches; SSIM with an 11×11 Gaussian window. \
          Both on values that are not clamped, against 128×32 originals. Bicubic is the plain enlargement of the same input.",
     );
     if let Some(all) = evaluation.readability() {
-        page.section("Readability").table(&readability(evaluation)).note(
+        page.section("WordAccuracy").table(&readability(evaluation)).note(
             "A word counts as right when the reading equals the label, both in lower case and without anything but 0-9 and \
              a-z. CER: edits for each 100 characters of the labels. Intervals: Wilson, 95 %.",
         );
@@ -170,16 +170,16 @@ pub fn page(evaluation: &Evaluation, subject: &Subject) -> Result<Page> {
         page.table(&by_length(evaluation));
     }
     let kinds = [
-        ("Best", "Where super-resolution gains most over bicubic.", &evaluation.exhibits.best),
-        ("Worst", "Where it loses most.", &evaluation.exhibits.worst),
+        ("Best", "Where super-resolution gains most over bicubic.", &evaluation.examples.best),
+        ("Worst", "Where it loses most.", &evaluation.examples.worst),
         (
             "Most changed",
             "Where its image is furthest from the bicubic one, for better or worse.",
-            &evaluation.exhibits.changed,
+            &evaluation.examples.changed,
         ),
     ];
-    for (title, text, exhibits) in kinds.iter().filter(|k| !k.2.is_empty()) {
-        let words: Vec<Word> = exhibits.iter().map(word).collect();
+    for (title, text, examples) in kinds.iter().filter(|k| !k.2.is_empty()) {
+        let words: Vec<Word> = examples.iter().map(word).collect();
         page.section(title).text(text).words(&words)?;
     }
     let table = left_out(evaluation);
@@ -227,20 +227,20 @@ fn lengths(by_length: &std::collections::BTreeMap<usize, Tally>) -> Chart {
     })
 }
 
-fn word(exhibit: &Exhibit) -> Word<'_> {
-    let [low, sr] = exhibit.psnr;
-    let images = [&exhibit.lr, &exhibit.sr, &exhibit.hr];
+fn word(example: &Example) -> Word<'_> {
+    let [low, sr] = example.psnr;
+    let images = [&example.lr, &example.sr, &example.hr];
     let picture = |(i, image): (usize, _)| Picture {
         name: VERSIONS[i],
         image,
-        reading: exhibit.readings.as_ref().map(|r| (r[i].0.clone(), r[i].1 == 0)),
+        reading: example.readings.as_ref().map(|r| (r[i].0.clone(), r[i].1 == 0)),
     };
     Word {
-        title: exhibit.label.clone(),
+        title: example.label.clone(),
         note: format!(
             "{} {} · PSNR {} → {} dB",
-            exhibit.set,
-            exhibit.index + 1,
+            example.set,
+            example.index + 1,
             number(low, 1),
             number(sr, 1)
         ),

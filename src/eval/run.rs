@@ -1,8 +1,8 @@
 //! The walk over the sets: a thread loads, the device super-resolves and reads, all threads measure.
 
-use super::exhibit::{Exhibit, Exhibits};
+use super::examples::{Example, Examples};
 use super::pairs::Pairs;
-use super::score::{Evaluation, Nearness, Readability, SetResult};
+use super::score::{EditDistance, Evaluation, SetResult, WordAccuracy};
 use crate::data::letters::{Kept, kept};
 use crate::data::metrics::{Fidelity, Values, normalized};
 use crate::data::picture::{LR_SIZE, RgbImage, SCALE, bicubic, rgb_input, to_rgb8};
@@ -28,7 +28,7 @@ const HR_SIZE: (u32, u32) = (LR_SIZE.0 * SCALE, LR_SIZE.1 * SCALE);
 /// What happens to a sample.
 pub enum Event<'a> {
     /// It was evaluated.
-    Done(&'a Exhibit),
+    Done(&'a Example),
     /// It could not be used.
     LeftOut(&'a Error),
 }
@@ -73,15 +73,15 @@ pub fn evaluate(
     sets: &[Pairs],
     each: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Evaluation> {
-    let mut exhibits = Exhibits::default();
+    let mut examples = Examples::default();
     let mut results = Vec::new();
     for set in sets {
         let result = SetResult {
             name: set.name().into(),
-            readability: judge.map(|_| Readability::default()),
+            readability: judge.map(|_| WordAccuracy::default()),
             ..SetResult::default()
         };
-        let mut walk = Walk { lemma, judge, each, exhibits: &mut exhibits, result };
+        let mut walk = Walk { lemma, judge, each, examples: &mut examples, result };
         std::thread::scope(|scope| {
             let (sender, samples) = sync_channel(2 * BATCH);
             // The receiver is gone when the walk ended early.
@@ -104,7 +104,7 @@ pub fn evaluate(
         })?;
         results.push(walk.close());
     }
-    Ok(Evaluation { sets: results, exhibits })
+    Ok(Evaluation { sets: results, examples })
 }
 
 /// Sample `index` at the network's sizes.
@@ -119,7 +119,7 @@ struct Walk<'a> {
     lemma: &'a Lemma,
     judge: Option<&'a Recognizer>,
     each: &'a mut dyn FnMut(Event) -> Result<()>,
-    exhibits: &'a mut Exhibits,
+    examples: &'a mut Examples,
     /// PSNR and SSIM are sums over batches until the end.
     result: SetResult,
 }
@@ -221,7 +221,7 @@ impl Walk<'_> {
             let mut edits = edits.into_iter();
             texts.map(|text| (text, edits.next().unwrap_or_default()))
         });
-        let word = Exhibit {
+        let word = Example {
             set: result.name.clone(),
             index: sample.index,
             label: sample.label,
@@ -233,7 +233,7 @@ impl Walk<'_> {
             change: measured.change,
         };
         (self.each)(Event::Done(&word))?;
-        self.exhibits.see(word);
+        self.examples.see(word);
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl Walk<'_> {
         // Of no image there is no mean, which is no number.
         let batches = result.batches as f64;
         for sum in [&mut result.bicubic, &mut result.super_resolved] {
-            *sum = Nearness { psnr: sum.psnr / batches, ssim: sum.ssim / batches };
+            *sum = EditDistance { psnr: sum.psnr / batches, ssim: sum.ssim / batches };
         }
         result
     }

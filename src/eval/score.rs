@@ -1,6 +1,6 @@
 //! What is counted, and the figures that follow from the counts.
 
-use super::exhibit::Exhibits;
+use super::examples::Examples;
 use crate::data::metrics::{edit_distance, mcnemar, normalized, wilson};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
@@ -16,7 +16,7 @@ pub struct Evaluation {
     pub sets: Vec<SetResult>,
     /// Words worth looking at.
     #[serde(skip)]
-    pub exhibits: Exhibits,
+    pub examples: Examples,
 }
 
 /// What a set gave.
@@ -29,11 +29,11 @@ pub struct SetResult {
     /// Batches of 64, over which PSNR and SSIM are averaged.
     pub batches: usize,
     /// Bicubic enlargement against the true images.
-    pub bicubic: Nearness,
+    pub bicubic: EditDistance,
     /// Super-resolved against the true images.
-    pub super_resolved: Nearness,
+    pub super_resolved: EditDistance,
     /// How the words were read; none without a judge.
-    pub readability: Option<Readability>,
+    pub readability: Option<WordAccuracy>,
     /// Samples left out: reason and number.
     pub left_out: BTreeMap<String, usize>,
     /// Labels that are evaluated but out of the ordinary: kind and number.
@@ -45,7 +45,7 @@ pub struct SetResult {
 
 /// How near images are to the true ones: means over batches.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Nearness {
+pub struct EditDistance {
     /// Peak signal-to-noise ratio in dB.
     pub psnr: f64,
     /// Structural similarity.
@@ -54,7 +54,7 @@ pub struct Nearness {
 
 /// How words were read, by the length of their normalized label.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Readability(pub BTreeMap<usize, Tally>);
+pub struct WordAccuracy(pub BTreeMap<usize, Tally>);
 
 /// Counts over words, in the order of [`VERSIONS`](super::VERSIONS).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,10 +142,10 @@ impl Serialize for Tally {
     }
 }
 
-impl Serialize for Readability {
+impl Serialize for WordAccuracy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let total = self.total();
-        let mut out = serializer.serialize_struct("Readability", 3)?;
+        let mut out = serializer.serialize_struct("WordAccuracy", 3)?;
         out.serialize_field("all", &total)?;
         out.serialize_field("mcnemar_p", &total.p())?;
         out.serialize_field("by_length", &self.0)?;
@@ -153,7 +153,7 @@ impl Serialize for Readability {
     }
 }
 
-impl Readability {
+impl WordAccuracy {
     /// Counts a word.
     pub fn count(&mut self, label: &str, readings: &[String; 3]) -> Tally {
         let label = normalized(label);
@@ -163,7 +163,7 @@ impl Readability {
     }
 
     /// Adds the counts of `other`.
-    pub fn add(&mut self, other: &Readability) {
+    pub fn add(&mut self, other: &WordAccuracy) {
         for (length, tally) in &other.0 {
             self.0.entry(*length).or_default().add(tally);
         }
@@ -179,8 +179,8 @@ impl Readability {
 
 impl Evaluation {
     /// The counts of all sets; none without a judge.
-    pub fn readability(&self) -> Option<Readability> {
-        let mut all = Readability::default();
+    pub fn readability(&self) -> Option<WordAccuracy> {
+        let mut all = WordAccuracy::default();
         for set in self.sets.iter().filter(|s| s.images > 0) {
             all.add(set.readability.as_ref()?);
         }
@@ -201,14 +201,14 @@ impl Evaluation {
     }
 
     /// PSNR and SSIM of bicubic and of SR: means over the sets.
-    pub fn nearness(&self) -> [Nearness; 2] {
+    pub fn nearness(&self) -> [EditDistance; 2] {
         let sets: Vec<&SetResult> = self.sets.iter().filter(|s| s.images > 0).collect();
         let mean = |of: &dyn Fn(&SetResult) -> f64| {
             sets.iter().map(|s| of(s)).sum::<f64>() / sets.len() as f64
         };
         [
-            Nearness { psnr: mean(&|s| s.bicubic.psnr), ssim: mean(&|s| s.bicubic.ssim) },
-            Nearness {
+            EditDistance { psnr: mean(&|s| s.bicubic.psnr), ssim: mean(&|s| s.bicubic.ssim) },
+            EditDistance {
                 psnr: mean(&|s| s.super_resolved.psnr),
                 ssim: mean(&|s| s.super_resolved.ssim),
             },
@@ -233,7 +233,7 @@ mod tests {
     use crate::data::metrics::{Fidelity, Values};
 
     fn set(name: &str, words: &[(&str, [&str; 3])]) -> SetResult {
-        let mut readability = Readability::default();
+        let mut readability = WordAccuracy::default();
         for (label, readings) in words {
             readability.count(label, &readings.map(str::to_string));
         }
@@ -272,7 +272,7 @@ mod tests {
     fn of_no_image_nothing_is_a_number_and_nothing_fails() {
         let sets = [vec![], vec![SetResult::default()], vec![set("easy", &[])]];
         for sets in sets {
-            let evaluation = Evaluation { sets, exhibits: Exhibits::default() };
+            let evaluation = Evaluation { sets, examples: Examples::default() };
             assert!(evaluation.nearness().iter().all(|n| n.psnr.is_nan() && n.ssim.is_nan()));
             assert_eq!((evaluation.images(), evaluation.left_out()), (0, 0));
             assert!(evaluation.readability().is_none() && evaluation.weighted_accuracy().is_none());
@@ -297,7 +297,7 @@ mod tests {
             set("easy", &[right, right]),
             set("medium", &[right, wrong, wrong, wrong]),
         ];
-        let mut evaluation = Evaluation { sets, exhibits: Exhibits::default() };
+        let mut evaluation = Evaluation { sets, examples: Examples::default() };
         let [lr, sr, _] = evaluation.weighted_accuracy().unwrap();
         assert!((lr - (1619.0 + 0.25 * 1411.0) / 4373.0).abs() < 1e-12);
         assert!((sr - 1.0).abs() < 1e-12);

@@ -14,7 +14,7 @@ pub struct Part<'a> {
     pub offset: u64,
     /// Its bytes.
     pub bytes: u64,
-    /// Whether what kernels take for floats are halves there.
+    /// Whether what kernels take for floats are f16 there.
     pub half: bool,
 }
 

@@ -9,7 +9,7 @@ pub(super) struct DriverCache(wgpu::PipelineCache);
 const SUM: usize = 32;
 
 impl DriverCache {
-    /// The name of what an adapter's driver remembers; none where the device hands nothing out.
+    /// Pipeline-cache key of this adapter; `None` without the feature `PIPELINE_CACHE`.
     pub(super) fn name(device: &wgpu::Device) -> Option<String> {
         let able = device.features().contains(wgpu::Features::PIPELINE_CACHE);
         able.then(|| wgpu::util::pipeline_cache_key(&device.adapter_info())).flatten()

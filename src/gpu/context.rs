@@ -146,7 +146,7 @@ impl Context {
     }
 }
 
-/// A quiet NaN that no computation makes, and two of them as halves: buffers of a poisoned device are handed out full of it.
+/// A quiet NaN that no computation makes, and two of them as f16: buffers of a poisoned device are handed out full of it.
 pub const POISON: u32 = 0x7fc0_7eef;
 /// Guard bytes before and behind each tensor of a poisoned device.
 pub const GUARD_BYTES: u64 = 256;

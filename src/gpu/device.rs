@@ -163,7 +163,7 @@ impl Gpu {
         self.context().pool.counters().reset_peaks();
     }
 
-    /// Notes that a forward pass is through and its backward begins, for [`MemoryUse::peak_saved`].
+    /// Marks the boundary between forward and backward for [`MemoryUse::peak_saved`].
     pub(crate) fn turn(&self) {
         self.context().pool.counters().turn();
     }
@@ -300,8 +300,8 @@ impl Gpu {
         DriverCache::name(self.device())
     }
 
-    /// Begins with the pipelines that another run's [`Gpu::compiled_pipelines`] gave: before the first pass, and once. Bytes
-    /// that are damaged or of another driver count as none.
+    /// Seeds the driver's pipeline cache with what another run's [`Gpu::compiled_pipelines`] gave. Call once, before the first
+    /// pass; corrupt or foreign data is ignored.
     ///
     /// # Safety
     /// What is whole goes to the driver as it is: nobody else may have written it.

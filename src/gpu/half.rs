@@ -1,10 +1,10 @@
 //! Kernels whose tensors are stored in half precision.
 //!
-//! Kernels are written for floats. Where a tensor that is bound holds halves, its elements are turned into floats as they are
-//! read and rounded to halves as they are written; everything between stays in floats. This is done once, on naga's form of
+//! Kernels are written for floats. Where a tensor that is bound holds f16, its elements are turned into floats as they are
+//! read and rounded to f16 as they are written; everything between stays in floats. This is done once, on naga's form of
 //! the kernel, for any kernel and any set of its bindings:
 //!
-//! - `array<f32>` and `array<vec4f>` become arrays of halves;
+//! - `array<f32>` and `array<vec4f>` become arrays of f16;
 //! - a load becomes the call of a function that loads and widens: `load_x(i)`, or for one component of a vector
 //!   `load_x_component(i, c)`;
 //! - a store rounds its value first.
@@ -16,7 +16,7 @@ use naga::{
 };
 use std::collections::HashMap;
 
-/// Stores the buffers of these bindings (bit `i` for binding `i`) as halves.
+/// Stores the buffers of these bindings (bit `i` for binding `i`) as f16.
 ///
 /// # Errors
 /// The name of a binding that does not hold floats.
@@ -69,14 +69,14 @@ fn floats(module: &Module, array: Handle<Type>) -> Option<Option<VectorSize>> {
     }
 }
 
-/// The functions that load from a buffer of halves.
+/// The functions that load from a buffer of f16.
 struct Loads {
     element: Handle<Function>,
     component: Option<Handle<Function>>,
 }
 
 impl Loads {
-    /// Makes `var` an array of halves.
+    /// Makes `var` an array of f16.
     fn new(
         module: &mut Module,
         functions: &mut Arena<Function>,
@@ -150,7 +150,7 @@ enum Index {
     Constant(u32),
 }
 
-/// What a pointer leads to in a buffer of halves.
+/// What a pointer leads to in a buffer of f16.
 #[derive(Clone, Copy)]
 struct Place {
     var: Handle<GlobalVariable>,
@@ -223,7 +223,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// The body of a function: pointers into buffers of halves, and loads through them.
+/// The body of a function: pointers into buffers of f16, and loads through them.
 struct Body<'a> {
     rewriter: &'a Rewriter<'a>,
     places: HashMap<Handle<Expression>, Place>,

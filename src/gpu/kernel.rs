@@ -89,7 +89,7 @@ impl Variant {
         self
     }
 
-    /// Stores the buffers of these bindings as halves: bit `i` for binding `i`.
+    /// Stores the buffers of these bindings as f16: bit `i` for binding `i`.
     pub fn halves(mut self, bindings: u32) -> Self {
         self.halves = bindings;
         self
@@ -145,11 +145,11 @@ pub struct Reflection {
     pub subgroups: bool,
     /// Whether it stores halves.
     pub halves: bool,
-    /// Bindings that hold floats, which may be stored as halves: bit `i` for binding `i`.
+    /// Bindings that hold floats, which may be stored as f16: bit `i` for binding `i`.
     pub floats: u32,
 }
 
-/// Parses flattened WGSL, stores buffers as halves where the variant says so, and reads off its interface.
+/// Parses flattened WGSL, stores buffers as f16 where the variant says so, and reads off its interface.
 ///
 /// # Errors
 /// A syntax error, or an interface outside this engine's rules (uniform at binding 0, buffers from 1 without gaps, group 0,

@@ -199,7 +199,7 @@ impl Pass {
     }
 }
 
-/// A pass that can be submitted again: with whatever its inputs hold then ([`Gpu::write`]), it computes its outputs anew. Its
+/// A replayable pass: it reads the inputs' current contents ([`Gpu::write`](super::Gpu::write)) and overwrites its outputs. Its
 /// buffers stay taken until it is dropped; those of a workspace serve its other passes too.
 pub struct KeptPass(Pass);
 

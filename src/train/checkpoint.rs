@@ -6,7 +6,7 @@ use super::config::TrainConfig;
 use super::given::Given;
 use super::memory::MicroBatch;
 use super::optimizer::Optimizer;
-use super::trainee::Trainee;
+use super::trainer::Trainer;
 use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
 use crate::gpu::Gpu;
 use crate::{Error, ErrorKind, Result};
@@ -93,11 +93,11 @@ pub fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
 /// # Errors
 /// [`ErrorKind::Result`] for weights or moments that are not finite, which are not written; a file that cannot be written; a
 /// lost device.
-pub fn save(gpu: &Gpu, folder: &Path, trainee: &Trainee, position: &Position) -> Result<PathBuf> {
-    let mut state = weights(gpu, trainee, position)?;
-    trainee.optimizer().save(gpu, trainee.parameters(), &mut state)?;
-    if let Some(averages) = trainee.averages() {
-        averages.save(gpu, trainee.parameters(), &mut state)?;
+pub fn save(gpu: &Gpu, folder: &Path, trainer: &Trainer, position: &Position) -> Result<PathBuf> {
+    let mut state = weights(gpu, trainer, position)?;
+    trainer.optimizer().save(gpu, trainer.parameters(), &mut state)?;
+    if let Some(averages) = trainer.averages() {
+        averages.save(gpu, trainer.parameters(), &mut state)?;
     }
     let path = folder.join(name(position.step));
     write(&state, &path)?;
@@ -113,8 +113,8 @@ pub fn save(gpu: &Gpu, folder: &Path, trainee: &Trainee, position: &Position) ->
 ///
 /// # Errors
 /// As [`save`].
-pub fn save_weights(gpu: &Gpu, path: &Path, trainee: &Trainee, position: &Position) -> Result<()> {
-    write(&weights(gpu, trainee, position)?, path)
+pub fn save_weights(gpu: &Gpu, path: &Path, trainer: &Trainer, position: &Position) -> Result<()> {
+    write(&weights(gpu, trainer, position)?, path)
 }
 
 /// Writes a state whose numbers are all finite.
@@ -132,10 +132,10 @@ fn write(state: &StateDict, path: &Path) -> Result<()> {
     state.write_safetensors(path)
 }
 
-fn weights(gpu: &Gpu, trainee: &Trainee, position: &Position) -> Result<StateDict> {
-    let mut state = trainee.parameters().state_dict(gpu)?;
+fn weights(gpu: &Gpu, trainer: &Trainer, position: &Position) -> Result<StateDict> {
+    let mut state = trainer.parameters().state_dict(gpu)?;
     let json = |e| Error::new(ErrorKind::Format, "checkpoint", format!("metadata: {e}"));
-    if let Some(config) = trainee.model_config() {
+    if let Some(config) = trainer.model_config() {
         state.metadata.insert("config".into(), config.map_err(json)?);
     }
     state.metadata.insert(KEY.into(), serde_json::to_string(position).map_err(json)?);

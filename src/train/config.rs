@@ -32,7 +32,7 @@ pub enum Preset {
     Nano,
 }
 
-/// Whose eyes the text-focus loss looks through.
+/// Which recognizer supplies the attention of the text-focus loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextFocus {
@@ -100,7 +100,7 @@ pub struct TrainConfig {
     pub dropout: f32,
     /// Weights of LEMMA's loss.
     pub loss: LossWeights,
-    /// Whose eyes the text-focus loss looks through.
+    /// Which recognizer supplies the attention of the text-focus loss.
     pub text_focus: TextFocus,
     /// Weight of the places of characters, where a source knows them, on the recognizer's attention.
     pub guide_attention: f32,

@@ -9,22 +9,22 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// Where the tensors of a batch go: into new ones, or over those of a batch before.
-pub(super) struct Feed<'a> {
+pub(super) struct InputBinder<'a> {
     gpu: &'a Gpu,
     tensors: Vec<Tensor>,
     /// The next to write over.
     next: Option<usize>,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> InputBinder<'a> {
     /// Into new ones.
     pub(super) fn new(gpu: &'a Gpu) -> Self {
-        Feed { gpu, tensors: Vec::new(), next: None }
+        InputBinder { gpu, tensors: Vec::new(), next: None }
     }
 
     /// Over the tensors of another feed, which got values of the same shapes.
     pub(super) fn again(gpu: &'a Gpu, tensors: Vec<Tensor>) -> Self {
-        Feed { gpu, tensors, next: Some(0) }
+        InputBinder { gpu, tensors, next: Some(0) }
     }
 
     /// The tensors in the order in which they were fed.
@@ -102,7 +102,11 @@ impl Inputs {
     ///
     /// # Errors
     /// Those of writing over tensors.
-    pub(super) fn new(feed: &mut Feed, plan: &Plan, part: std::ops::Range<usize>) -> Result<Self> {
+    pub(super) fn new(
+        feed: &mut InputBinder,
+        plan: &Plan,
+        part: std::ops::Range<usize>,
+    ) -> Result<Self> {
         let Plan { batch, step, part: number, sharp } = plan;
         let n = part.len();
         let labels = &batch.labels[part.clone()];
@@ -157,7 +161,10 @@ impl Inputs {
 }
 
 /// Attention maps that rest evenly on each character's columns, where the places of characters are known.
-fn places(feed: &mut Feed, characters: &[Vec<(f32, f32)>]) -> Result<Option<(Tensor, Tensor)>> {
+fn places(
+    feed: &mut InputBinder,
+    characters: &[Vec<(f32, f32)>],
+) -> Result<Option<(Tensor, Tensor)>> {
     if characters.iter().all(Vec::is_empty) {
         return Ok(None);
     }

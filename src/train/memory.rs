@@ -1,7 +1,7 @@
 //! What a step takes of the device's memory, and how many images of a batch the device works on at once.
 
 use super::config::TrainConfig;
-use super::trainee::Trainee;
+use super::trainer::Trainer;
 use crate::data::words::{Batch, Encoded};
 use crate::engine::MemoryPlan;
 use crate::models::lemma::{HIGH, LOW, PLANES};
@@ -59,22 +59,22 @@ impl MicroBatch {
 /// The longest word that a recognizer reads.
 const WORD: &str = "abcdefghijklmnopqrstuvwxy";
 
-/// Bytes that a step takes which works on `images` at once, by a recording that allocates nothing: `trainee` is on a device
+/// Bytes that a step takes which works on `images` at once, by a recording that allocates nothing: `trainer` is on a device
 /// opened with [`planning`](crate::gpu::GpuOptions::planning). Words are as long as a recognizer reads, and the places of their
 /// characters known. Where the batch has more images, there are two parts, the second of which finds the gradients of the
 /// first.
 ///
 /// # Errors
 /// [`ErrorKind::Argument`] for a network on a device that computes.
-pub fn plan_memory(trainee: &Trainee, images: usize) -> Result<MemoryPlan> {
-    let gpu = trainee.gpu();
+pub fn plan_memory(trainer: &Trainer, images: usize) -> Result<MemoryPlan> {
+    let gpu = trainer.gpu();
     if !gpu.options().planning {
         return Err(Error::new(ErrorKind::Argument, "memory", "device of the network")
             .expected("one opened with `planning`")
             .got("one that computes"));
     }
     let character = |i: usize| (i as f32 / WORD.len() as f32, (i + 1) as f32 / WORD.len() as f32);
-    let all = if images < trainee.config().batch { 2 * images } else { images };
+    let all = if images < trainer.config().batch { 2 * images } else { images };
     let batch = Batch {
         lr: vec![0.0; all * LOW.0 * LOW.1 * PLANES],
         hr: vec![0.0; all * HIGH.0 * HIGH.1 * PLANES],
@@ -82,11 +82,11 @@ pub fn plan_memory(trainee: &Trainee, images: usize) -> Result<MemoryPlan> {
         characters: vec![(0..WORD.len()).map(character).collect(); all],
         places: Vec::new(),
     };
-    trainee.release();
+    trainer.release();
     gpu.trim();
     gpu.reset_memory_peaks();
     let before = gpu.memory().live;
-    trainee.step(&batch, images, 0, 1.0)?;
+    trainer.step(&batch, images, 0, 1.0)?;
     let after = gpu.memory();
     Ok(MemoryPlan {
         largest: after.largest,

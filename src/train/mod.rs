@@ -1,6 +1,6 @@
 //! Training: a network, its optimizer and its data, from a start to checkpoints.
 //!
-//! Knows no terminal: what a run says goes through a [`Watcher`].
+//! Knows no terminal: what a run says goes through a [`Observer`].
 //!
 //! # Settings
 //!
@@ -88,14 +88,14 @@ mod events;
 mod given;
 mod init;
 mod inputs;
-mod kept;
 mod losses;
 mod memory;
 mod optimizer;
+mod replay;
 mod run;
 mod start;
 mod statistics;
-mod trainee;
+mod trainer;
 
 pub use config::{Preset, Schedule, Stage, TextFocus, TrainConfig};
 pub use events::Events;
@@ -104,5 +104,5 @@ pub use init::Initial;
 pub use losses::Losses;
 pub use memory::{MicroBatch, plan_memory};
 pub use optimizer::{Optimizer, Progress};
-pub use run::{Batches, Ended, Logged, Watcher, run};
-pub use trainee::{Start, Trainee};
+pub use run::{Batches, Ended, Observer, StepMetrics, run};
+pub use trainer::{Start, Trainer};

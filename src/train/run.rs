@@ -4,7 +4,7 @@ use super::checkpoint::{self, BEST, EMA, LAST, Position};
 use super::losses::Losses;
 use super::memory::MicroBatch;
 use super::optimizer::{Optimizer, Progress};
-use super::trainee::Trainee;
+use super::trainer::Trainer;
 use crate::data::words::Batch;
 use crate::gpu::{Gpu, Interrupt};
 use crate::tensor::Tensor;
@@ -26,7 +26,7 @@ pub trait Batches {
 
 /// One logged step.
 #[derive(Debug, Clone)]
-pub struct Logged {
+pub struct StepMetrics {
     /// The step, from 1.
     pub step: usize,
     /// The loss and its parts.
@@ -42,12 +42,12 @@ pub struct Logged {
 }
 
 /// What happens in a run.
-pub trait Watcher {
+pub trait Observer {
     /// Every `log_every` steps, with the losses of each step since.
-    fn logged(&mut self, steps: &[Logged]) -> Result<()>;
+    fn logged(&mut self, steps: &[StepMetrics]) -> Result<()>;
 
     /// Every `eval_every` steps: a metric to choose the best weights by, larger is better.
-    fn evaluate(&mut self, step: usize, trainee: &Trainee) -> Result<Option<f64>>;
+    fn evaluate(&mut self, step: usize, trainer: &Trainer) -> Result<Option<f64>>;
 
     /// There was no memory for this step, which is taken again with at most `images` at once.
     fn halved(&mut self, step: usize, images: usize);
@@ -86,12 +86,12 @@ pub enum Ended {
 /// return; files that cannot be written; a lost device. But for that, steps that are done are saved whatever ended the run.
 pub fn run(
     gpu: &Gpu,
-    trainee: &Trainee,
+    trainer: &Trainer,
     position: Position,
     micro: &mut MicroBatch,
     data: &mut dyn Batches,
     folder: &Path,
-    watcher: &mut dyn Watcher,
+    watcher: &mut dyn Observer,
 ) -> Result<Ended> {
     position.config.check()?;
     micro.check(position.config.batch, &position.config)?;
@@ -104,7 +104,7 @@ pub fn run(
     let begun = position.step;
     let mut course = Course {
         gpu,
-        trainee,
+        trainer,
         position,
         micro,
         folder,
@@ -112,7 +112,7 @@ pub fn run(
         total,
         pending: Vec::new(),
         saved: None,
-        skipped: trainee.optimizer().read(gpu)?.skipped_in_a_row,
+        skipped: trainer.optimizer().read(gpu)?.skipped_in_a_row,
         since: Instant::now(),
         waited: Duration::ZERO,
     };
@@ -130,11 +130,11 @@ pub fn run(
 /// A run under way.
 struct Course<'a> {
     gpu: &'a Gpu,
-    trainee: &'a Trainee,
+    trainer: &'a Trainer,
     position: Position,
     micro: &'a mut MicroBatch,
     folder: &'a Path,
-    watcher: &'a mut dyn Watcher,
+    watcher: &'a mut dyn Observer,
     /// Steps of the whole run.
     total: usize,
     /// Steps whose losses were not read yet.
@@ -195,15 +195,15 @@ impl Course<'_> {
         loop {
             let step = self.position.step;
             let taken = self.gpu.unless(self.watcher.interrupt(), || {
-                self.trainee.step(batch, self.micro.images, step, factor)
+                self.trainer.step(batch, self.micro.images, step, factor)
             });
             match taken {
                 Err(e) if e.kind() == ErrorKind::Memory => {
                     // What earlier steps of other shapes left is given back first: whether a step is taken in smaller parts
                     // must not depend on where the run was last begun.
-                    self.trainee.gpu().trim();
+                    self.trainer.gpu().trim();
                     if reason.replace(e.clone()).is_some() {
-                        if !self.micro.halve(batch.len(), self.trainee.config()) {
+                        if !self.micro.halve(batch.len(), self.trainer.config()) {
                             return Err(e);
                         }
                         self.watcher.halved(step + 1, self.micro.images);
@@ -221,7 +221,7 @@ impl Course<'_> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let logged = read(self.gpu, self.trainee, &self.pending, self.since, self.waited)?;
+        let logged = read(self.gpu, self.trainer, &self.pending, self.since, self.waited)?;
         self.pending.clear();
         (self.since, self.waited) = (Instant::now(), Duration::ZERO);
         self.skipped = logged.last().map_or(0, |l| l.progress.skipped_in_a_row);
@@ -231,9 +231,9 @@ impl Course<'_> {
     /// Evaluates the network, by its averaged weights where it keeps some.
     fn evaluate(&mut self) -> Result<()> {
         // An evaluation takes its memory where the steps had theirs.
-        self.trainee.release();
-        let trainee = self.trainee;
-        trainee.averaged(|| self.evaluate_weights())?;
+        self.trainer.release();
+        let trainer = self.trainer;
+        trainer.averaged(|| self.evaluate_weights())?;
         self.position.unevaluated = false;
         self.since = Instant::now();
         Ok(())
@@ -243,14 +243,14 @@ impl Course<'_> {
         let step = self.position.step;
         let found = self
             .gpu
-            .unless(self.watcher.interrupt(), || self.watcher.evaluate(step, self.trainee))?;
+            .unless(self.watcher.interrupt(), || self.watcher.evaluate(step, self.trainer))?;
         let best = self.position.best;
         let better = |v: &f64| v.is_finite() && best.is_none_or(|best| *v > best);
         if let Some(value) = found.filter(better) {
             self.position.best = Some(value);
             self.keep_micro();
             let path = self.folder.join(BEST);
-            checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position)?;
+            checkpoint::save_weights(self.gpu, &path, self.trainer, &self.position)?;
         }
         Ok(())
     }
@@ -258,7 +258,7 @@ impl Course<'_> {
     fn save(&mut self) -> Result<()> {
         self.keep_micro();
         self.saved = Some(self.position.step);
-        let path = checkpoint::save(self.gpu, self.folder, self.trainee, &self.position)?;
+        let path = checkpoint::save(self.gpu, self.folder, self.trainer, &self.position)?;
         self.watcher.alive();
         self.watcher.saved(&path);
         Ok(())
@@ -280,13 +280,13 @@ impl Course<'_> {
             saved.map_err(|e| e.detail(format!("step {} is not saved", self.position.step)));
         let write = |name| {
             let path = self.folder.join(name);
-            let written = checkpoint::save_weights(self.gpu, &path, self.trainee, &self.position);
+            let written = checkpoint::save_weights(self.gpu, &path, self.trainer, &self.position);
             self.watcher.alive();
             written
         };
         let weights = write(LAST);
-        let averaged = match self.trainee.averages() {
-            Some(_) => self.trainee.averaged(|| write(EMA)),
+        let averaged = match self.trainer.averages() {
+            Some(_) => self.trainer.averaged(|| write(EMA)),
             None => Ok(()),
         };
         let done =
@@ -327,12 +327,12 @@ struct Pending {
 /// Waits for the steps in flight, the first of which began at `since`, and reads their losses.
 fn read(
     gpu: &Gpu,
-    trainee: &Trainee,
+    trainer: &Trainer,
     pending: &[Pending],
     since: Instant,
     waited: Duration,
-) -> Result<Vec<Logged>> {
-    let mut tensors: Vec<&Tensor> = trainee.optimizer().said().into();
+) -> Result<Vec<StepMetrics>> {
+    let mut tensors: Vec<&Tensor> = trainer.optimizer().said().into();
     tensors.extend(pending.iter().flat_map(|p| p.losses.iter().map(|(_, t)| t)));
     let mut hosts = Tensor::read_all(gpu, &tensors)?.into_iter();
     let elapsed = since.elapsed().as_secs_f64();
@@ -340,7 +340,7 @@ fn read(
     let starved = waited.as_secs_f64() / elapsed;
     let said = [(); 2].map(|()| hosts.next().expect("what the optimizer says"));
     let progress = Optimizer::progress(said.each_ref());
-    let logged = pending.iter().map(|p| Logged {
+    let logged = pending.iter().map(|p| StepMetrics {
         step: p.step,
         losses: p
             .losses

@@ -9,9 +9,9 @@ use crate::ops::{Act, activation, inverse};
 use std::borrow::Cow;
 use std::f64::consts::LN_2;
 
-/// Weights of LEMMA that enlarge: the first convolution hands the image on, the trunk adds nothing, the enlargement filters
+/// Weights of LEMMA that enlarge: the first convolution is the identity, the trunk adds nothing, the enlargement filters
 /// each color into several copies, and the last convolution combines their mish curves so that tanh is undone.
-pub struct Enlarging {
+pub struct BicubicInit {
     initial: Initial,
     blocks: usize,
     channels: usize,
@@ -36,12 +36,12 @@ fn mish(v: f64) -> f64 {
     activation(Act::Mish.code(), v, 0.0)
 }
 
-impl Enlarging {
+impl BicubicInit {
     /// The weights of one seed; what takes no part in the enlargement is random.
     pub fn new(seed: u64, config: &LemmaConfig) -> Self {
         let copies = COPIES.min(config.channels() / PLANES).max(1);
         let (units, offset) = inverse_tanh(copies);
-        Enlarging {
+        BicubicInit {
             initial: Initial::new(seed),
             blocks: config.srb_nums,
             channels: config.channels(),
@@ -146,7 +146,7 @@ fn inverse_tanh(copies: usize) -> (Vec<Unit>, f64) {
     (units, solution[copies])
 }
 
-impl Source for Enlarging {
+impl Source for BicubicInit {
     fn tensor(&self, name: &str, shape: &[usize]) -> Option<Cow<'_, HostTensor>> {
         let mut values = self.initial.tensor(name, shape)?.to_f32().ok()?;
         self.shape(name, &mut values);
@@ -172,14 +172,14 @@ pub fn pace(name: &str, config: &LemmaConfig) -> f32 {
 }
 
 /// Weights of LEMMA whose recognizer can read already; the rest comes from another source.
-pub struct Informed<'a> {
+pub struct PretrainedInit<'a> {
     /// An ABINet, or its vision and language models as they are pre-trained: with or without their prefix.
     pub prior: &'a [StateDict],
     /// Where everything else comes from.
     pub otherwise: &'a dyn Source,
 }
 
-impl Source for Informed<'_> {
+impl Source for PretrainedInit<'_> {
     fn tensor(&self, name: &str, shape: &[usize]) -> Option<Cow<'_, HostTensor>> {
         let known = name.strip_prefix("position_prior.").and_then(|own| {
             let (half, bare) = own.split_once('.')?;

@@ -4,7 +4,7 @@ use crate::data::checkpoint::StateDict;
 use crate::data::confusion;
 use crate::engine::MemoryPlan;
 use crate::gpu::{Gpu, GpuOptions};
-use crate::train::{MicroBatch, Start, TrainConfig, Trainee, plan_memory};
+use crate::train::{MicroBatch, Start, TrainConfig, Trainer, plan_memory};
 use crate::{Error, Result};
 
 /// Bytes that a run may take on a GPU: no API of wgpu's says what one has.
@@ -25,7 +25,7 @@ fn budget(gpu: &Gpu) -> u64 {
 }
 
 /// A run's network on a device that allocates nothing.
-pub struct Planner(Trainee);
+pub struct Planner(Trainer);
 
 impl Planner {
     /// The network of a configuration.
@@ -45,7 +45,7 @@ impl Planner {
             frozen: Some(frozen),
             ..Start::default()
         };
-        Trainee::new(&gpu, config.clone(), start).map(Planner)
+        Trainer::new(&gpu, config.clone(), start).map(Planner)
     }
 
     /// Bytes by part of a step that works on so many images at once.

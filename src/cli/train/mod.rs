@@ -19,7 +19,7 @@ use crate::gpu::GpuOptions;
 use crate::models::abinet;
 use crate::train::checkpoint::Position;
 use crate::train::{
-    Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainee, branch,
+    Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainer, branch,
     run as train,
 };
 use crate::{Error, ErrorKind, Result};
@@ -184,7 +184,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         (Stage::Lemma, TextFocus::Off) => note("no text-focus loss"),
         _ => {}
     }
-    let trainee = Trainee::new(gpu, config.clone(), start)?;
+    let trainer = Trainer::new(gpu, config.clone(), start)?;
     let jobs = args.jobs.map_or_else(
         || std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
         usize::from,
@@ -232,13 +232,13 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
         args.progress,
         global.quiet,
         stop.clone(),
-        Box::new(|trainee| match &validation {
-            Some(v) => v.evaluate(gpu, trainee),
+        Box::new(|trainer| match &validation {
+            Some(v) => v.evaluate(gpu, trainer),
             None => Ok(None),
         }),
         || gpu.memory().allocated,
     )?;
-    let ended = train(gpu, &trainee, position, &mut micro, &mut data, &args.output, &mut watch);
+    let ended = train(gpu, &trainer, position, &mut micro, &mut data, &args.output, &mut watch);
     let title = format!("Training of {}", stage_name(config.stage));
     let reported = watch.report(&title, &watch::rows(&config));
     if let (Some(faults), false) = (data.faults(), global.quiet) {

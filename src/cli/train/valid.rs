@@ -8,7 +8,7 @@ use crate::data::words::{Batch, Loader, LoaderOptions, Mix, Order, Rules};
 use crate::gpu::Gpu;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::tensor::Tensor;
-use crate::train::{Stage, TrainConfig, Trainee};
+use crate::train::{Stage, TrainConfig, Trainer};
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
@@ -54,13 +54,13 @@ impl Validation {
     ///
     /// # Errors
     /// Errors of the device.
-    pub fn evaluate(&self, gpu: &Gpu, trainee: &Trainee) -> Result<Option<Evaluation>> {
+    pub fn evaluate(&self, gpu: &Gpu, trainer: &Trainer) -> Result<Option<Evaluation>> {
         if self.stage == Stage::Lemma {
-            return self.fidelity(gpu, trainee);
+            return self.fidelity(gpu, trainer);
         }
         let (mut right, mut all) = (0, 0);
         for batch in &self.batches {
-            let Some(classes) = trainee.read(batch)? else { return Ok(None) };
+            let Some(classes) = trainer.read(batch)? else { return Ok(None) };
             let classes = classes.to_host(gpu)?.to_u32();
             let words = classes.chunks_exact(classes.len() / batch.len());
             let read = words.zip(&batch.labels).filter(|(got, want)| {
@@ -77,12 +77,12 @@ impl Validation {
     }
 
     /// PSNR and SSIM of what the super-resolver makes.
-    fn fidelity(&self, gpu: &Gpu, trainee: &Trainee) -> Result<Option<Evaluation>> {
+    fn fidelity(&self, gpu: &Gpu, trainer: &Trainer) -> Result<Option<Evaluation>> {
         let one = HIGH.0 * HIGH.1 * PLANES;
         let (mut each, mut shown) = (Vec::new(), Vec::new());
         for batch in &self.batches {
             let lr = Tensor::upload(gpu, [batch.len(), LOW.0, LOW.1, PLANES], &batch.lr);
-            let Some(sr) = trainee.enlarge(&lr)? else { return Ok(None) };
+            let Some(sr) = trainer.enlarge(&lr)? else { return Ok(None) };
             let sr = sr.to_host(gpu)?.to_f32();
             let pairs = sr.chunks_exact(one).zip(batch.hr.chunks_exact(one));
             each.extend(pairs.map(|(a, b)| Fidelity::of(values(a), values(b), HIGH.1)));

@@ -8,7 +8,7 @@ use crate::data::picture::{Format, RgbImage, encode, write_file};
 use crate::data::report::{Chart, Page, Table, number};
 use crate::gpu::Interrupt;
 use crate::train::branch::{CURVES, METRICS, REPORT};
-use crate::train::{Events, Logged, TrainConfig, Trainee, Watcher};
+use crate::train::{Events, Observer, StepMetrics, TrainConfig, Trainer};
 use crate::{Error, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Evaluation {
 }
 
 /// Evaluates a network on a fixed set.
-pub type Evaluate<'a> = Box<dyn FnMut(&Trainee) -> Result<Option<Evaluation>> + 'a>;
+pub type Evaluate<'a> = Box<dyn FnMut(&Trainer) -> Result<Option<Evaluation>> + 'a>;
 
 /// Where a run stands, and where its files go.
 pub struct Place<'a> {
@@ -191,8 +191,8 @@ fn bar(step: usize, total: usize) -> ProgressBar {
     bar
 }
 
-impl Watcher for Watch<'_> {
-    fn logged(&mut self, steps: &[Logged]) -> Result<()> {
+impl Observer for Watch<'_> {
+    fn logged(&mut self, steps: &[StepMetrics]) -> Result<()> {
         for s in steps {
             let mut values: Vec<(String, f64)> =
                 s.losses.iter().map(|(n, v)| (n.to_string(), *v)).collect();
@@ -236,8 +236,8 @@ impl Watcher for Watch<'_> {
         Ok(())
     }
 
-    fn evaluate(&mut self, step: usize, trainee: &Trainee) -> Result<Option<f64>> {
-        let Some(found) = (self.evaluate)(trainee)? else { return Ok(None) };
+    fn evaluate(&mut self, step: usize, trainer: &Trainer) -> Result<Option<f64>> {
+        let Some(found) = (self.evaluate)(trainer)? else { return Ok(None) };
         let values: Vec<(String, f64)> =
             found.values.iter().map(|(n, v)| (format!("eval.{n}"), *v)).collect();
         self.keep(step, &values)?;

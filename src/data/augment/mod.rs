@@ -8,21 +8,21 @@
 //! image has no margin beyond its corners, and the pyramid is resized with the project's own filters.
 
 mod color;
+mod deterioration;
 mod geometry;
-mod wear;
 
 use super::picture::bicubic;
 use super::random::Random;
+use deterioration::Deterioration;
 use geometry::Geometry;
 use image::RgbImage;
-use wear::Wear;
 
 /// ABINet's augmentation with the choices of a run: one of three geometric transforms, and the steps
 /// of the deterioration with their order and strengths.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Augment {
     geometry: Geometry,
-    wear: [Wear; 3],
+    wear: [Deterioration; 3],
 }
 
 /// An image that was changed.
@@ -44,7 +44,7 @@ impl Augment {
     /// The choices of the run with this seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(&[seed, RUN]);
-        Augment { geometry: Geometry::draw(&mut random), wear: Wear::draw(&mut random) }
+        Augment { geometry: Geometry::draw(&mut random), wear: Deterioration::draw(&mut random) }
     }
 
     /// Changes an image that is not empty; none where it stays as it is, for 28 in 100.

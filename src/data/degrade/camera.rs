@@ -1,7 +1,7 @@
 //! A worse camera further away.
 
+use crate::data::float_image::{Filter, FloatImage};
 use crate::data::picture::{self, LR_SIZE, SCALE};
-use crate::data::plane::{Filter, Plane};
 use crate::data::random::Random;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -11,7 +11,7 @@ const LR_HEIGHT: usize = LR_SIZE.1 as usize;
 
 pub(super) fn degrade(image: &RgbImage, random: &mut Random) -> RgbImage {
     let sharp = picture::bicubic(image, LR_SIZE.0 * SCALE, LR_SIZE.1 * SCALE);
-    let mut seen = blur(Plane::from_image(&sharp), random);
+    let mut seen = blur(FloatImage::from_image(&sharp), random);
     if random.chance(0.5) {
         seen = shifted(&seen, random.between(-1.0, 1.0), random.between(-0.7, 0.7));
     }
@@ -29,7 +29,7 @@ pub(super) fn degrade(image: &RgbImage, random: &mut Random) -> RgbImage {
 }
 
 /// Lens out of focus, hand in motion, or neither.
-fn blur(image: Plane, random: &mut Random) -> Plane {
+fn blur(image: FloatImage, random: &mut Random) -> FloatImage {
     match random.below(8) {
         0 => image,
         1..=3 => image.gaussian(9, f64::from(random.between(0.5, 2.2))),
@@ -75,7 +75,7 @@ fn weighed(radius: i32, weight: impl Fn(f32, f32) -> f32) -> Vec<(i32, i32, f32)
 }
 
 /// Moved by parts of a pixel: two photographs of a word never lie exactly on each other.
-fn shifted(image: &Plane, dx: f32, dy: f32) -> Plane {
+fn shifted(image: &FloatImage, dx: f32, dy: f32) -> FloatImage {
     let (left, top) = (dx.floor(), dy.floor());
     let (fx, fy) = (dx - left, dy - top);
     let corner = |x: i32, y: i32, w: f32| (left as i32 + x, top as i32 + y, w);
@@ -88,7 +88,7 @@ fn shifted(image: &Plane, dx: f32, dy: f32) -> Plane {
 }
 
 /// To 64×16 or fewer pixels.
-fn fewer_pixels(image: &Plane, random: &mut Random) -> Plane {
+fn fewer_pixels(image: &FloatImage, random: &mut Random) -> FloatImage {
     use Filter::{Area, Cubic, Lanczos, Linear, Nearest};
     let filter = *random.pick(&[Area, Area, Cubic, Cubic, Lanczos, Linear, Nearest]);
     let part = if random.chance(0.45) { random.between(0.55, 1.0) } else { 1.0 };
@@ -96,7 +96,7 @@ fn fewer_pixels(image: &Plane, random: &mut Random) -> Plane {
     image.resize(size(LR_WIDTH), size(LR_HEIGHT), filter)
 }
 
-fn expose(image: &mut Plane, random: &mut Random) {
+fn expose(image: &mut FloatImage, random: &mut Random) {
     if random.chance(0.4) {
         return;
     }
@@ -112,7 +112,7 @@ fn expose(image: &mut Plane, random: &mut Random) {
 }
 
 /// Noise of a sensor: a constant part and one that grows with the light; `strength` in bytes.
-pub(in crate::data) fn add_noise(image: &mut Plane, strength: f32, random: &mut Random) {
+pub(in crate::data) fn add_noise(image: &mut FloatImage, strength: f32, random: &mut Random) {
     let colored = random.unit();
     for ((_, _), pixel) in image.pixels_mut() {
         let shared = random.noise() * (1.0 - colored);

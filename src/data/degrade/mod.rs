@@ -4,7 +4,7 @@
 mod camera;
 mod opencv;
 
-use super::plane::Plane;
+use super::float_image::FloatImage;
 use super::random::Random;
 use image::RgbImage;
 
@@ -40,7 +40,7 @@ fn paper(image: &RgbImage, random: &mut Random) -> RgbImage {
     let sigma = |random: &mut Random, low, high| f64::from(random.between(low, high));
 
     let first = size(random);
-    let mut blurred = Plane::from_image(image).gaussian(first, sigma(random, 5.0, 6.0));
+    let mut blurred = FloatImage::from_image(image).gaussian(first, sigma(random, 5.0, 6.0));
     let (signal, read) = (random.between(0.0, 0.005), random.between(0.0, 0.015));
     let mean = blurred.values.iter().sum::<f32>() / blurred.values.len() as f32;
     if random.chance(0.8) && mean <= 252.0 {
@@ -58,16 +58,16 @@ fn paper(image: &RgbImage, random: &mut Random) -> RgbImage {
     };
     let last = size(random);
     let sigma = sigma(random, 2.0, 3.0);
-    let sharp = unsharp(&Plane::from_image(&soft), last, sigma, random.between(3.0, 4.0));
+    let sharp = unsharp(&FloatImage::from_image(&soft), last, sigma, random.between(3.0, 4.0));
     let bytes = sharp.values.iter().map(|&v| v as u8).collect();
     RgbImage::from_raw(image.width(), image.height(), bytes).expect("as many bytes")
 }
 
 /// v + gain·(v − blur(v)), clamped to 0..=255.
-fn unsharp(image: &Plane, size: usize, sigma: f64, gain: f32) -> Plane {
+fn unsharp(image: &FloatImage, size: usize, sigma: f64, gain: f32) -> FloatImage {
     let blurred = image.gaussian(size, sigma);
     let sharp = |(v, b): (&f32, &f32)| (v + gain * (v - b)).clamp(0.0, 255.0);
-    Plane { values: image.values.iter().zip(&blurred.values).map(sharp).collect(), ..*image }
+    FloatImage { values: image.values.iter().zip(&blurred.values).map(sharp).collect(), ..*image }
 }
 
 #[cfg(test)]

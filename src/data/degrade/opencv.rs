@@ -1,6 +1,6 @@
 //! OpenCV's filters on 8-bit images, as the paper's degradation uses them.
 
-use crate::data::plane::{gaussian_kernel, mirrored};
+use crate::data::float_image::{gaussian_kernel, mirrored};
 use image::{Rgb, RgbImage};
 
 /// `GaussianBlur` on bytes: weights of 8 fraction bits, exact sums, one rounding at the end.
@@ -74,7 +74,7 @@ pub(super) fn bilateral(image: &RgbImage, diameter: i32, color: f64, space: f64)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::plane::Plane;
+    use crate::data::float_image::FloatImage;
     use safetensors::SafeTensors;
 
     const STORED: &[u8] = include_bytes!("../../../tests/golden/image.safetensors");
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn filters_on_floats_equal_opencv() {
-        let input = Plane::from_image(&image("image.in.hwc"));
+        let input = FloatImage::from_image(&image("image.in.hwc"));
         assert_near(&input.gaussian(5, 5.5).values, "image.out.cv_gauss_f32_k5_s5.5");
         let sharp = super::super::unsharp(&input, 5, 2.5, 3.5);
         assert_near(&sharp.values, "image.out.unsharp_k5_s2.5_g3.5");

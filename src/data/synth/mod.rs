@@ -20,8 +20,8 @@ pub use typeface::{Typeface, system_folders};
 pub use vocabulary::Vocabulary;
 
 use super::degrade::{Degradation, add_noise, jpeg};
+use super::float_image::FloatImage;
 use super::picture::{self, Kind, LR_SIZE, SCALE};
-use super::plane::Plane;
 use super::random::Random;
 use crate::{Error, ErrorKind, Result};
 use image::RgbImage;
@@ -50,7 +50,7 @@ pub struct Synth {
     typefaces: Vec<Typeface>,
     refused: Vec<(PathBuf, String)>,
     vocabulary: Vocabulary,
-    photographs: Vec<Plane>,
+    photographs: Vec<FloatImage>,
     seed: u64,
 }
 
@@ -131,7 +131,7 @@ fn missing(path: &Path, what: &str) -> Error {
 }
 
 /// As a good camera sees it: a little blur, noise and JPEG.
-fn photograph(mut plane: Plane, random: &mut Random) -> RgbImage {
+fn photograph(mut plane: FloatImage, random: &mut Random) -> RgbImage {
     if random.chance(0.6) {
         plane = plane.gaussian(5, f64::from(random.between(0.3, 0.75)));
     }
@@ -147,7 +147,7 @@ fn photograph(mut plane: Plane, random: &mut Random) -> RgbImage {
 const MOST_PHOTOGRAPHS: usize = 512;
 const LONGER_SIDE: u32 = 512;
 
-fn photographs(folder: &Path) -> Result<Vec<Plane>> {
+fn photographs(folder: &Path) -> Result<Vec<FloatImage>> {
     let entries = std::fs::read_dir(folder)
         .map_err(|e| Error::io(folder.display(), "cannot be listed", e))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
@@ -161,7 +161,7 @@ fn photographs(folder: &Path) -> Result<Vec<Plane>> {
         let (w, h) = image.dimensions();
         let scale = (f64::from(LONGER_SIDE) / f64::from(w.max(h))).min(1.0);
         let side = |s: u32| ((f64::from(s) * scale).round() as u32).max(1);
-        planes.push(Plane::from_image(&picture::bicubic(&image, side(w), side(h))));
+        planes.push(FloatImage::from_image(&picture::bicubic(&image, side(w), side(h))));
     }
     if planes.is_empty() {
         return Err(missing(folder, "a folder of photographs").expected(Kind::LIST));

@@ -2,14 +2,14 @@
 
 use super::layout::Layout;
 use super::scene::{against, luma, mean, noise};
-use crate::data::plane::Plane;
+use crate::data::float_image::FloatImage;
 use crate::data::random::Random;
 
 /// Least and most difference of luma between a text and its surface.
 const CONTRAST: (f32, f32) = (45.0, 170.0);
 
 /// Paints the text: plain, outlined, hollow, with a shadow or in relief, in one color or shaded.
-pub(super) fn write(plane: &mut Plane, layout: &Layout, random: &mut Random) {
+pub(super) fn write(plane: &mut FloatImage, layout: &Layout, random: &mut Random) {
     let ground = mean(plane);
     let ink_mask = layout.ink(0.0, 0.0);
     // Hairlines cover pixels in part only: they need more of it to be seen as much.
@@ -65,7 +65,7 @@ pub(super) fn write(plane: &mut Plane, layout: &Layout, random: &mut Random) {
 }
 
 /// Mixes a color in where the mask is.
-fn cover(plane: &mut Plane, mask: &[u8], opacity: f32, color: impl Fn(usize) -> [f32; 3]) {
+fn cover(plane: &mut FloatImage, mask: &[u8], opacity: f32, color: impl Fn(usize) -> [f32; 3]) {
     let (pixels, _) = plane.values.as_chunks_mut::<3>();
     for (i, (p, &m)) in pixels.iter_mut().zip(mask).enumerate().filter(|(_, (_, m))| **m > 0) {
         let (color, part) = (color(i), f32::from(m) / 255.0 * opacity);
@@ -73,14 +73,14 @@ fn cover(plane: &mut Plane, mask: &[u8], opacity: f32, color: impl Fn(usize) -> 
     }
 }
 
-fn shadow(plane: &mut Plane, layout: &Layout, random: &mut Random, pixel: f32) {
+fn shadow(plane: &mut FloatImage, layout: &Layout, random: &mut Random, pixel: f32) {
     let away = |random: &mut Random| {
         random.between(0.8, 2.6) * pixel * if random.chance(0.5) { 1.0 } else { -1.0 }
     };
     let (dx, dy) = (away(random), away(random));
     let strength = random.between(0.35, 0.8);
     let mask = layout.ink(dx, dy);
-    let mut soft = Plane::new(plane.width, plane.height, [0.0; 3]);
+    let mut soft = FloatImage::new(plane.width, plane.height, [0.0; 3]);
     soft.pixels_mut().zip(&mask).for_each(|((_, p), &m)| *p = [f32::from(m); 3]);
     let soft = soft.gaussian(5, f64::from(random.between(0.4, 1.6)));
     let mask: Vec<u8> = soft.values.iter().step_by(3).map(|v| *v as u8).collect();
@@ -88,7 +88,7 @@ fn shadow(plane: &mut Plane, layout: &Layout, random: &mut Random, pixel: f32) {
 }
 
 /// Letters with thickness: their side, drawn below them.
-fn relief(plane: &mut Plane, layout: &Layout, ink: [f32; 3], random: &mut Random, pixel: f32) {
+fn relief(plane: &mut FloatImage, layout: &Layout, ink: [f32; 3], random: &mut Random, pixel: f32) {
     let side = if luma(ink) > 110.0 { ink.map(|v| v * 0.45) } else { ink.map(|v| v + 70.0) };
     let (dx, dy) = (random.between(-1.2, 1.2) * pixel, random.between(0.5, 1.6) * pixel);
     for step in [1.0, 0.5] {

@@ -1,6 +1,6 @@
 //! What surrounds a word: surfaces, light, colors.
 
-use crate::data::plane::{Filter, Plane};
+use crate::data::float_image::{Filter, FloatImage};
 use crate::data::random::Random;
 
 /// A random color, in bytes.
@@ -36,7 +36,7 @@ pub(super) fn against(other: [f32; 3], contrast: f32, random: &mut Random) -> [f
 /// Smooth noise about 0, mostly within ±1, with `cells` bumps along the width.
 pub(super) fn noise(width: usize, height: usize, cells: usize, random: &mut Random) -> Vec<f32> {
     let rows = (cells * height / width).max(2);
-    let mut grid = Plane::new(cells.max(2), rows, [0.0; 3]);
+    let mut grid = FloatImage::new(cells.max(2), rows, [0.0; 3]);
     grid.pixels_mut().for_each(|(_, p)| *p = [random.noise(); 3]);
     grid.resize(width, height, Filter::Cubic).values.iter().step_by(3).copied().collect()
 }
@@ -45,14 +45,14 @@ pub(super) fn noise(width: usize, height: usize, cells: usize, random: &mut Rand
 pub(super) fn surface(
     width: usize,
     height: usize,
-    photographs: &[Plane],
+    photographs: &[FloatImage],
     random: &mut Random,
-) -> Plane {
+) -> FloatImage {
     if !photographs.is_empty() && random.chance(0.6) {
         return part(random.pick(photographs), width, height, random);
     }
     let base = color(random);
-    let mut plane = Plane::new(width, height, base);
+    let mut plane = FloatImage::new(width, height, base);
     let kind = random.below(8);
     if kind >= 1 {
         gradient(&mut plane, random);
@@ -68,7 +68,7 @@ pub(super) fn surface(
 }
 
 /// The mean color inside the text's rows: what the text must stand out from.
-pub(super) fn mean(plane: &Plane) -> [f32; 3] {
+pub(super) fn mean(plane: &FloatImage) -> [f32; 3] {
     let mut sum = [0.0; 3];
     for p in plane.values.chunks_exact(3) {
         (0..3).for_each(|c| sum[c] += p[c]);
@@ -77,7 +77,7 @@ pub(super) fn mean(plane: &Plane) -> [f32; 3] {
 }
 
 /// A part of a photograph, at a random scale, with less contrast so that words can stand on it.
-fn part(photograph: &Plane, width: usize, height: usize, random: &mut Random) -> Plane {
+fn part(photograph: &FloatImage, width: usize, height: usize, random: &mut Random) -> FloatImage {
     let aspect = width as f32 / height as f32;
     let most = (photograph.width as f32).min(photograph.height as f32 * aspect);
     let w = most * random.between(0.3, 1.0);
@@ -86,7 +86,7 @@ fn part(photograph: &Plane, width: usize, height: usize, random: &mut Random) ->
     let y = random.below(photograph.height.saturating_sub(h) + 1);
     let rows = photograph.values.chunks_exact(photograph.width * 3).skip(y).take(h);
     let values = rows.flat_map(|row| row[x * 3..(x + w) * 3].iter().copied()).collect();
-    let mut plane = Plane { width: w, height: h, values }.resize(width, height, Filter::Area);
+    let mut plane = FloatImage { width: w, height: h, values }.resize(width, height, Filter::Area);
     let (middle, keep) = (mean(&plane), random.between(0.35, 0.9));
     plane.pixels_mut().for_each(|(_, p)| {
         (0..3).for_each(|c| p[c] = middle[c] + (p[c] - middle[c]) * keep);
@@ -102,7 +102,7 @@ fn slope(width: usize, height: usize, random: &mut Random) -> impl Fn(usize, usi
     move |x, y| ((x as f32 - w / 2.0) * cos + (y as f32 - h / 2.0) * sin) / span
 }
 
-fn gradient(plane: &mut Plane, random: &mut Random) {
+fn gradient(plane: &mut FloatImage, random: &mut Random) {
     let step = [0; 3].map(|_| random.between(-45.0, 45.0));
     let slope = slope(plane.width, plane.height, random);
     plane.pixels_mut().for_each(|((x, y), p)| {
@@ -111,7 +111,7 @@ fn gradient(plane: &mut Plane, random: &mut Random) {
     });
 }
 
-fn rough(plane: &mut Plane, random: &mut Random) {
+fn rough(plane: &mut FloatImage, random: &mut Random) {
     let (w, h) = (plane.width, plane.height);
     let coarse = noise(w, h, 4 + random.below(12), random);
     let fine = noise(w, h, 24 + random.below(40), random);
@@ -122,7 +122,7 @@ fn rough(plane: &mut Plane, random: &mut Random) {
     }
 }
 
-fn stripes(plane: &mut Plane, random: &mut Random) {
+fn stripes(plane: &mut FloatImage, random: &mut Random) {
     let slope = slope(plane.width, plane.height, random);
     let (count, phase) = (random.between(3.0, 20.0), random.unit());
     let depth = random.between(-30.0, 30.0);
@@ -133,7 +133,7 @@ fn stripes(plane: &mut Plane, random: &mut Random) {
     });
 }
 
-fn tiles(plane: &mut Plane, random: &mut Random) {
+fn tiles(plane: &mut FloatImage, random: &mut Random) {
     let (w, h) = (random.between(10.0, 60.0), random.between(6.0, 22.0));
     let (dx, dy) = (random.between(0.0, w), random.between(0.0, h));
     let joint = random.between(-60.0, 60.0);
@@ -149,7 +149,7 @@ fn tiles(plane: &mut Plane, random: &mut Random) {
 }
 
 /// Edges of other things: bars and patches of other colors.
-fn clutter(plane: &mut Plane, random: &mut Random) {
+fn clutter(plane: &mut FloatImage, random: &mut Random) {
     let (w, h) = (plane.width as f32, plane.height as f32);
     for _ in 0..1 + random.below(3) {
         let ink = color(random);
@@ -167,7 +167,7 @@ fn clutter(plane: &mut Plane, random: &mut Random) {
 }
 
 /// Uneven light: a slope, now and then a spot or the edge of a shadow.
-pub(super) fn light(plane: &mut Plane, random: &mut Random) {
+pub(super) fn light(plane: &mut FloatImage, random: &mut Random) {
     let depth = random.between(0.0, 0.45);
     let slope = slope(plane.width, plane.height, random);
     let spot = random.chance(0.15).then(|| {
@@ -210,7 +210,8 @@ mod tests {
     fn surfaces_are_finite_whatever_they_are_cut_from() {
         for key in 0..200 {
             let mut random = Random::new(&[key]);
-            let photographs = [Plane::new(1, 1, [9.0; 3]), Plane::new(300, 2, [200.0; 3])];
+            let photographs =
+                [FloatImage::new(1, 1, [9.0; 3]), FloatImage::new(300, 2, [200.0; 3])];
             let mut plane = surface(128, 32, &photographs, &mut random);
             light(&mut plane, &mut random);
             assert_eq!(plane.values.len(), 128 * 32 * 3);

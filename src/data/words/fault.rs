@@ -21,7 +21,7 @@ pub enum Reason {
     /// An image has too few pixels to a side.
     Tiny,
     /// An image is too long and thin, or too tall, for a word.
-    Slender,
+    ExtremeAspect,
     /// It is not clear where the characters stand: the sample is used as one of which nobody knows.
     Places,
     /// Letters of the label are none of the alphabet, nor like one of it: the sample is used without them.
@@ -45,7 +45,7 @@ impl fmt::Display for Reason {
             Reason::OtherScript => "label in another script",
             Reason::LongLabel => "label too long",
             Reason::Tiny => "image too small",
-            Reason::Slender => "image too slender",
+            Reason::ExtremeAspect => "image too slender",
             Reason::Places => "malformed places of characters, used without",
             Reason::LostLetters => "letters outside the alphabet, used without",
         })

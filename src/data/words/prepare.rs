@@ -114,7 +114,7 @@ fn check_size(image: &RgbImage, rules: &Rules) -> Result<(), Fault> {
         return Err(Fault::new(Reason::Tiny, format!("{w}×{h} pixels")));
     }
     if long as f32 > rules.max_aspect * short as f32 {
-        return Err(Fault::new(Reason::Slender, format!("{w}×{h} pixels")));
+        return Err(Fault::new(Reason::ExtremeAspect, format!("{w}×{h} pixels")));
     }
     Ok(())
 }
@@ -139,8 +139,8 @@ mod tests {
         let long = "x".repeat(26);
         let cases = [
             (sample(1, 1, "a"), Some(Reason::Tiny)),
-            (sample(10_000, 20, "a"), Some(Reason::Slender)),
-            (sample(20, 10_000, "a"), Some(Reason::Slender)),
+            (sample(10_000, 20, "a"), Some(Reason::ExtremeAspect)),
+            (sample(20, 10_000, "a"), Some(Reason::ExtremeAspect)),
             (sample(40, 20, ""), Some(Reason::EmptyLabel)),
             (sample(40, 20, " ?!"), Some(Reason::EmptyLabel)),
             (sample(40, 20, &long), Some(Reason::LongLabel)),

@@ -192,7 +192,8 @@ fn bad_samples_are_counted_by_reason_and_replaced() {
     }
     let count = |reason| loader.report().count(reason);
     use Reason::*;
-    let counts = [Missing, Unreadable, EmptyLabel, LongLabel, Tiny, Slender, Storage].map(count);
+    let counts =
+        [Missing, Unreadable, EmptyLabel, LongLabel, Tiny, ExtremeAspect, Storage].map(count);
     assert_eq!(counts, [1, 2, 2, 1, 1, 1, 0], "{}", loader.report());
     assert_eq!(loader.report().total(), 8);
 

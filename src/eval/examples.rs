@@ -7,7 +7,7 @@ const MOST: usize = 9;
 
 /// A word with all that is known of it.
 #[derive(Debug, Clone)]
-pub struct Exhibit {
+pub struct Example {
     /// Its set.
     pub set: String,
     /// Its place there, from 0.
@@ -28,7 +28,7 @@ pub struct Exhibit {
     pub change: f64,
 }
 
-impl Exhibit {
+impl Example {
     /// What super-resolution gains: edits that it saves, and decibels.
     fn gain(&self) -> (f64, f64) {
         let edits = self.readings.as_ref().map_or(0.0, |r| r[0].1 as f64 - r[1].1 as f64);
@@ -39,23 +39,23 @@ impl Exhibit {
 
 /// The best, the worst and the most changed words so far.
 #[derive(Debug, Clone, Default)]
-pub struct Exhibits {
+pub struct Examples {
     /// Those that gain most: edits first, then PSNR.
-    pub best: Vec<Exhibit>,
+    pub best: Vec<Example>,
     /// Those that lose most.
-    pub worst: Vec<Exhibit>,
+    pub worst: Vec<Example>,
     /// Those where SR is furthest from bicubic.
-    pub changed: Vec<Exhibit>,
+    pub changed: Vec<Example>,
 }
 
-impl Exhibits {
+impl Examples {
     /// Looks at a word and keeps it where it belongs among the first.
-    pub fn see(&mut self, word: Exhibit) {
+    pub fn see(&mut self, word: Example) {
         let (edits, psnr) = word.gain();
         if (edits, psnr) > (0.0, 0.0) {
             keep(&mut self.best, &word, |w| w.gain());
         } else if (edits, psnr) < (0.0, 0.0) {
-            let loss = |w: &Exhibit| {
+            let loss = |w: &Example| {
                 let (edits, psnr) = w.gain();
                 (-edits, -psnr)
             };
@@ -66,7 +66,7 @@ impl Exhibits {
 }
 
 /// Puts `word` into `list`, largest rank first and of equals the earlier, unless the list is full of larger ones.
-fn keep(list: &mut Vec<Exhibit>, word: &Exhibit, rank: impl Fn(&Exhibit) -> (f64, f64)) {
+fn keep(list: &mut Vec<Example>, word: &Example, rank: impl Fn(&Example) -> (f64, f64)) {
     let own = rank(word);
     let at = list.partition_point(|w| rank(w) >= own);
     if at < MOST {
@@ -79,10 +79,10 @@ fn keep(list: &mut Vec<Exhibit>, word: &Exhibit, rank: impl Fn(&Exhibit) -> (f64
 mod tests {
     use super::*;
 
-    fn word(index: usize, edits: [usize; 2], psnr: [f64; 2], change: f64) -> Exhibit {
+    fn word(index: usize, edits: [usize; 2], psnr: [f64; 2], change: f64) -> Example {
         let image = RgbImage::new(1, 1);
         let reading = |n| (String::new(), n);
-        Exhibit {
+        Example {
             set: String::new(),
             index,
             label: String::new(),
@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn the_first_of_each_kind_are_kept_in_order() {
-        let mut all = Exhibits::default();
+        let mut all = Examples::default();
         for i in 0..30 {
             all.see(word(i, [i % 5, 2], [20.0, 20.0 + i as f64], i as f64));
         }
         all.see(word(30, [1, 1], [20.0, f64::NAN], -1.0));
-        let indices = |list: &[Exhibit]| list.iter().map(|w| w.index).collect::<Vec<_>>();
+        let indices = |list: &[Example]| list.iter().map(|w| w.index).collect::<Vec<_>>();
         assert_eq!(indices(&all.best), [29, 24, 19, 14, 9, 4, 28, 23, 18]);
         assert_eq!(indices(&all.worst), [0, 5, 10, 15, 20, 25, 1, 6, 11]);
         assert_eq!(indices(&all.changed), [29, 28, 27, 26, 25, 24, 23, 22, 21]);

@@ -3,11 +3,11 @@
 use super::averages::Averages;
 use super::config::{Stage, TextFocus, TrainConfig};
 use super::init::Initial;
-use super::inputs::{Feed, Inputs, Plan, longest};
-use super::kept::{KeptSteps, Key, Left, Submit};
+use super::inputs::{InputBinder, Inputs, Plan, longest};
 use super::losses::Losses;
 use super::optimizer::{Collected, Optimizer};
-use super::start::{Enlarging, Informed};
+use super::replay::{Key, Produced, ReplayableSteps, Submit};
+use super::start::{BicubicInit, PretrainedInit};
 use super::statistics::Statistics;
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
@@ -32,7 +32,7 @@ enum Network {
 }
 
 /// A network, its parameters and its optimizer.
-pub struct Trainee {
+pub struct Trainer {
     gpu: Gpu,
     config: TrainConfig,
     network: Network,
@@ -40,10 +40,10 @@ pub struct Trainee {
     optimizer: Optimizer,
     statistics: Statistics,
     averages: Option<Averages>,
-    kept: Mutex<KeptSteps>,
+    kept: Mutex<ReplayableSteps>,
 }
 
-/// What a new [`Trainee`] starts from.
+/// What a new [`Trainer`] starts from.
 #[derive(Default)]
 pub struct Start<'a> {
     /// Weights; random ones where there are none.
@@ -60,7 +60,7 @@ pub struct Start<'a> {
     pub confusion: Vec<f32>,
 }
 
-impl Trainee {
+impl Trainer {
     /// Builds the network of `config`.
     ///
     /// # Errors
@@ -78,12 +78,12 @@ impl Trainee {
             _ => config.abinet.check_labels()?,
         }
         let initial = Initial::new(config.seed);
-        let enlarging = Enlarging::new(config.seed, &config.lemma);
+        let enlarging = BicubicInit::new(config.seed, &config.lemma);
         let nothing: &dyn Source = match config.stage == Stage::Lemma && config.start_bicubic {
             true => &enlarging,
             false => &initial,
         };
-        let informed = Informed { prior: &start.prior, otherwise: nothing };
+        let informed = PretrainedInit { prior: &start.prior, otherwise: nothing };
         let source: &dyn Source = match &start.weights {
             Some(state) => state,
             None => &informed,
@@ -126,7 +126,7 @@ impl Trainee {
             .then(|| Averages::new(gpu, &parameters, config.ema, stored))
             .transpose()?;
         let kept = Mutex::default();
-        Ok(Trainee {
+        Ok(Trainer {
             gpu: gpu.clone(),
             config,
             network,
@@ -196,11 +196,11 @@ impl Trainee {
         self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
     }
 
-    /// [`Trainee::step`] that waits, with the time of each dispatch by the GPU's clock, labeled `forward`, `backward` or
+    /// [`Trainer::step`] that waits, with the time of each dispatch by the GPU's clock, labeled `forward`, `backward` or
     /// `optimizer` and the module.
     ///
     /// # Errors
-    /// As [`Trainee::step`], and where the device was not opened with profiling.
+    /// As [`Trainer::step`], and where the device was not opened with profiling.
     pub fn step_timed(&self, batch: &Batch, micro: usize, step: usize) -> Result<Vec<Timing>> {
         let mut timings = Vec::new();
         self.step_by(batch, micro, step, 1.0, &mut |pass| {
@@ -212,7 +212,7 @@ impl Trainee {
 
     /// Gives back the memory that the passes of steps are kept in, until the next one.
     pub fn release(&self) {
-        *self.kept.lock() = KeptSteps::default();
+        *self.kept.lock() = ReplayableSteps::default();
     }
 
     fn step_by(
@@ -237,7 +237,7 @@ impl Trainee {
     /// run. Nothing comes behind the update, so a step is taken as a whole or not at all.
     fn step_in(
         &self,
-        kept: &mut KeptSteps,
+        kept: &mut ReplayableSteps,
         batch: &Batch,
         micro: usize,
         step: usize,
@@ -246,7 +246,8 @@ impl Trainee {
         let n = batch.len();
         let sharp = self.sharp(step, n);
         let plan = |part: usize| Plan { batch, step, part, sharp: &sharp };
-        let mut left = Left { gradients: self.optimizer.nothing_collected(), losses: Vec::new() };
+        let mut left =
+            Produced { gradients: self.optimizer.nothing_collected(), losses: Vec::new() };
         let mut parts = Vec::new();
         for (i, first) in (0..n).step_by(micro).enumerate() {
             let images = first..(first + micro).min(n);
@@ -256,7 +257,7 @@ impl Trainee {
                 known: batch.characters[images.clone()].iter().any(|c| !c.is_empty()),
                 before: left,
             };
-            let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images.clone());
+            let inputs = |feed: &mut InputBinder| Inputs::new(feed, &plan(i), images.clone());
             left = kept.part(&self.gpu, &key, inputs, |cx, inputs, sums, left| {
                 let cx = cx.with_tape().with_mode(self.mode(inputs));
                 self.part(&cx, inputs, &key, sums, left)?;
@@ -268,7 +269,7 @@ impl Trainee {
         let (copies, losses) = kept.losses(&self.gpu, &left.losses)?;
         let run = || {
             for (i, (key, images)) in parts.into_iter().enumerate() {
-                let inputs = |feed: &mut Feed| Inputs::new(feed, &plan(i), images);
+                let inputs = |feed: &mut InputBinder| Inputs::new(feed, &plan(i), images);
                 kept.run_part(&self.gpu, &key, inputs, submit)?;
             }
             copies.submit()
@@ -298,7 +299,7 @@ impl Trainee {
         inputs: &Inputs,
         key: &Key,
         sums: &mut Losses,
-        left: &mut Left,
+        left: &mut Produced,
     ) -> Result<()> {
         let phase = cx.phase("forward");
         let losses = self.losses(cx, inputs)?;
@@ -407,13 +408,13 @@ impl Trainee {
     /// The classes that the recognizer reads from `batch`, `[N, 26]`; None for other stages.
     ///
     /// # Errors
-    /// A batch as [`Trainee::step`] refuses it; errors of the device.
+    /// A batch as [`Trainer::step`] refuses it; errors of the device.
     pub fn read(&self, batch: &Batch) -> Result<Option<Tensor>> {
         let Network::Abinet(network) = &self.network else { return Ok(None) };
         batch.check()?;
         let sharp = vec![true; batch.len()];
         let plan = Plan { batch, step: 0, part: 0, sharp: &sharp };
-        let x = Inputs::new(&mut Feed::new(&self.gpu), &plan, 0..batch.len())?;
+        let x = Inputs::new(&mut InputBinder::new(&self.gpu), &plan, 0..batch.len())?;
         let cx = Cx::new(&self.gpu);
         let logits = match self.config.stage {
             Stage::Language => network.correct(&cx, &x.clean, &x.lengths)?.logits,

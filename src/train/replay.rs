@@ -1,6 +1,6 @@
 //! Passes of steps, kept to be run again: a step whose parts have shapes that were there before costs no recording.
 
-use super::inputs::{Feed, Inputs};
+use super::inputs::{InputBinder, Inputs};
 use super::losses::Losses;
 use super::optimizer::Collected;
 use crate::gpu::{Gpu, KeptPass, Workspace};
@@ -17,12 +17,12 @@ pub(super) struct Key {
     /// Whether places of characters are known.
     pub(super) known: bool,
     /// What the parts before have left.
-    pub(super) before: Left,
+    pub(super) before: Produced,
 }
 
-/// What there is behind some parts of a step.
+/// What the micro-batches so far have produced: gradients and losses.
 #[derive(Clone, PartialEq)]
-pub(super) struct Left {
+pub(super) struct Produced {
     /// Which gradients.
     pub(super) gradients: Collected,
     /// Which losses, in the order of their names' first coming.
@@ -34,7 +34,7 @@ const MOST: usize = 32;
 
 /// Passes that were recorded, all in one workspace; parts that were used last are at the end.
 #[derive(Default)]
-pub(super) struct KeptSteps {
+pub(super) struct ReplayableSteps {
     parts: Vec<(Key, Part)>,
     update: Option<(Collected, KeptPass)>,
     /// Where parts sum each loss up.
@@ -46,12 +46,12 @@ pub(super) struct KeptSteps {
 struct Part {
     pass: KeptPass,
     inputs: Vec<Tensor>,
-    after: Left,
+    after: Produced,
 }
 
-impl KeptSteps {
-    /// Records a part unless it is kept; returns what there is behind it. `record` takes what was fed, where losses are summed,
-    /// and what there is before.
+impl ReplayableSteps {
+    /// Records a micro-batch unless it is kept; returns the state after it. `record` takes what was fed, where losses are summed,
+    /// and the state before.
     ///
     /// # Errors
     /// Those of recording; what is kept must then be dropped.
@@ -59,9 +59,9 @@ impl KeptSteps {
         &mut self,
         gpu: &Gpu,
         key: &Key,
-        inputs: impl FnOnce(&mut Feed) -> Result<Inputs>,
-        record: impl FnOnce(Cx, &Inputs, &mut Losses, &mut Left) -> Result<Cx>,
-    ) -> Result<Left> {
+        inputs: impl FnOnce(&mut InputBinder) -> Result<Inputs>,
+        record: impl FnOnce(Cx, &Inputs, &mut Losses, &mut Produced) -> Result<Cx>,
+    ) -> Result<Produced> {
         if let Some(place) = self.parts.iter().position(|(k, _)| k == key) {
             let known = self.parts.remove(place);
             let after = known.1.after.clone();
@@ -71,7 +71,7 @@ impl KeptSteps {
         if self.parts.len() == MOST {
             self.parts.remove(0);
         }
-        let mut feed = Feed::new(gpu);
+        let mut feed = InputBinder::new(gpu);
         let fed = inputs(&mut feed)?;
         let mut after = key.before.clone();
         let cx = record(self.cx(gpu), &fed, &mut self.sums, &mut after)?;
@@ -84,7 +84,7 @@ impl KeptSteps {
     /// Records the update of what `collected` names unless it is kept.
     ///
     /// # Errors
-    /// As [`KeptSteps::part`].
+    /// As [`ReplayableSteps::part`].
     pub(super) fn update(
         &mut self,
         gpu: &Gpu,
@@ -102,7 +102,7 @@ impl KeptSteps {
     /// Records that the sums of these losses are copied, since the next step writes over them.
     ///
     /// # Errors
-    /// As [`KeptSteps::part`].
+    /// As [`ReplayableSteps::part`].
     pub(super) fn losses(&self, gpu: &Gpu, losses: &[&'static str]) -> Result<(Cx, Losses)> {
         let cx = Cx::new(gpu);
         let copy = |name: &&'static str| {
@@ -123,11 +123,11 @@ impl KeptSteps {
         &self,
         gpu: &Gpu,
         key: &Key,
-        inputs: impl FnOnce(&mut Feed) -> Result<Inputs>,
+        inputs: impl FnOnce(&mut InputBinder) -> Result<Inputs>,
         submit: &mut Submit<'_>,
     ) -> Result<()> {
         let (_, part) = self.parts.iter().find(|(k, _)| k == key).expect("a recorded part");
-        inputs(&mut Feed::again(gpu, part.inputs.clone()))?;
+        inputs(&mut InputBinder::again(gpu, part.inputs.clone()))?;
         submit(&part.pass)
     }
 

@@ -1,13 +1,13 @@
 //! `CVDeterioration` of ABINet: noise, motion and fewer pixels, as much as a run has drawn of each.
 
 use super::{little, shuffled};
-use crate::data::plane::{Filter, Plane};
+use crate::data::float_image::{Filter, FloatImage};
 use crate::data::random::Random;
 use image::RgbImage;
 
 /// A step of the deterioration.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Wear {
+pub(super) enum Deterioration {
     /// Gaussian noise of each byte, variance 1 to 19; the reference truncates, not rounds.
     Noise { variance: u8 },
     /// A line of 1 to 5 pixels in any direction.
@@ -22,40 +22,40 @@ const BASE: (usize, usize) = (512, 128);
 /// A step of the pyramid (OpenCV's `pyrDown`).
 const BINOMIAL: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0 / 16.0];
 
-impl Wear {
+impl Deterioration {
     /// The steps of a run, in its order.
-    pub fn draw(random: &mut Random) -> [Wear; 3] {
+    pub fn draw(random: &mut Random) -> [Deterioration; 3] {
         let mut least_one = |most| (little(most, random) as u8).max(1);
         let (variance, length) = (least_one(20.0), least_one(6.0));
         let steps = [
-            Wear::Noise { variance },
-            Wear::Motion { length, degrees: random.between(-90.0, 90.0) },
-            Wear::Rescale { halvings: random.between(0.0, 4.0).round() as u8 },
+            Deterioration::Noise { variance },
+            Deterioration::Motion { length, degrees: random.between(-90.0, 90.0) },
+            Deterioration::Rescale { halvings: random.between(0.0, 4.0).round() as u8 },
         ];
         shuffled(steps, random)
     }
 
     pub fn apply(self, image: &RgbImage, random: &mut Random) -> RgbImage {
         match self {
-            Wear::Noise { variance } => {
+            Deterioration::Noise { variance } => {
                 let deviation = f32::from(variance).sqrt();
-                let mut plane = Plane::from_image(image);
+                let mut plane = FloatImage::from_image(image);
                 plane
                     .values
                     .iter_mut()
                     .for_each(|v| *v = (*v + deviation * random.normal()).floor());
                 plane.to_image()
             }
-            Wear::Motion { length, degrees } => {
-                Plane::from_image(image).correlate(&line(length.into(), degrees)).to_image()
+            Deterioration::Motion { length, degrees } => {
+                FloatImage::from_image(image).correlate(&line(length.into(), degrees)).to_image()
             }
-            Wear::Rescale { halvings: 0 } => image.clone(),
-            Wear::Rescale { halvings } => {
+            Deterioration::Rescale { halvings: 0 } => image.clone(),
+            Deterioration::Rescale { halvings } => {
                 let (w, h) = (image.width() as usize, image.height() as usize);
                 let mut filter = || {
                     *random.pick(&[Filter::Nearest, Filter::Linear, Filter::Cubic, Filter::Area])
                 };
-                let mut plane = Plane::from_image(image).resize(BASE.0, BASE.1, filter());
+                let mut plane = FloatImage::from_image(image).resize(BASE.0, BASE.1, filter());
                 (0..halvings).for_each(|_| plane = halved(&plane));
                 plane.resize(w, h, filter()).to_image()
             }
@@ -81,7 +81,7 @@ fn line(length: i32, degrees: f32) -> Vec<(i32, i32, f32)> {
 }
 
 /// Half the columns and rows.
-fn halved(image: &Plane) -> Plane {
+fn halved(image: &FloatImage) -> FloatImage {
     let taps = |tap: fn(i32, f32) -> (i32, i32, f32)| -> Vec<_> {
         (-2..).zip(BINOMIAL).map(|(d, w)| tap(d, w)).collect()
     };
@@ -89,7 +89,7 @@ fn halved(image: &Plane) -> Plane {
     let (width, height) = (image.width.div_ceil(2), image.height.div_ceil(2));
     let (pixels, _) = soft.values.as_chunks::<3>();
     let rows = pixels.chunks_exact(image.width).step_by(2);
-    Plane {
+    FloatImage {
         width,
         height,
         values: rows.flat_map(|r| r.iter().step_by(2)).flatten().copied().collect(),
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn noise_has_its_variance() {
-        let out = Wear::Noise { variance: 16 }
+        let out = Deterioration::Noise { variance: 16 }
             .apply(&RgbImage::from_pixel(120, 40, Rgb([128; 3])), &mut Random::new(&[1]));
         let values: Vec<f64> = out.as_raw().iter().map(|&v| f64::from(v)).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -116,7 +116,8 @@ mod tests {
         let mut point = RgbImage::new(21, 21);
         point.put_pixel(10, 10, Rgb([250; 3]));
         let blur = |length, degrees| {
-            let out = Wear::Motion { length, degrees }.apply(&point, &mut Random::new(&[1]));
+            let out =
+                Deterioration::Motion { length, degrees }.apply(&point, &mut Random::new(&[1]));
             let lit = out.enumerate_pixels().filter(|(_, _, p)| p[0] > 0);
             lit.map(|(x, y, _)| (x, y)).collect::<Vec<_>>()
         };
@@ -132,13 +133,13 @@ mod tests {
     fn a_pyramid_forgets_what_is_fine_and_keeps_what_is_not() {
         let contrast = |stripe: u32, halvings| {
             let stripes = RgbImage::from_fn(128, 32, |x, _| Rgb([(x / stripe % 2 * 200) as u8; 3]));
-            let out = Wear::Rescale { halvings }.apply(&stripes, &mut Random::new(&[2]));
+            let out = Deterioration::Rescale { halvings }.apply(&stripes, &mut Random::new(&[2]));
             assert_eq!(out.dimensions(), (128, 32));
             let middle = (32..96).map(|x| out.get_pixel(x, 16)[0]);
             middle.clone().max().unwrap() - middle.min().unwrap()
         };
         assert_eq!(contrast(1, 0), 200);
         assert!(contrast(1, 4) < 20 && contrast(32, 4) > 180);
-        assert_eq!(halved(&Plane::new(7, 1, [3.0; 3])), Plane::new(4, 1, [3.0; 3]));
+        assert_eq!(halved(&FloatImage::new(7, 1, [3.0; 3])), FloatImage::new(4, 1, [3.0; 3]));
     }
 }

@@ -8,24 +8,24 @@ use std::path::{Path, PathBuf};
 
 /// Writes what the driver remembers of its pipelines when the last engine that shares it goes.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct PipelineCache {
     gpu: Gpu,
     file: PathBuf,
     read: Vec<u8>,
 }
 
-impl Kept {
+impl PipelineCache {
     /// Begins with what the folder has for this adapter; none where the device hands nothing out.
     pub(super) fn open(gpu: &Gpu, folder: &Path) -> Option<Self> {
         let file = folder.join(gpu.pipeline_cache_name()?);
         let read = written_by_this_user(&file).unwrap_or_default();
         // SAFETY: nobody else may write that file, and this crate writes nothing there but what the driver gave.
         unsafe { gpu.recall_pipelines(&read) };
-        Some(Kept { gpu: gpu.clone(), file, read })
+        Some(PipelineCache { gpu: gpu.clone(), file, read })
     }
 }
 
-impl Drop for Kept {
+impl Drop for PipelineCache {
     fn drop(&mut self) {
         if let Some(bytes) = self.gpu.compiled_pipelines()
             && bytes != self.read

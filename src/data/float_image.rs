@@ -4,7 +4,7 @@ use image::RgbImage;
 
 /// Values `[height, width, 3]`, nominally 0..=255.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plane {
+pub(super) struct FloatImage {
     pub width: usize,
     pub height: usize,
     pub values: Vec<f32>,
@@ -25,14 +25,14 @@ pub(super) enum Filter {
     Lanczos,
 }
 
-impl Plane {
+impl FloatImage {
     pub fn new(width: usize, height: usize, color: [f32; 3]) -> Self {
-        Plane { width, height, values: color.repeat(width * height) }
+        FloatImage { width, height, values: color.repeat(width * height) }
     }
 
     pub fn from_image(image: &RgbImage) -> Self {
         let values = image.as_raw().iter().map(|&b| f32::from(b)).collect();
-        Plane { width: image.width() as usize, height: image.height() as usize, values }
+        FloatImage { width: image.width() as usize, height: image.height() as usize, values }
     }
 
     /// Rounded and clamped to bytes.
@@ -48,7 +48,7 @@ impl Plane {
         pixels.iter_mut().enumerate().map(move |(i, p)| ((i % width, i / width), p))
     }
 
-    pub fn resize(&self, width: usize, height: usize, filter: Filter) -> Plane {
+    pub fn resize(&self, width: usize, height: usize, filter: Filter) -> FloatImage {
         if (width, height) == (self.width, self.height) {
             return self.clone();
         }
@@ -71,11 +71,11 @@ impl Plane {
                 out.iter_mut().zip(row).for_each(|(o, v)| *o += w * v);
             }
         }
-        Plane { width, height, values }
+        FloatImage { width, height, values }
     }
 
     /// Correlates with sparse weights at (dx, dy); the border is mirrored (OpenCV's reflect-101).
-    pub fn correlate(&self, kernel: &[(i32, i32, f32)]) -> Plane {
+    pub fn correlate(&self, kernel: &[(i32, i32, f32)]) -> FloatImage {
         let mut out = vec![0.0; self.values.len()];
         let stride = self.width * 3;
         for &(dx, dy, weight) in kernel {
@@ -94,11 +94,11 @@ impl Plane {
                 }
             }
         }
-        Plane { values: out, ..*self }
+        FloatImage { values: out, ..*self }
     }
 
     /// Gaussian blur with `size` taps (odd) each way, as OpenCV's on floats.
-    pub fn gaussian(&self, size: usize, sigma: f64) -> Plane {
+    pub fn gaussian(&self, size: usize, sigma: f64) -> FloatImage {
         let weights = gaussian_kernel(size, sigma);
         let half = (size / 2) as i32;
         let offsets = || (-half..=half).zip(weights.iter().map(|&w| w as f32));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn every_filter_keeps_a_constant_and_a_mean() {
-        let flat = Plane::new(13, 7, [10.0, 128.0, 250.0]);
+        let flat = FloatImage::new(13, 7, [10.0, 128.0, 250.0]);
         let mut ramp = flat.clone();
         ramp.pixels_mut().for_each(|((x, _), p)| *p = [x as f32; 3]);
         for filter in
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn area_is_the_mean_of_the_pixels_covered() {
-        let mut ramp = Plane::new(4, 1, [0.0; 3]);
+        let mut ramp = FloatImage::new(4, 1, [0.0; 3]);
         ramp.pixels_mut().for_each(|((x, _), p)| *p = [x as f32; 3]);
         assert_eq!(ramp.resize(2, 1, Filter::Area).values, [0.5, 0.5, 0.5, 2.5, 2.5, 2.5]);
         let third = ramp.resize(3, 1, Filter::Area).values[0];
@@ -214,10 +214,10 @@ mod tests {
         let all: Vec<usize> = (-4..8).map(|i| mirrored(i, 4)).collect();
         assert_eq!(all, [2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1]);
         assert_eq!(mirrored(-9, 1), 0);
-        let one = Plane::new(1, 1, [7.0; 3]);
+        let one = FloatImage::new(1, 1, [7.0; 3]);
         assert!((one.gaussian(5, 2.0).values[0] - 7.0).abs() < 1e-5);
         let shifted = |dx| {
-            let mut ramp = Plane::new(3, 1, [0.0; 3]);
+            let mut ramp = FloatImage::new(3, 1, [0.0; 3]);
             ramp.pixels_mut().for_each(|((x, _), p)| *p = [x as f32; 3]);
             ramp.correlate(&[(dx, 0, 1.0)]).values.iter().step_by(3).copied().collect::<Vec<_>>()
         };
