@@ -54,6 +54,7 @@ pub mod error;
 #[cfg(feature = "train")]
 pub mod eval;
 pub mod gpu;
+mod lower;
 pub mod models;
 pub mod nn;
 pub mod ops;

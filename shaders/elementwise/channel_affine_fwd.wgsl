@@ -1,5 +1,5 @@
-//! formula: y = act(x·scale + shift + residual)
-//! bindings: x [R, C], scale, shift [C], residual [R, C] if HAS_RESIDUAL, slope [1] of PReLU -> y [R, C]
+//! formula: y = act(x·scale + shift + residual), or act((x + residual)·scale + shift)
+//! bindings: x [R, C], scale, shift [C], residual [R, C] unless RESIDUAL is 0, slope [1] of PReLU -> y [R, C]
 //! grid: one workgroup per LANES elements (of 1 or 4 channels) of DEPTH·WG/LANES rows, folded into x and y; any sizes
 //! cost: reads x and residual once, writes y once; 3 flops an element and the activation
 
@@ -13,7 +13,8 @@ struct Params { rows: u32, channels: u32 }
 override LANES: u32 = 8u;
 override WG: u32 = 64u;
 override DEPTH: u32 = 8u;
-override HAS_RESIDUAL: bool = false;
+// 0: none; 1: added behind scale and shift; 2: before them.
+override RESIDUAL: u32 = 0u;
 override ACT: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -43,8 +44,10 @@ fn main(
     if (ACT == ACT_PRELU) { negative = slope[0]; }
     for (var r = begin; r < min(begin + DEPTH, p.rows); r++) {
         let i = r * p.channels + c;
-        var v = x[i] * by + plus;
-        if (HAS_RESIDUAL) { v += residual[i]; }
+        var v = x[i];
+        if (RESIDUAL == 2u) { v += residual[i]; }
+        v = v * by + plus;
+        if (RESIDUAL == 1u) { v += residual[i]; }
 #repeat once VEC..1
         y[i] = activate(ACT, v, negative);
 #end

@@ -1,5 +1,5 @@
 //! formula: r = σ(x_r + W_r h + b_r), z = σ(x_z + W_z h + b_z), n = tanh(x_n + r ⊙ (W_n h + b_n)), h' = n + z ⊙ (h − n)
-//! bindings: for each direction 0, 1: input [N, H, W, 3U] as r z n, weight [U, 3U], bias [3U] -> y [N, H, W, 2U]
+//! bindings: for each direction 0, 1: input [N, H, W, 3U or more] as r z n, weight [U, 3U], bias [3U] -> y [N, H, W, 2U]
 //! grid: one workgroup per sequence and direction, folded into x and y; exact for U ≤ 256
 //! cost: reads the inputs and writes y once, reads a weight at every step; 6·U² flops a step
 
@@ -15,6 +15,10 @@ struct Params {
     step: u32,
     steps: u32,
     units: u32,
+    // Numbers of a pixel in the inputs, and the first of each direction there.
+    row: u32,
+    first_0: u32,
+    first_1: u32,
 }
 
 override WG: u32 = 64u;
@@ -41,7 +45,7 @@ fn gates_{d}(unit: u32, pixel: u32, h: u32) -> array<vec3f, 2> {
         let w = k * 3u * u + unit;
         sum += sh_h[h + k] * vec3f(weight_{d}[w], weight_{d}[w + u], weight_{d}[w + 2u * u]);
     }
-    let x = pixel * 3u * u + unit;
+    let x = pixel * p.row + p.first_{d} + unit;
     return array<vec3f, 2>(sum, vec3f(input_{d}[x], input_{d}[x + u], input_{d}[x + 2u * u]));
 }
 #end

@@ -1,5 +1,5 @@
 //! formula: r = σ(x_r + W_r h + b_r), z = σ(x_z + W_z h + b_z), n = tanh(x_n + r ⊙ (W_n h + b_n)), h' = n + z ⊙ (h − n)
-//! bindings: for each direction 0, 1: input [N, H, W, 3U] as r z n, weight [U, 3U], bias [3U] -> y [N, H, W, 2U]
+//! bindings: for each direction 0, 1: input [N, H, W, 3U or more] as r z n, weight [U, 3U], bias [3U] -> y [N, H, W, 2U]
 //! grid: one subgroup per RUN sequences of a direction, folded into x and y; exact for U = PER·LANES
 //! cost: reads the inputs and writes y once, the weights once per workgroup; 6·U² flops a step
 // indices: d a direction, k the lane that broadcasts and v its unit, u a unit of the lane, i a
@@ -17,6 +17,10 @@ struct Params {
     step: u32,
     steps: u32,
     run: u32,
+    // Numbers of a pixel in the inputs, and the first of each direction there.
+    row: u32,
+    first_0: u32,
+    first_1: u32,
 }
 
 // Unit u·LANES + l lives in lane l: its weights stay in registers, its state is broadcast.
@@ -73,7 +77,7 @@ fn walk_{d}(block: u32, id: u32) {
         var h{u} = 0.0;
 #end
         for (var t = 0u; t < p.steps; t++) {
-            let x = pixel * 3u * UNITS;
+            let x = pixel * p.row + p.first_{d};
 #repeat u 0..PER
             var sr{u} = br{u};
             var sz{u} = bz{u};

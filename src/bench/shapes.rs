@@ -144,7 +144,7 @@ pub(super) fn larger() -> Vec<Work> {
         work(large("layout", "concat of two halves"), &[&half, &half], 0.0, |cx, t| {
             concat_last(cx, &[&t[0], &t[1]])
         }),
-        work(large("reduce", "sum over all but channels"), &[&LARGE], VALUES, move |cx, t| {
+        work(large("broadcast", "sum over all but channels"), &[&LARGE], VALUES, move |cx, t| {
             sum_to(cx, &t[0], c)
         }),
         work(large("pixel_shuffle", "by two"), &[&LARGE], 0.0, |cx, t| {

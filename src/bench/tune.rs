@@ -33,7 +33,11 @@ pub fn tune(gpu: &Gpu, what: Tuned) -> Result<()> {
         Tuned::Pass(graph, size, n) => {
             let subject = Subject::new(gpu, graph, size)?;
             let input = subject.input(n);
-            gpu.measuring_choices(|| subject.forward(&Cx::new(gpu), &input).map(|_| ()))
+            gpu.measuring_choices(|| {
+                let cx = Cx::new(gpu);
+                let _wanted = subject.forward(&cx, &input)?;
+                cx.plan()
+            })
         }
         Tuned::Step(n) => {
             let trainer = trainer(gpu, Size::Nano)?;

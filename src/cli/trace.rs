@@ -8,7 +8,7 @@ use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
-    Activation, Comparison, Eyes, Manner, Subject, compare, compare_packed, gradients,
+    Activation, Comparison, Detail, Eyes, Manner, Subject, compare, compare_packed, gradients,
     run as run_graph, to_state_dict,
 };
 use crate::gpu::Gpu;
@@ -46,6 +46,9 @@ pub struct TraceArgs {
     /// `target.lengths` for ABINet
     #[arg(long, value_enum, value_name = "MANNER")]
     grad: Option<GradManner>,
+    /// Look at the pass as it runs in production: at those values alone that fusion leaves
+    #[arg(long)]
+    as_run: bool,
     /// Weights of the text-focus recognizer that supplies the attention of LEMMA's loss: a checkpoint or
     /// `procedural:text-focus:SEED`; without it there is no text-focus loss
     #[arg(long, value_name = "FILE", requires = "grad")]
@@ -65,6 +68,12 @@ enum GradManner {
     Frozen,
     /// As in training, without dropout: batch statistics, and one step of the optimizer
     Train,
+}
+
+impl TraceArgs {
+    fn detail(&self) -> Detail {
+        if self.as_run { Detail::AsRun } else { Detail::EveryModule }
+    }
 }
 
 /// Runs the graph; with `--against`, ends with a failure when an activation misses its bound.
@@ -92,7 +101,7 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine_with(args.storage.options())?;
     let activations = match args.grad {
-        None => run_graph(engine.gpu(), &weights.subject(), &inputs),
+        None => run_graph(engine.gpu(), &weights.subject(), &inputs, args.detail()),
         Some(manner) => {
             differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, manner)
         }
@@ -198,7 +207,7 @@ fn differentiate(
             Some(Eyes { recognizer, table })
         }
     };
-    gradients(gpu, &subject, inputs, manner, eyes.as_ref())
+    gradients(gpu, &subject, inputs, manner, eyes.as_ref(), args.detail())
 }
 
 /// The first difference in graph order, and the counts; every line with `verbose`.

@@ -40,13 +40,21 @@ pub fn plan_memory(lemma: &Lemma, batch: usize) -> Result<MemoryPlan> {
             .expected("one opened with `planning`")
             .got("one that computes"));
     }
-    let weights = gpu.memory().live;
     let pixels = batch * LOW.0 * LOW.1 * PLANES;
     let input = Tensor::upload(gpu, [batch, LOW.0, LOW.1, PLANES], &vec![0.0; pixels]);
+    let pass = || {
+        let cx = Cx::new(gpu);
+        let output = lemma.network().forward(&cx, &input)?;
+        cx.plan()?;
+        Ok(output)
+    };
+    // The first pass uploads the weights.
+    drop(pass()?);
+    gpu.trim();
+    let weights = gpu.memory().live - input.buffer().bytes();
     let before = gpu.memory().allocated;
     gpu.reset_memory_peaks();
-    let cx = Cx::new(gpu);
-    let output = lemma.network().forward(&cx, &input)?;
+    let output = pass()?;
     let after = gpu.memory();
     let peak = after.peak_allocated;
     drop(output);

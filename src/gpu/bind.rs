@@ -81,7 +81,7 @@ impl Grid {
 
     /// # Errors
     /// [`ErrorKind::Shape`] for more workgroups along an axis than WebGPU allows.
-    pub(super) fn check(self, kernel: &Kernel) -> Result<()> {
+    pub(crate) fn check(self, kernel: &Kernel) -> Result<()> {
         if self.size.iter().all(|n| *n as usize <= MOST_GROUPS) {
             return Ok(());
         }

@@ -378,6 +378,11 @@ impl Buffer {
         copies && fits_image(self.class + guard, driver.image)
     }
 
+    /// The same of one that is yet to be made.
+    pub(super) fn would_fit_image(bytes: u64, driver: &Driver, guard: u64) -> bool {
+        fits_image(size_class(bytes + 2 * guard) + guard, driver.image)
+    }
+
     /// Whether it returns to `pool` when dropped.
     pub(super) fn is_of(&self, pool: &Arc<BufferPool>) -> bool {
         self.pool.as_ref().is_some_and(|own| Arc::ptr_eq(own, pool))

@@ -282,6 +282,11 @@ impl Gpu {
         buffer.fits_image(&self.context().driver, self.context().guard())
     }
 
+    /// The same of a buffer of so many bytes that is yet to be made.
+    pub fn would_fit_image(&self, bytes: u64) -> bool {
+        Buffer::would_fit_image(bytes, &self.context().driver, self.context().guard())
+    }
+
     /// Queues the copy of parts of buffers to the host behind everything submitted so far; does not wait.
     pub fn read_later(&self, parts: &[Part<'_>]) -> Readback {
         Readback::start(self.context(), parts)

@@ -8,7 +8,7 @@
 use super::bind::{Bind, Grid, Part};
 use super::buffer::{Buffer, BufferPool, BufferToTexture, Kind};
 use super::context::{ARENA, Context, GUARD_BYTES, POISON_BYTES};
-use super::kernel::{Access, Kernel, Params, Variant};
+use super::kernel::{Access, Kernel, Variant};
 use super::pass::{Command, Pass};
 use super::pipeline::{Pipeline, Pipelines};
 use crate::Result;
@@ -99,12 +99,12 @@ impl Recorder {
     ///
     /// # Panics
     /// When `binds` does not fit the kernel in number or access, or `params` in size: a mistake in this crate.
-    pub(crate) fn dispatch<P: Params>(
+    pub(crate) fn dispatch(
         &mut self,
         kernel: &'static Kernel,
         variant: &Variant,
         grid: Grid,
-        params: &P,
+        params: &[u8],
         binds: &[Bind<'_>],
     ) -> Result<()> {
         grid.check(kernel)?;
@@ -118,18 +118,18 @@ impl Recorder {
             0 => self.pipelines.get(&self.context, kernel, variant)?,
             _ => self.pipelines.get(&self.context, kernel, &variant.clone().halves(halves))?,
         };
-        check_binds(kernel, &pipeline, binds, size_of::<P>());
+        check_binds(kernel, &pipeline, binds, params.len());
         for part in binds.iter().filter_map(Bind::part) {
             self.hold(part.buffer)?;
         }
-        let slot = self.params(bytemuck::bytes_of(params))?;
+        let slot = self.params(params)?;
         let mut entries = Vec::with_capacity(binds.len() + 1);
         entries.push(wgpu::BindGroupEntry {
             binding: 0,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer: &self.arenas[slot.0].0,
                 offset: 0,
-                size: std::num::NonZeroU64::new(size_of::<P>() as u64),
+                size: std::num::NonZeroU64::new(params.len() as u64),
             }),
         });
         let mut fills = Vec::new();

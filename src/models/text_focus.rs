@@ -44,21 +44,18 @@ impl Block {
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let h = self.first.forward(cx, x, None, Act::Relu)?;
+        let h = activate(cx, &self.first.forward(cx, x)?, Act::Relu)?;
         cx.tap(&self.path, "relu", &h, Axes::Image);
-        let h = if cx.tracing() { self.second.forward(cx, &h, None, Act::None)? } else { h };
+        let h = self.second.forward(cx, &h)?;
         let r = match &self.shortcut {
-            Some(s) => s.forward(cx, x, None, Act::None)?,
+            Some(shortcut) => {
+                let r = shortcut.forward(cx, x)?;
+                cx.tap(&self.path, "downsample", &r, Axes::Image);
+                r
+            }
             None => x.clone(),
         };
-        if self.shortcut.is_some() {
-            cx.tap(&self.path, "downsample", &r, Axes::Image);
-        }
-        let y = if cx.tracing() {
-            activate(cx, &add(cx, &h, &r)?, Act::Relu)?
-        } else {
-            self.second.forward(cx, &h, Some(&r), Act::Relu)?
-        };
+        let y = activate(cx, &add(cx, &h, &r)?, Act::Relu)?;
         for name in ["relu", ""] {
             cx.tap(&self.path, name, &y, Axes::Image);
         }
@@ -232,10 +229,9 @@ impl Network {
         let image = self.cnn(cx, grey)?;
         cx.tap("", "encoder", &image, Axes::Image);
         let image = image.reshape([n, CELLS, WIDTH])?;
-        if cx.tracing() {
-            let looked_up = embedding(cx, tokens, &self.table, 1.0)?;
-            cx.tap("embedding_word.lut", "", &looked_up, Axes::Same);
-        }
+        // Only a trace looks at it; a pass leaves out what nobody reads.
+        let looked_up = embedding(cx, tokens, &self.table, 1.0)?;
+        cx.tap("embedding_word.lut", "", &looked_up, Axes::Same);
         let words = embedding(cx, tokens, &self.table, (HALF as f32).sqrt())?;
         cx.tap("embedding_word", "", &words, Axes::Same);
         let positions = repeat(cx, &self.positions.view(0, [1, l, HALF])?, n)?;
@@ -272,7 +268,7 @@ impl Network {
         for (conv, [relu, pool]) in
             self.stem.iter().zip([["relu1", "pool"], ["relu2", "layer1_pool"]])
         {
-            x = conv.forward(cx, &x, None, Act::Relu)?;
+            x = activate(cx, &conv.forward(cx, &x)?, Act::Relu)?;
             cx.tap(path, relu, &x, Axes::Image);
             x = max_pool(cx, &x, Window::pool(2, 2))?;
             cx.tap(path, pool, &x, Axes::Image);
@@ -282,7 +278,7 @@ impl Network {
                 x = block.forward(cx, &x)?;
             }
             cx.tap(path, stage.name, &x, Axes::Image);
-            x = stage.conv.forward(cx, &x, None, Act::Relu)?;
+            x = activate(cx, &stage.conv.forward(cx, &x)?, Act::Relu)?;
             cx.tap(path, stage.relu, &x, Axes::Image);
         }
         cx.tap(path, "", &x, Axes::Image);

@@ -3,7 +3,7 @@
 use super::{LayerNorm, Linear, Scope};
 use crate::Result;
 use crate::ops::{
-    Act, Attention, Epilogue, Heads, Mask, attention, dropout, linear, linear_columns,
+    Act, Attention, Epilogue, Heads, Mask, activate, attention, dropout, linear, linear_columns,
 };
 use crate::tensor::{Axes, Cx, Tensor};
 
@@ -109,18 +109,9 @@ impl FeedForward {
 
     /// dropout(W₂·dropout(ReLU(W₁·x + b₁)) + b₂); `last` names the dropout behind it.
     fn forward(&self, cx: &Cx, x: &Tensor, last: &str) -> Result<Tensor> {
-        let h = if cx.tracing() {
-            let h = self.inner.forward(cx, x, Axes::Sequence)?;
-            let h = dropout(cx, &crate::ops::activate(cx, &h, Act::Relu)?)?;
-            cx.tap(&self.path, "dropout", &h, Axes::Sequence);
-            h
-        } else {
-            let (weight, bias) = self.inner.parameters();
-            let _scope = cx.scope(self.inner.path());
-            let ep = Epilogue { shift: bias, act: Act::Relu, ..Default::default() };
-            let h = linear(cx, x, weight, &ep).map_err(|e| e.within(self.inner.path()))?;
-            dropout(cx, &h)?
-        };
+        let h = self.inner.forward(cx, x, Axes::Sequence)?;
+        let h = dropout(cx, &activate(cx, &h, Act::Relu)?)?;
+        cx.tap(&self.path, "dropout", &h, Axes::Sequence);
         let y = dropout(cx, &self.outer.forward(cx, &h, Axes::Sequence)?)?;
         cx.tap(&self.path, last, &y, Axes::Sequence);
         Ok(y)

@@ -2,7 +2,7 @@
 
 use super::Scope;
 use crate::Result;
-use crate::ops::{Epilogue, add, linear};
+use crate::ops::{Epilogue, linear};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// `torch.nn.Linear`: y = x·Wᵀ + b.
@@ -27,26 +27,9 @@ impl Linear {
     /// # Errors
     /// A last axis that is not `in`.
     pub fn forward(&self, cx: &Cx, x: &Tensor, axes: Axes) -> Result<Tensor> {
-        let y = self.run(cx, x, None)?;
+        let y = self.run(cx, x)?;
         cx.tap(&self.path, "", &y, axes);
         Ok(y)
-    }
-
-    /// The same with a residual added, of the result's shape or of one sample's; only the layer's own output has its name.
-    ///
-    /// # Errors
-    /// Shapes that do not fit.
-    pub fn forward_onto(
-        &self,
-        cx: &Cx,
-        x: &Tensor,
-        residual: &Tensor,
-        axes: Axes,
-    ) -> Result<Tensor> {
-        if cx.tracing() {
-            return add(cx, &self.forward(cx, x, axes)?, residual);
-        }
-        self.run(cx, x, Some(residual))
     }
 
     /// [`Linear::forward`] on `x [1, L, in]`, which stands for all `copies` samples of a batch.
@@ -54,24 +37,14 @@ impl Linear {
     /// # Errors
     /// A last axis that is not `in`.
     pub fn forward_shared(&self, cx: &Cx, x: &Tensor, copies: usize) -> Result<Tensor> {
-        let y = self.run(cx, x, None)?;
+        let y = self.run(cx, x)?;
         cx.tap_copies(&self.path, "", &y, Axes::Same, copies);
         Ok(y)
     }
 
-    fn run(&self, cx: &Cx, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn run(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let ep = Epilogue { shift: self.bias.as_ref(), residual, ..Default::default() };
+        let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
         linear(cx, x, &self.weight, &ep).map_err(|e| e.within(&self.path))
-    }
-
-    /// The weight `[in, out]` and the bias `[out]`.
-    pub fn parameters(&self) -> (&Tensor, Option<&Tensor>) {
-        (&self.weight, self.bias.as_ref())
-    }
-
-    /// The path in the state dict.
-    pub fn path(&self) -> &str {
-        &self.path
     }
 }

@@ -12,7 +12,7 @@ mod parameters;
 mod scope;
 
 pub use attention::{DecoderLayer, EncoderLayer, MultiHead, TransformerConfig};
-pub use conv::{Branches, Conv, ConvNorm, Enlargement};
+pub use conv::{Conv, ConvNorm};
 pub use gru::BiGru;
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm};

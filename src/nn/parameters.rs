@@ -80,7 +80,7 @@ impl Parameter {
         &self.layout.official
     }
 
-    /// Values in the device's order, of this or of anything that lies alike (a gradient, a moment), in the file's order.
+    /// Permutes the parameter, its gradient or a moment from the device's layout to the file's.
     pub fn to_official(&self, values: &[f32]) -> Vec<f32> {
         self.layout.to_official(values)
     }

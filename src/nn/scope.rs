@@ -3,7 +3,6 @@
 use super::parameters::{Layout, Parameter, Parameters};
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
-use crate::ops::winograd_weight;
 use crate::tensor::{Arena, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Cow;
@@ -232,13 +231,8 @@ impl Scope<'_> {
     }
 
     /// Whether this is the walk over names and shapes, in which tensors have neither.
-    pub fn surveys(&self) -> bool {
+    fn surveys(&self) -> bool {
         self.weights.hollow.is_some()
-    }
-
-    /// Whether the parameters are for training, so that layers must not fold them into each other.
-    pub fn trains(&self) -> bool {
-        self.weights.frozen.is_some()
     }
 
     /// A parameter as it stands in the file.
@@ -267,16 +261,6 @@ impl Scope<'_> {
         self.load(name, layout, Role::Learns)
     }
 
-    /// A convolution's weight `[out, in, 3, 3]` as [`winograd`](crate::ops::winograd()) takes it, which cannot be trained.
-    pub fn winograd_weight(&self, name: &str, inputs: usize, outputs: usize) -> Tensor {
-        let values = self.values(name, &[outputs, inputs, 3, 3]);
-        if let Some(hollow) = &self.weights.hollow {
-            return hollow.hollow_as([4, 4, inputs, outputs]);
-        }
-        let u = winograd_weight(&values, inputs, outputs);
-        Tensor::upload_weight(self.gpu(), [4, 4, inputs, outputs], &u)
-    }
-
     fn load(&self, name: &str, layout: Layout, role: Role) -> Tensor {
         let values = self.values(name, &layout.official);
         if let Some(hollow) = &self.weights.hollow {
@@ -285,18 +269,19 @@ impl Scope<'_> {
         let values = layout.to_device(&values);
         let shape = layout.device_shape();
         let Weights { frozen, registered, arena, moving, .. } = self.weights;
-        let plain = || Tensor::upload_weight(self.gpu(), shape.as_slice(), &values);
-        let Some(frozen) = frozen else { return plain() };
+        let Some(frozen) = frozen else {
+            return Tensor::constant(self.gpu(), shape.as_slice(), values);
+        };
         let name = self.join(name);
         let learns = role == Role::Learns && !frozen(&name);
-        let moves = role == Role::Moves;
+        let moves = role == Role::Moves && !frozen(&name);
         let mut list = registered.borrow_mut();
         let upload =
             |to: &RefCell<Arena>| to.borrow_mut().upload(self.gpu(), shape.as_slice(), &values);
         let tensor = match (learns, moves) {
             (true, _) => upload(arena).leaf(list.len() as u32),
             (_, true) => upload(moving),
-            _ => plain(),
+            _ => Tensor::constant(self.gpu(), shape.as_slice(), values),
         };
         list.push(Parameter { name, layout, learns, moves, tensor: tensor.clone() });
         tensor

@@ -2,10 +2,11 @@
 //!
 //! Batch normalisation by running statistics where no convolution takes it into its epilogue, and the normalisation of inputs.
 
+use super::epilogue::{Residual, Tail, Tailed};
 use super::pointwise::activation;
-use super::{Act, Case, KernelUse, Row, activate, add, element, mul, sum_to};
+use super::{Act, Case, Epilogue, KernelUse, Row, activate, add, element, mul, sum_to};
 use crate::gpu::{Grid, Variant};
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(FWD = "elementwise/channel_affine_fwd", Params);
@@ -23,7 +24,7 @@ pub fn channel_affine(
     residual: Option<&Tensor>,
     act: Act,
 ) -> Result<Tensor> {
-    let (rows, channels) = x.shape().rows_by_last();
+    let channels = x.shape().last();
     cx.expect("channel_affine", "scale", scale, [channels])?;
     cx.expect("channel_affine", "shift", shift, [channels])?;
     if let Some(r) = residual {
@@ -43,21 +44,77 @@ pub fn channel_affine(
     if x.is_empty() {
         return Ok(y);
     }
-    let (grid, variant, elements) = by_channel(rows, channels);
-    let variant = variant.set("HAS_RESIDUAL", residual.is_some()).set("ACT", act.code());
-    let p = Params { rows: rows as u32, channels: elements };
-    let residual = Tensor::read_or_absent(residual);
-    let binds = [x.read(), scale.read(), shift.read(), residual, act.slope(), y.write()];
-    cx.run(&FWD, &variant, grid, &p, &binds)?;
-    let (of, by) = (x.clone(), scale.clone());
+    let ep = Epilogue { scale: Some(scale), shift: Some(shift), residual, act };
+    cx.push(Affine { x: x.detached(), tail: (&ep).into(), first: false, y: y.clone() });
+    let (shape, by) = (x.shape(), scale.clone());
+    let of = cx.tracks(&[scale]).then(|| x.clone());
     Ok(cx.record("channel_affine", [x, scale, shift], y, move |cx, dy, need| {
-        let dy = dy.reshape(of.shape())?;
+        let dy = dy.reshape(shape)?;
         let columns = |t: &Tensor| sum_to(cx, t, [channels]);
         let dx = need[0].then(|| mul(cx, &dy, &by)).transpose()?;
-        let dscale = need[1].then(|| columns(&mul(cx, &dy, &of)?)).transpose()?;
+        let dscale = of.map(|x| columns(&mul(cx, &dy, &x)?)).transpose()?;
         let dshift = need[2].then(|| columns(&dy)).transpose()?;
         Ok([dx, dscale, dshift])
     }))
+}
+
+/// The affine map as a node of a pass.
+pub(crate) struct Affine {
+    pub(crate) x: Tensor,
+    tail: Tail,
+    /// Whether the residual is added before scale and shift.
+    first: bool,
+    y: Tensor,
+}
+
+impl Affine {
+    /// The same of `x + addend`.
+    pub(crate) fn of_sum(&self, x: Tensor, addend: Tensor) -> Self {
+        let tail = Tail { residual: Some(addend), ..self.tail.clone() };
+        Affine { x, tail, first: true, y: self.y.clone() }
+    }
+}
+
+impl Op for Affine {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+        self.tail.see(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Affine { x, tail, first, y } = self;
+        let (rows, channels) = x.shape().rows_by_last();
+        let (grid, variant, elements) = by_channel(rows, channels);
+        let Epilogue { scale, shift, residual, act } = tail.epilogue();
+        let place = residual.map_or(0, |_| 1 + u32::from(*first));
+        let variant = variant.set("RESIDUAL", place).set("ACT", act.code());
+        let p = Params { rows: rows as u32, channels: elements };
+        let [scale, shift, residual] = [scale, shift, residual].map(Tensor::read_or_absent);
+        let binds = [x.read(), scale, shift, residual, act.slope(), y.write()];
+        k.run(&FWD, &variant, grid, &p, &binds)
+    }
+}
+
+impl Tailed for Affine {
+    fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    fn result(&self) -> &Tensor {
+        &self.y
+    }
+
+    fn takes(&self, residual: &Residual) -> bool {
+        residual.copies == 1
+    }
+
+    fn with(&self, tail: Tail, y: Tensor) -> Self {
+        Affine { x: self.x.clone(), tail, first: self.first, y }
+    }
 }
 
 const DEPTH: usize = 8;
@@ -100,7 +157,7 @@ fn variants() -> Vec<Variant> {
     tiles()
         .into_iter()
         .flat_map(with_act)
-        .flat_map(|t| [false, true].map(|r| t.clone().set("HAS_RESIDUAL", r)))
+        .flat_map(|t| [0u32, 1, 2].map(|r| t.clone().set("RESIDUAL", r)))
         .collect()
 }
 

@@ -33,7 +33,7 @@ pub(super) fn of(lanes: u32, workgroup: u32) -> Variant {
     Variant::new().set("LANES", lanes).set("WG", workgroup)
 }
 
-/// Whether a workgroup of more than one subgroup is worth nothing here.
+/// Whether workgroups wider than a subgroup add no parallelism (CPU adapters).
 pub(super) fn serial(gpu: &Gpu) -> bool {
     gpu.traits().barriers_are_costly && gpu.subgroup().is_some()
 }

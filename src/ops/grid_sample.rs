@@ -132,7 +132,7 @@ fn cases() -> Vec<Case> {
             |cx, t| Ok(vec![grid_sample(cx, &t[0], &t[1])?]),
             |h| vec![sample_oracle(&h[0], &h[1])],
         )
-        .in_words()
+        .f32_only()
     };
     let tps = |why: &str, n: usize, k: usize, to: (usize, usize)| {
         let label = format!("spline of {n} x {k} points to {to:?}: {why}");

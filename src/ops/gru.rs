@@ -2,8 +2,8 @@
 
 use super::matmul::weight_gradient;
 use super::{Case, Epilogue, KernelUse, Row, element, linear, permute, sum_to};
-use crate::gpu::{Grid, Variant};
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::gpu::{Gpu, Grid, Variant};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(GRU = "recurrent/gru_fwd", Params);
@@ -13,9 +13,11 @@ kernel!(BACKWARD = "recurrent/gru_bwd", BackwardParams);
 kernel!(REGISTERS_BACKWARD = "recurrent/gru_registers_bwd", RegistersBackwardParams);
 params! { struct Params {
     sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, units: u32,
+    row: u32, first_0: u32, first_1: u32,
 } }
 params! { struct RegistersParams {
     sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, run: u32,
+    row: u32, first_0: u32, first_1: u32,
 } }
 params! { struct BeforeParams { n: u32, units: u32, step: u32, steps: u32, direction: u32 } }
 params! { struct BackwardParams {
@@ -88,8 +90,6 @@ pub fn bidirectional_gru(
         Along::Rows => (h, w, 1, w),
         Along::Columns => (w, 1, w, h),
     };
-    let inputs = [forward, backward].map(|d| [d.input.read(), d.weight.read(), d.bias.read()]);
-    let binds = [inputs.concat(), vec![y.write()]].concat();
     let sequences = n * across;
     let p = Params {
         sequences: sequences as u32,
@@ -99,17 +99,11 @@ pub fn bidirectional_gru(
         step: step as u32,
         steps: steps as u32,
         units: units as u32,
+        ..Params::default()
     };
-    match cx.gpu().subgroup().and_then(|lanes| registers_variant(units as u32, lanes)) {
-        Some(variant) => {
-            let run = run_length(cx);
-            let Params { sequences: s, across, image, apart, step, steps, .. } = p;
-            let p = RegistersParams { sequences: s, across, image, apart, step, steps, run };
-            let grid = Grid::linear(2 * sequences.div_ceil(run as usize));
-            cx.run(&REGISTERS, &variant, grid, &p, &binds)?;
-        }
-        None => cx.run(&GRU, &Variant::new(), Grid::linear(2 * sequences), &p, &binds)?,
-    }
+    let inputs = [forward, backward].map(|d| (d.input.detached(), 0));
+    let hidden = [forward, backward].map(|d| [d.weight.detached(), d.bias.detached()]);
+    cx.push(Recurrence { inputs, hidden, p, y: y.clone() });
     let (f, b) = (forward, backward);
     let saved = Saved { directions: [f, b].map(Owned::of), states: y.clone(), p };
     let inputs = [f.input, f.weight, f.bias, b.input, b.weight, b.bias];
@@ -120,7 +114,72 @@ pub fn bidirectional_gru(
     }))
 }
 
-/// What the way back needs. The gates are not kept: they follow from the states, all steps at once.
+/// Both directions as a node of a pass.
+pub(crate) struct Recurrence {
+    /// Of each direction, the tensor that holds its inputs, and their first channel there.
+    inputs: [(Tensor, usize); 2],
+    /// Of each direction, weight and bias.
+    hidden: [[Tensor; 2]; 2],
+    p: Params,
+    y: Tensor,
+}
+
+impl Recurrence {
+    /// The inputs of each direction.
+    pub(crate) fn inputs(&self) -> &[(Tensor, usize); 2] {
+        &self.inputs
+    }
+
+    /// The same with inputs that lie in one tensor.
+    pub(crate) fn with(&self, inputs: [(Tensor, usize); 2]) -> Self {
+        Recurrence { inputs, hidden: self.hidden.clone(), p: self.p, y: self.y.clone() }
+    }
+}
+
+impl Op for Recurrence {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        self.inputs.iter().map(|(t, _)| t).chain(self.hidden.iter().flatten()).for_each(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let [(f, first_0), (b, first_1)] = &self.inputs;
+        let [row, first_0, first_1] = [f.shape().last(), *first_0, *first_1].map(|n| n as u32);
+        let [[fw, fb], [bw, bb]] = self.hidden.each_ref().map(|d| d.each_ref().map(Tensor::read));
+        let binds = [f.read(), fw, fb, b.read(), bw, bb, self.y.write()];
+        let p = Params { row, first_0, first_1, ..self.p };
+        let Params { sequences, units, across, image, apart, step, steps, .. } = p;
+        let gpu = k.gpu();
+        match gpu.traits().subgroup.and_then(|lanes| registers_variant(units, lanes)) {
+            Some(variant) => {
+                let run = run_length(gpu);
+                let own = RegistersParams {
+                    sequences,
+                    across,
+                    image,
+                    apart,
+                    step,
+                    steps,
+                    run,
+                    row,
+                    first_0,
+                    first_1,
+                };
+                let grid = Grid::linear(2 * sequences.div_ceil(run) as usize);
+                k.run(&REGISTERS, &variant, grid, &own, &binds)
+            }
+            None => {
+                let grid = Grid::linear(2 * sequences as usize);
+                k.run(&GRU, &Variant::new(), grid, &p, &binds)
+            }
+        }
+    }
+}
+
+/// Saved for backward. The gates are computed again: they follow from the states, all steps at once.
 struct Saved {
     directions: [Owned; 2],
     states: Tensor,
@@ -159,13 +218,13 @@ impl Saved {
         let a = linear(cx, &before, weight, &ep)?;
         let transposed = permute(cx, weight, &[1, 0])?;
         let (dx, da) = (cx.out(input.shape()), cx.out(input.shape()));
-        let Params { sequences, across, image, apart, step, steps, units } = self.p;
+        let Params { sequences, across, image, apart, step, steps, units, .. } = self.p;
         let direction = direction as u32;
         let reads = [input, &a, &before, &transposed, dy].map(Tensor::read);
         let binds = [&reads[..], &[dx.write(), da.write()]].concat();
         match cx.gpu().subgroup().and_then(|lanes| registers_variant(units, lanes)) {
             Some(variant) => {
-                let run = run_length(cx);
+                let run = run_length(cx.gpu());
                 let p = RegistersBackwardParams {
                     sequences,
                     across,
@@ -221,10 +280,9 @@ impl Saved {
     }
 }
 
-/// Sequences that a subgroup walks one after the other: a processor fills its few subgroups with several each, a GPU has
-/// subgroups to spare.
-fn run_length(cx: &Cx) -> u32 {
-    if cx.gpu().traits().few_workgroups_fill_it { SOFTWARE_RUN } else { 1 }
+/// Sequences per subgroup: several on adapters that few workgroups fill, one on GPUs.
+fn run_length(gpu: &Gpu) -> u32 {
+    if gpu.traits().few_workgroups_fill_it { SOFTWARE_RUN } else { 1 }
 }
 
 /// The backward variant: the models' hidden sizes keep the weights in registers, one invocation for each unit.
@@ -299,9 +357,9 @@ fn cases() -> Vec<Case> {
         case("one step of one unit", [1, 1, 1], 1, Rows),
         case("primes", [2, 3, 7], 5, Rows),
         case("primes", [2, 7, 3], 5, Columns),
-        case("one above a workgroup", [1, 2, 3], 65, Rows).for_tests(),
-        case("more workgroups than one grid axis", [32_769, 1, 1], 1, Rows).for_tests(),
-        case("as many as no run of sequences divides", [1, 3, 5], 16, Rows).for_tests(),
+        case("one above a workgroup", [1, 2, 3], 65, Rows).not_benched(),
+        case("more workgroups than one grid axis", [32_769, 1, 1], 1, Rows).not_benched(),
+        case("as many as no run of sequences divides", [1, 3, 5], 16, Rows).not_benched(),
         case("block, first", [1, 16, 64], 32, Columns),
         case("block, second", [1, 16, 64], 32, Rows),
         case("small model, first", [2, 16, 64], 16, Columns),

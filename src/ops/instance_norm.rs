@@ -3,7 +3,7 @@
 use super::columns::{self, LANES};
 use super::{Case, KernelUse, Row, element, mul};
 use crate::gpu::{Grid, Variant};
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(FWD = "norm/instance_norm_fwd", Params);
@@ -32,15 +32,52 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     let (samples, pixels) = (n as u32, (h * w) as u32);
     let p = Params { samples, pixels, channels: elements as u32, eps };
     let grid = Grid::linear(n * elements.div_ceil(LANES));
-    let binds = [x.read(), Tensor::read_or_absent(times), y.write()];
     let tile = columns::by(cx.gpu(), width);
-    cx.run(&FWD, &tile.clone().set("HAS_TIMES", times.is_some()), grid, &p, &binds)?;
+    let (own, times) = (tile.clone(), times.map(Tensor::detached));
+    cx.push(InstanceNorm { x: x.detached(), times, p, grid, tile: own, y: y.clone() });
     let of = x.clone();
     Ok(cx.record("instance_norm", [x], y, move |cx, dy, _| {
         let dx = cx.out(of.shape());
         cx.run(&BWD, &tile, grid, &p, &[of.read(), dy.read(), dx.write()])?;
         Ok([Some(dx)])
     }))
+}
+
+/// The normalization as a node of a pass.
+pub(crate) struct InstanceNorm {
+    x: Tensor,
+    times: Option<Tensor>,
+    p: Params,
+    grid: Grid,
+    tile: Variant,
+    y: Tensor,
+}
+
+impl InstanceNorm {
+    /// The same with its result multiplied by `times`, unless there is such a factor already.
+    pub(crate) fn times(&self, times: Tensor, y: Tensor) -> Option<Self> {
+        let InstanceNorm { p, grid, .. } = *self;
+        let (x, tile) = (self.x.clone(), self.tile.clone());
+        self.times.is_none().then_some(InstanceNorm { x, times: Some(times), p, grid, tile, y })
+    }
+}
+
+impl Op for InstanceNorm {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+        self.times.iter().for_each(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let times = self.times.as_ref();
+        let binds = [self.x.read(), Tensor::read_or_absent(times), self.y.write()];
+        let variant = self.tile.clone().set("HAS_TIMES", times.is_some());
+        k.run(&FWD, &variant, self.grid, &self.p, &binds)
+    }
 }
 
 fn variants() -> Vec<Variant> {

@@ -1,19 +1,16 @@
 //! Moving values: concatenation and slices along the last axis, and axes in another order.
 
-use super::reduce::sum_to;
-use super::strided::{self, View, strides};
+use super::reorder::{self, read_by};
+use super::strided::{View, strides};
 use super::{Case, KernelUse, Row, element};
-use crate::gpu::{Bind, Variant};
-use crate::shape::{MAX_RANK, Shape};
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::shape::Shape;
+use crate::tensor::{Bind, Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 use std::ops::Range;
 
-kernel!(COPY = "layout/copy_columns_fwd", Params);
+kernel!(COPY = "layout/copy_columns_fwd", ColumnParams);
 kernel!(PLACE = "layout/place_columns_fwd", PlaceParams);
-kernel!(PERMUTE = "layout/permute_fwd", strided::Params);
-kernel!(TRANSPOSE = "layout/transpose_fwd", strided::BlockParams);
-params! { struct Params {
+params! { struct ColumnParams {
     n: u32, cols: u32, from_cols: u32, from_first: u32, to_cols: u32, to_first: u32,
 } }
 params! { struct PlaceParams { n: u32, cols: u32, to_cols: u32, to_first: u32 } }
@@ -42,7 +39,7 @@ pub fn concat_last(cx: &Cx, parts: &[&Tensor]) -> Result<Tensor> {
     }
 }
 
-/// `parts` side by side, with the way back to each.
+/// `parts` side by side; the gradient of each is a slice.
 fn recorded<const N: usize>(cx: &Cx, parts: [&Tensor; N]) -> Result<Tensor> {
     let y = side_by_side(cx, &parts)?;
     let widths = parts.map(|p| p.shape().last());
@@ -102,33 +99,6 @@ pub(super) fn place_columns(cx: &Cx, x: &Tensor, first: usize, total: usize) -> 
     Ok(y)
 }
 
-/// One sample `n` times: `[1, ..]` → `[n, ..]`, as `torch.Tensor.expand` with its memory filled.
-///
-/// # Errors
-/// A first axis that is not 1.
-pub fn repeat(cx: &Cx, x: &Tensor, n: usize) -> Result<Tensor> {
-    let mut dims = x.dims().to_vec();
-    if dims.first() != Some(&1) {
-        return Err(Error::new(ErrorKind::Shape, "repeat", "first axis")
-            .expected("1")
-            .got(x.shape()));
-    }
-    dims[0] = n;
-    let y = cx.out(dims.as_slice());
-    let cols = x.len();
-    if n * cols > 0 {
-        let width = element::width(&[cols]);
-        let cols = (cols / width) as u32;
-        let n = n as u32 * cols;
-        // Every row reads the same one.
-        let p = Params { n, cols, from_cols: 0, from_first: 0, to_cols: cols, to_first: 0 };
-        let grid = element::grid(n as usize);
-        cx.run(&COPY, &element::variant(width), grid, &p, &[x.read(), y.write()])?;
-    }
-    let from = x.shape();
-    Ok(cx.record("repeat", [x], y, move |cx, dy, _| Ok([Some(sum_to(cx, &dy, from)?)])))
-}
-
 /// Copies `cols` columns of every row, from the columns of `x` at `from` to those of `y` at `to`.
 fn copy_columns(
     cx: &Cx,
@@ -146,7 +116,7 @@ fn copy_columns(
     let width = element::width(&[cols, from_cols, from, to_cols, to]);
     let n = rows * cols / width;
     let unit = |floats: usize| (floats / width) as u32;
-    let p = Params {
+    let p = ColumnParams {
         n: n as u32,
         cols: unit(cols),
         from_cols: unit(from_cols),
@@ -178,50 +148,19 @@ pub fn permute(cx: &Cx, x: &Tensor, order: &[usize]) -> Result<Tensor> {
     Ok(cx.record("permute", [x], y, move |cx, dy, _| Ok([Some(permute(cx, &dy, &back)?)])))
 }
 
-/// The elements of `x` in the order of a view of it.
-pub(super) fn read_by(cx: &Cx, x: &Tensor, view: &View, shape: Shape) -> Result<Tensor> {
-    let y = cx.out(shape);
-    if let Some(blocks) = view.blocks() {
-        let (variant, grid) = (transpose_variant(blocks.inner()), element::grid(blocks.count()));
-        cx.run(&TRANSPOSE, &variant, grid, &blocks.params(), &[x.read(), y.write()])?;
-        return Ok(y);
-    }
-    let fours = view.by_four().filter(|fours| !fours.repeats());
-    let (width, view) = fours.map_or((1, view.clone()), |fours| (4, fours));
-    let n = y.len() / width;
-    let variant = permute_variant(width, view.inner());
-    cx.run(&PERMUTE, &variant, element::grid(n), &view.params(n), &[x.read(), y.write()])?;
-    Ok(y)
-}
-
-fn transpose_variant(inner: u32) -> Variant {
-    element::scalar().tile("INNER", inner)
-}
-
-fn permute_variant(width: usize, inner: u32) -> Variant {
-    element::variant(width).tile("INNER", inner)
-}
-
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "layout",
     kernels: &[
         KernelUse { kernel: &COPY, variants: element::variants },
         KernelUse { kernel: &PLACE, variants: element::variants },
-        KernelUse { kernel: &PERMUTE, variants: permute_variants },
-        KernelUse {
-            kernel: &TRANSPOSE,
-            variants: || (1..MAX_RANK as u32).map(transpose_variant).collect(),
-        },
+        reorder::PERMUTE_USE,
+        reorder::TRANSPOSE_USE,
     ],
     tolerance: 0.0,
     gradient: 1e-6,
     cases,
 };
-
-fn permute_variants() -> Vec<Variant> {
-    (0..MAX_RANK as u32).flat_map(|i| [1, 4].map(|width| permute_variant(width, i))).collect()
-}
 
 fn cases() -> Vec<Case> {
     let concat = |why: &str, rows: [usize; 2], cols: &[usize]| {
@@ -257,19 +196,7 @@ fn cases() -> Vec<Case> {
             move |h| vec![h[0].permute(&same)],
         )
     };
-    let repeated = |why: &str, shape: [usize; 3], n: usize| {
-        let label = format!("repeat {shape:?} {n} times: {why}");
-        let inputs = vec![Seeded::new(&label).signed(shape)];
-        Case::new(
-            label,
-            inputs,
-            move |cx, t| Ok(vec![repeat(cx, &t[0], n)?]),
-            move |h| vec![Host::new([n, shape[1], shape[2]], h[0].data.repeat(n))],
-        )
-    };
     vec![
-        repeated("queries of the language model", [1, 26, 64], 5),
-        repeated("odd sizes", [1, 3, 5], 7),
         concat("block and guidance", [16, 64], &[64, 64]).bench(0.0),
         concat("three odd parts", [3, 7], &[3, 1, 5]),
         concat("mask channel", [16, 64], &[3, 1]),

@@ -1,7 +1,7 @@
 //! Scores of an attention that is differentiated, scaled and masked:  y = scale·x, and a large negative number where a query
 //! does not attend to a key.
 
-use super::{Case, KernelUse, Mask, Row, element};
+use super::{Case, KernelUse, Row, element};
 use crate::gpu::Variant;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -10,6 +10,28 @@ kernel!(FWD = "attention/mask_scores_fwd", Params);
 params! { struct Params {
     n: u32, heads: u32, lq: u32, lk: u32, mask: u32, scale: f32,
 } }
+
+/// Pairs of query i and key j that do not attend. A query without any key left gets the mean of all values.
+#[derive(Clone, Copy)]
+pub enum Mask<'a> {
+    /// Every pair attends.
+    None,
+    /// j > i does not.
+    Causal,
+    /// j = i and j ≥ length do not; lengths are u32 `[N]`.
+    DiagonalAndLengths(&'a Tensor),
+}
+
+impl Mask<'_> {
+    /// Its number in the shaders.
+    pub(crate) fn code(self) -> u32 {
+        match self {
+            Mask::None => 0,
+            Mask::Causal => 1,
+            Mask::DiagonalAndLengths(_) => 2,
+        }
+    }
+}
 
 /// `scale·x` for scores `x [N, heads, Lq, Lk]`, with −10³⁰ for the pairs that `mask` hides.
 ///

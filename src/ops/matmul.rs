@@ -1,8 +1,9 @@
 //! Matrix products: linear layers y = act(scale ⊙ (x·w) + shift + residual), and batches of plain products.
 
-use super::epilogue::{EACH, Epilogue, Parts};
+use super::epilogue::Epilogue;
 use super::gemm::{Gemm, KERNELS, kept};
 use super::layout::{permute, place_columns, slice_last};
+use super::tracked::{EACH, Parts};
 use super::{Case, Row};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -49,12 +50,12 @@ pub fn linear_columns(
     })
 }
 
-/// `x [.., columns]` times `w [in, out]` of an `x` with more columns than these: a product of a part of its channels, for
-/// inference.
+/// What lowering makes of a product with a part of a wider `x`, for the cases: `x [.., columns]` times `w [in, out]` of an `x` with
+/// more columns than these.
 ///
 /// # Errors
 /// Operands whose shapes do not fit, columns that `x` does not have, and operands that a gradient is asked of.
-pub fn linear_of(
+fn linear_of(
     cx: &Cx,
     x: &Tensor,
     columns: Range<usize>,
@@ -196,8 +197,9 @@ fn cases() -> Vec<Case> {
         plain("fewer columns than a vector", [130, 36, 3], Parts::BIAS),
         plain("one below every tile", [63, 31, 31], Parts::ALL),
         plain("one above every tile", [65, 33, 33], Parts::ALL),
-        plain("a slope for each column", [65, 32, 40], Parts::ALL.with_act(EACH)).for_tests(),
-        plain("a slope for each column, odd", [33, 7, 13], Parts::BIAS.with_act(EACH)).for_tests(),
+        plain("a slope for each column", [65, 32, 40], Parts::ALL.with_act(EACH)).not_benched(),
+        plain("a slope for each column, odd", [33, 7, 13], Parts::BIAS.with_act(EACH))
+            .not_benched(),
         part("the middle channels", [70, 96, 36], 32..64),
         part("odd channels", [33, 11, 5], 3..10),
         plain("nothing to add", [40, 64, 48], Parts::default()),

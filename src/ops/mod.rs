@@ -10,11 +10,12 @@ mod strided;
 
 mod attention;
 mod batch_norm;
+mod broadcast;
 pub mod catalogue;
 mod channel_affine;
 pub mod check;
 mod columns;
-mod conv2d;
+mod conv;
 mod depthwise;
 mod dropout;
 mod gather;
@@ -36,19 +37,21 @@ mod optim;
 mod peak;
 mod pixel_shuffle;
 mod pointwise;
-mod reduce;
+mod reorder;
 mod resize;
 mod sequence;
 mod sinusoid;
 mod softmax;
 mod topk;
 mod tps;
-mod winograd;
+mod tracked;
 
-pub use attention::{Attention, Heads, Mask, attention};
+pub use attention::{Attention, Heads, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
+pub use broadcast::{expand, repeat, sum_to};
 pub use channel_affine::channel_affine;
-pub use conv2d::{conv2d, conv2d_shuffled};
+pub use conv::conv2d;
+pub use conv::winograd::{suits_winograd, winograd, winograd_weight};
 pub use depthwise::global_depthwise;
 pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};
@@ -57,11 +60,11 @@ pub use grid_sample::{grid_sample, tps_grid};
 pub use gru::{Along, GruDirection, bidirectional_gru};
 pub use instance_norm::instance_norm;
 pub use layer_norm::{Deviation, layer_norm};
-pub use layout::{concat_last, permute, repeat, slice_last};
+pub use layout::{concat_last, permute, slice_last};
 pub use loss::{cross_entropy, mean_absolute, mean_squared};
-pub use mask_scores::mask_scores;
+pub use mask_scores::{Mask, mask_scores};
 pub use masked_max::masked_max;
-pub use matmul::{batched_matmul, linear, linear_columns, linear_of};
+pub use matmul::{batched_matmul, linear, linear_columns};
 pub use max_pool::max_pool;
 pub use numerics::Function;
 pub use optim::{Adam, CLOCK_SIZE, adam, average, exchange, norm_and_clock, settle};
@@ -70,7 +73,7 @@ pub use pixel_shuffle::pixel_shuffle;
 #[cfg(feature = "train")]
 pub(crate) use pointwise::activation;
 pub use pointwise::{activate, add, mix, mul, scale};
-pub use reduce::{expand, sum_to};
+
 pub use resize::{Filter, resize};
 pub use row::{Case, Cost, KernelUse, Row};
 pub use sequence::{argmax, clamp, embedding, lengths};
@@ -80,7 +83,19 @@ pub use topk::{Order, sort_descending};
 pub use tps::Spline;
 #[cfg(feature = "train")]
 pub(crate) use tps::inverse;
-pub use winograd::{suits_winograd, winograd, winograd_weight};
+
+/// Nodes of a pass that rules look into.
+pub(crate) mod nodes {
+    pub(crate) use super::attention::Attend;
+    pub(crate) use super::channel_affine::Affine;
+    pub(crate) use super::conv::winograd::Output as WinogradOutput;
+    pub(crate) use super::epilogue::{Residual, Tail, Tailed};
+    pub(crate) use super::gemm::Product;
+    pub(crate) use super::gru::Recurrence;
+    pub(crate) use super::instance_norm::InstanceNorm;
+    pub(crate) use super::pixel_shuffle::Shuffle;
+    pub(crate) use super::pointwise::{Activate, Binary};
+}
 
 use crate::Result;
 use crate::tensor::{Cx, Grads, Sink, Tensor};
@@ -89,8 +104,9 @@ use crate::tensor::{Cx, Grads, Sink, Tensor};
 pub const TABLE: &[&Row] = &[
     &attention::ROW,
     &batch_norm::ROW,
+    &broadcast::ROW,
     &channel_affine::ROW,
-    &conv2d::ROW,
+    &conv::ROW,
     &depthwise::ROW,
     &dropout::ROW,
     &gather::ROW,
@@ -107,12 +123,11 @@ pub const TABLE: &[&Row] = &[
     &optim::ROW,
     &pixel_shuffle::ROW,
     &pointwise::ROW,
-    &reduce::ROW,
     &resize::ROW,
     &sequence::ROW,
     &softmax::ROW,
     &topk::ROW,
-    &winograd::ROW,
+    &conv::winograd::ROW,
 ];
 
 /// Every kernel in use, with the operation whose row names it; a kernel that several rows name comes once for each.

@@ -19,15 +19,15 @@ pub(super) fn chunk(rows: usize) -> usize {
     rows.div_ceil(MOST_CHUNKS).max(LEAST_CHUNK)
 }
 
-/// What was normalised, and by what.
+/// What was normalized, and by what.
 pub(super) struct Normalised<'a> {
     /// `[.., C]`.
     pub x: &'a Tensor,
     /// Added to `x` before.
     pub residual: Option<&'a Tensor>,
-    /// Means and
+    /// Means: of each channel `[C]`, or of each row.
     pub mean: &'a Tensor,
-    /// inverse deviations: of each channel `[C]`, or of each row.
+    /// Inverse deviations, likewise.
     pub rstd: &'a Tensor,
     /// Whether they are those of the rows.
     pub by_row: bool,

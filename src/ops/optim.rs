@@ -27,7 +27,7 @@ pub const CLOCK_SIZE: usize = 8;
 /// Elements of a gradient whose squares one workgroup sums.
 const CHUNK: usize = 4096;
 
-/// What Adam is told: `torch.optim.Adam`, or `AdamW` with a decay.
+/// Hyper-parameters: `torch.optim.Adam`, or `AdamW` with a decay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Learning rate.
@@ -251,14 +251,14 @@ fn cases() -> Vec<Case> {
         };
         Case::new(label, inputs, run, move |h| oracle(h, limit, &how, spoilt))
             .without_gradient()
-            .in_words()
+            .f32_only()
             .bench(flops)
     };
     let mut all = vec![
         case("one number", &[1], 0.0, 0.0, Nothing),
         case("clipped, primes and fours", &[7, 64, 131], 0.25, 0.0, Nothing),
         case("not clipped, decayed", &[5, 12], 1e4, 0.125, Nothing),
-        case("one above a chunk", &[4097, 3], 1.0, 0.0, Nothing).for_tests(),
+        case("one above a chunk", &[4097, 3], 1.0, 0.0, Nothing).not_benched(),
         case("an infinite gradient", &[7, 64], 0.25, 0.0, Gradient(f64::INFINITY)),
         case("a gradient that is no number", &[64, 5], 0.25, 0.0, Gradient(f64::NAN)),
         case("a norm that overflows", &[64, 5], 0.0, 0.125, Gradient(1e30)),
@@ -305,7 +305,7 @@ fn averaging(n: usize, done: f64, t: f64) -> Case {
         own.data.iter_mut().zip(&h[1].data).for_each(|(a, v)| *a += share * (v - *a));
         vec![own]
     };
-    Case::new(label, inputs, run, oracle).without_gradient().in_words()
+    Case::new(label, inputs, run, oracle).without_gradient().f32_only()
 }
 
 /// A case of [`exchange`].
@@ -319,7 +319,7 @@ fn exchanging(n: usize) -> Case {
         Ok(own.into())
     };
     let oracle = |h: &[Host]| vec![h[1].clone(), h[0].clone()];
-    Case::new(label, inputs, run, oracle).without_gradient().in_words()
+    Case::new(label, inputs, run, oracle).without_gradient().f32_only()
 }
 
 /// A case of [`settle`]; values that are brought back may stand for some that were not finite.
@@ -340,7 +340,7 @@ fn settling(n: usize, done: f64) -> Case {
         vec![valid.clone(); 2]
     };
     let inputs = vec![clock(done, 1.0), now, kept];
-    Case::new(label, inputs, run, oracle).without_gradient().in_words()
+    Case::new(label, inputs, run, oracle).without_gradient().f32_only()
 }
 
 /// Elements left as they are before a case's step.

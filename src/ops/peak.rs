@@ -67,8 +67,9 @@ pub fn fma_peak(gpu: &Gpu) -> Result<f64> {
 /// As [`fma_peak`].
 pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64> {
     const VECTORS: usize = 1 << 20;
+    let x = Tensor::upload(gpu, [VECTORS, 4], &vec![0.0; 4 * VECTORS]);
     let seconds = fastest(gpu, |cx| {
-        let [x, y] = [(); 2].map(|()| cx.out_f32([VECTORS, 4]));
+        let y = cx.out_f32([VECTORS, 4]);
         let p = Copy4 { vectors: VECTORS as u32 };
         let grid = Grid::linear(VECTORS.div_ceil(4 * 256));
         cx.run(&COPY, &Variant::new(), grid, &p, &[x.read(), y.write()])?;

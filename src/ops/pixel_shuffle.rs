@@ -1,9 +1,10 @@
 //! Channels to pixels: `torch.nn.PixelShuffle`, with an activation on the way.
 
+use super::epilogue::{Residual, Tail, Tailed};
 use super::pointwise::activation;
 use super::{Act, Case, KernelUse, Row, activate, element, permute};
 use crate::gpu::Variant;
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(SHUFFLE = "layout/pixel_shuffle_fwd", Params);
@@ -33,28 +34,78 @@ pub fn pixel_shuffle(cx: &Cx, x: &Tensor, r: usize, act: Act) -> Result<Tensor> 
     }
     let slope = if let Act::Prelu(slope) = act { slope } else { x };
     let recorded = cx.tracks(&[x, slope]);
-    let fused = if recorded { Act::None } else { act };
-    let binds = [x.read(), fused.slope(), y.write()];
-    let variant = variant(fused.code());
-    if r == 2 && channels.is_multiple_of(4) {
-        let elements = y.len() / 16;
-        let p = Params2 { n: elements as u32, width: w as u32, quads: (channels / 4) as u32 };
-        cx.run(&SHUFFLE_2, &variant, element::grid(elements), &p, &binds)?;
-    } else {
-        let p = Params {
-            n: y.len() as u32,
-            height: h as u32,
-            width: w as u32,
-            channels: channels as u32,
-            r: r as u32,
-        };
-        cx.run(&SHUFFLE, &variant, element::grid(y.len()), &p, &binds)?;
-    }
+    let mut tail = Tail::default();
+    tail.activate(if recorded { Act::None } else { act });
+    cx.push(Shuffle { x: x.detached(), r, tail, y: y.clone() });
     let y = cx.record("pixel_shuffle", [x], y, move |cx, dy, _| {
         let places = dy.reshape([n, h, r, w, r, channels])?;
         Ok([Some(permute(cx, &places, &[0, 1, 3, 5, 2, 4])?)])
     });
     if recorded && !matches!(act, Act::None) { activate(cx, &y, act) } else { Ok(y) }
+}
+
+/// The move as a node of a pass.
+pub(crate) struct Shuffle {
+    pub(crate) x: Tensor,
+    pub(crate) r: usize,
+    /// An activation alone.
+    tail: Tail,
+    y: Tensor,
+}
+
+impl Op for Shuffle {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+        self.tail.see(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Shuffle { x, r, tail, y } = self;
+        let [_, height, width, channels] = x.shape().nhwc("pixel_shuffle")?;
+        let channels = channels / (r * r);
+        let (act, variant) = (tail.act(), variant(tail.act));
+        let binds = [x.read(), act.slope(), y.write()];
+        if *r == 2 && channels.is_multiple_of(4) {
+            let n = y.len() / 16;
+            let quads = (channels / 4) as u32;
+            let p = Params2 { n: n as u32, width: width as u32, quads };
+            return k.run(&SHUFFLE_2, &variant, element::grid(n), &p, &binds);
+        }
+        let p = Params {
+            n: y.len() as u32,
+            height: height as u32,
+            width: width as u32,
+            channels: channels as u32,
+            r: *r as u32,
+        };
+        k.run(&SHUFFLE, &variant, element::grid(y.len()), &p, &binds)
+    }
+}
+
+impl Tailed for Shuffle {
+    fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    fn result(&self) -> &Tensor {
+        &self.y
+    }
+
+    fn has_channels(&self, _: usize) -> bool {
+        false
+    }
+
+    fn takes(&self, _: &Residual) -> bool {
+        false
+    }
+
+    fn with(&self, tail: Tail, y: Tensor) -> Self {
+        Shuffle { x: self.x.clone(), r: self.r, tail, y }
+    }
 }
 
 fn variant(kind: u32) -> Variant {

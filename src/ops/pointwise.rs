@@ -1,10 +1,11 @@
 //! Pointwise operations that stand alone: an activation, sum, product, and the mix of two tensors by a gate.
 
-use super::strided::{self, View, strides};
+use super::epilogue::Tail;
+use super::strided::{self, View, repeated, strides};
 use super::{Act, Case, KernelUse, Row, element, sum_to};
 use crate::gpu::{Grid, Variant};
 use crate::shape::MAX_RANK;
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(ACTIVATE = "elementwise/activate_fwd", Params);
@@ -24,9 +25,9 @@ params! { struct Scale { n: u32, factor: f32 } }
 pub fn activate(cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
     act.check(cx, "activate")?;
     let y = cx.out(x.shape());
-    let (n, plain) = elements(x);
-    let binds = [x.read(), act.slope(), y.write()];
-    cx.run(&ACTIVATE, &plain.set("KIND", act.code()), grid(n), &Params { n }, &binds)?;
+    let mut tail = Tail::default();
+    tail.activate(act);
+    cx.push(Activate { x: x.detached(), tail, y: y.clone() });
     let (of, code) = (x.clone(), act.code());
     Ok(match act {
         Act::None => cx.record("activate", [x], y, |_, dy, _| Ok([Some(dy)])),
@@ -42,6 +43,36 @@ pub fn activate(cx: &Cx, x: &Tensor, act: Act) -> Result<Tensor> {
             Ok([Some(activate_backward(cx, &of, code, None, &dy)?)])
         }),
     })
+}
+
+/// An activation as a node of a pass.
+pub(crate) struct Activate {
+    pub(crate) x: Tensor,
+    /// The activation alone.
+    pub(crate) tail: Tail,
+    pub(crate) y: Tensor,
+}
+
+impl Op for Activate {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+        self.tail.see(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        activate_into(k, &self.x, self.tail.act(), &self.y)
+    }
+}
+
+/// Dispatches an activation of `x` into `y`.
+pub(super) fn activate_into(k: &Kernels, x: &Tensor, act: Act, y: &Tensor) -> Result<()> {
+    let (n, plain) = elements(x);
+    let binds = [x.read(), act.slope(), y.write()];
+    k.run(&ACTIVATE, &plain.set("KIND", act.code()), grid(n), &Params { n }, &binds)
 }
 
 /// dy·f'(x), with f' computed from x again.
@@ -111,23 +142,58 @@ pub fn mul(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 fn binary(cx: &Cx, op: &str, a: &Tensor, b: &Tensor, product: bool) -> Result<Tensor> {
     let y = cx.out(a.shape());
     let view = broadcast(op, a, b)?;
+    let copies = copies(a, b);
     let (width, splat, view) = match view.by_four() {
         Some(fours) => (4, fours.repeats(), fours),
         None => (1, false, view),
     };
     let n = a.len() / width;
-    cx.run(
-        &BINARY,
-        &binary_variant(width, splat, view.inner(), product),
-        element::grid(n),
-        &view.params(n),
-        &[a.read(), b.read(), y.write()],
-    )?;
+    let variant = binary_variant(width, splat, view.inner(), product);
+    let params = view.params(n);
+    let (a, b) = (a.detached(), b.detached());
+    cx.push(Binary { a, b, copies, product, variant, n, params, y: y.clone() });
     Ok(y)
+}
+
+/// A sum or a product as a node of a pass.
+pub(crate) struct Binary {
+    pub(crate) a: Tensor,
+    pub(crate) b: Tensor,
+    /// How often all of `b` stands one behind the other, where nothing else is repeated.
+    pub(crate) copies: Option<usize>,
+    /// Whether it is a product.
+    pub(crate) product: bool,
+    pub(crate) y: Tensor,
+    variant: Variant,
+    n: usize,
+    params: strided::Params,
+}
+
+impl Op for Binary {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.a);
+        see(&self.b);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let binds = [self.a.read(), self.b.read(), self.y.write()];
+        k.run(&BINARY, &self.variant, element::grid(self.n), &self.params, &binds)
+    }
 }
 
 fn binary_variant(width: usize, splat: bool, inner: u32, product: bool) -> Variant {
     element::variant(width).tile("SPLAT", splat.into()).tile("INNER", inner).set("PRODUCT", product)
+}
+
+/// How often all of `b` stands one behind the other in the order of `a`, if it is that.
+fn copies(a: &Tensor, b: &Tensor) -> Option<usize> {
+    let missing = b.dims().iter().take_while(|d| **d == 1).count();
+    let same = a.dims().iter().rev().zip(b.dims()[missing..].iter().rev()).all(|(a, b)| a == b);
+    (same && !b.is_empty()).then(|| a.len() / b.len())
 }
 
 /// `b` read in the order of `a`.
@@ -325,22 +391,6 @@ pub(super) fn off_kink(x: Host) -> Host {
 
 fn map(x: &Host, f: impl FnMut(f64) -> f64) -> Host {
     Host { data: x.data.iter().copied().map(f).collect(), ..x.clone() }
-}
-
-/// Values of `b` in the order of `a`.
-pub(super) fn repeated(b: &Host, a: &Host) -> Vec<f64> {
-    let missing = a.shape.rank() - b.shape.rank();
-    let value = |i: usize| {
-        let (mut rest, mut at, mut stride) = (i, 0, 1);
-        for axis in (0..a.shape.rank()).rev() {
-            let own = if axis < missing { 1 } else { b.dims()[axis - missing] };
-            at += rest % a.dims()[axis] % own * stride;
-            stride *= own;
-            rest /= a.dims()[axis];
-        }
-        b.data[at]
-    };
-    (0..a.data.len()).map(value).collect()
 }
 
 /// The activations of `shaders/shared/activation.wgsl` in f64, by their numbers.

@@ -92,8 +92,8 @@ impl Case {
         self.gradient_of(&[])
     }
 
-    /// Its tensors hold what halves do not: moments of gradients, values beyond their range.
-    pub fn in_words(mut self) -> Self {
+    /// Its tensors stay in 32 bits, since f16 does not hold them: moments of gradients, values beyond its range.
+    pub fn f32_only(mut self) -> Self {
         self.halves = false;
         self
     }
@@ -105,8 +105,8 @@ impl Case {
         self
     }
 
-    /// Takes the mark of [`Case::bench`] away again: a shape that is there for the tests, in a row that marks all.
-    pub fn for_tests(mut self) -> Self {
+    /// Undoes [`Case::bench`]: a shape for the tests alone, in a row that benches all.
+    pub fn not_benched(mut self) -> Self {
         self.bench = false;
         self
     }

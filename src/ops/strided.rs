@@ -2,6 +2,7 @@
 
 use crate::params;
 use crate::shape::Shape;
+use crate::tensor::Host;
 
 params! { struct Params {
     n: u32,
@@ -24,7 +25,7 @@ params! { struct BlockParams {
 pub(super) struct View(Vec<(usize, usize)>);
 
 /// Blocks of four rows of four floats: size and strides on both sides of each axis, fastest first, and strides of the rows; all
-/// strides in fours. Twin of `shaders/layout/transpose_fwd.wgsl`.
+/// strides in vec4. Twin of `shaders/layout/transpose_fwd.wgsl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Blocks {
     axes: Vec<(usize, usize, usize)>,
@@ -164,6 +165,22 @@ impl View {
             outer: self.0[inner].1 as u32,
         }
     }
+}
+
+/// Values of `b` in the order of `a`.
+pub(super) fn repeated(b: &Host, a: &Host) -> Vec<f64> {
+    let missing = a.shape.rank() - b.shape.rank();
+    let value = |i: usize| {
+        let (mut rest, mut at, mut stride) = (i, 0, 1);
+        for axis in (0..a.shape.rank()).rev() {
+            let own = if axis < missing { 1 } else { b.dims()[axis - missing] };
+            at += rest % a.dims()[axis] % own * stride;
+            stride *= own;
+            rest /= a.dims()[axis];
+        }
+        b.data[at]
+    };
+    (0..a.data.len()).map(value).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Tensors that outlive passes, side by side in few large buffers, so that one kernel can walk many of them.
 
-use super::{Dtype, Tensor, Var};
+use super::{Dtype, Tensor};
 use crate::gpu::{Buffer, Gpu, Part};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -41,6 +41,6 @@ impl Arena {
         let offset = self.used;
         self.used += bytes;
         self.current = Some(home);
-        Tensor { buffer, offset, shape, dtype: Dtype::F32, var: Var::Constant }
+        Tensor::placed(buffer, offset, shape, Dtype::F32)
     }
 }

@@ -1,21 +1,26 @@
 //! The pass in the making, as operations see it.
 
 use super::label::Label;
+use super::node::{Copy, Dispatch, Node, Op, Turn};
 use super::tape::Tape;
-use super::{Axes, Dtype, Tap, Tensor, Var};
-use crate::gpu::{
-    Bind, Gpu, Grid, KeptPass, Kernel, Params, Pass, Recorder, Timing, Variant, Workspace,
-};
+use super::{Axes, Bind, Dtype, Tap, Tensor};
+use crate::gpu::{Gpu, Grid, Kernel, Params, Recorder, Variant, Workspace};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
-/// One pass over a graph: operations record their dispatches here, in order. Nothing runs before [`Cx::submit`].
+/// One pass over a graph: operations append themselves here, in order. Nothing is dispatched before the pass is lowered, by
+/// [`Cx::submit`] or [`Cx::into_kept`].
 pub struct Cx {
-    gpu: Gpu,
-    recorder: RefCell<Recorder>,
-    taps: Option<RefCell<Vec<Tap>>>,
-    pub(super) tape: RefCell<Option<Tape>>,
+    pub(super) gpu: Gpu,
+    pub(super) recorder: Recorder,
+    pub(super) nodes: RefCell<Vec<Node>>,
+    pub(super) taps: Option<RefCell<Vec<Tap>>>,
+    /// Whether what layers name is computed for its own sake, so that nothing fuses across it.
+    pub(super) holds_names: bool,
+    scope: RefCell<Arc<str>>,
+    pub(super) tape: RefCell<Option<Tape<Cx>>>,
     mode: RefCell<Mode>,
     /// How the floats of new tensors are stored.
     stored: Cell<Dtype>,
@@ -45,12 +50,15 @@ pub struct Dropout {
 }
 
 impl Cx {
-    /// A pass for inference: intermediate buffers go home as soon as their tensors are dropped.
+    /// A pass for inference: a value gives its memory back behind its last reader.
     pub fn new(gpu: &Gpu) -> Self {
         Cx {
             gpu: gpu.clone(),
-            recorder: RefCell::new(gpu.record()),
+            recorder: gpu.record(),
+            nodes: RefCell::default(),
             taps: None,
+            holds_names: false,
+            scope: RefCell::new("".into()),
             tape: RefCell::default(),
             mode: RefCell::default(),
             stored: Cell::new(gpu.options().precision.into()),
@@ -60,12 +68,17 @@ impl Cx {
 
     /// The same in the memory of a workspace.
     pub fn new_in(gpu: &Gpu, workspace: &Workspace) -> Self {
-        Cx { recorder: RefCell::new(gpu.record_in(workspace)), ..Cx::new(gpu) }
+        Cx { recorder: gpu.record_in(workspace), ..Cx::new(gpu) }
     }
 
-    /// A pass that keeps every activation that layers name with [`Cx::tap`]. Layers then run one module at a time, without
-    /// fusing across the names of the official state dict.
+    /// A pass that keeps every activation that layers name with [`Cx::tap`]: nothing fuses across the names of the official
+    /// state dict.
     pub fn traced(gpu: &Gpu) -> Self {
+        Cx { holds_names: true, ..Cx::traced_as_run(gpu) }
+    }
+
+    /// A pass that is lowered as ever, and keeps those of the named activations that fusion leaves.
+    pub fn traced_as_run(gpu: &Gpu) -> Self {
         Cx { taps: Some(RefCell::default()), ..Cx::new(gpu) }
     }
 
@@ -114,11 +127,6 @@ impl Cx {
         &self.gpu
     }
 
-    /// Whether activations are kept, so that layers must not fuse across module borders.
-    pub fn tracing(&self) -> bool {
-        self.taps.is_some()
-    }
-
     /// Names the output of the module `path.name`, or `path` alone where `name` is empty. Free of cost unless the pass is
     /// traced.
     pub fn tap(&self, path: &str, name: &str, tensor: &Tensor, axes: Axes) {
@@ -152,7 +160,7 @@ impl Cx {
     }
 
     pub(super) fn set_label(&self, label: Label) {
-        self.recorder.borrow_mut().set_scope(&label.to_string());
+        self.scope.replace(label.to_string().into());
         self.label.replace(label);
     }
 
@@ -172,15 +180,19 @@ impl Cx {
     }
 
     fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
-        let bytes = (shape.len() as u64).saturating_mul(dtype.bytes());
-        let (buffer, offset) = self.recorder.borrow_mut().alloc(bytes);
-        Tensor { buffer, offset, shape, dtype, var: Var::Constant }
+        Tensor::awaited(shape, dtype)
     }
 
-    /// Records one dispatch. `binds` in the order of the kernel's bindings from 1.
+    /// Appends an operation.
+    pub(crate) fn push(&self, op: impl Op) {
+        let scope = self.scope.borrow().clone();
+        self.nodes.borrow_mut().push(Node { op: Box::new(op), scope });
+    }
+
+    /// Appends a kernel as an operation that no rule looks into. `binds` in the order of the kernel's bindings from 1.
     ///
     /// # Errors
-    /// A kernel that the device's compiler refuses.
+    /// [`ErrorKind::Shape`] for more workgroups than WebGPU allows.
     pub(crate) fn run<P: Params>(
         &self,
         kernel: &'static Kernel,
@@ -189,13 +201,22 @@ impl Cx {
         params: &P,
         binds: &[Bind<'_>],
     ) -> Result<()> {
-        self.recorder.borrow_mut().dispatch(kernel, variant, grid, params, binds)
+        grid.check(kernel)?;
+        let params = bytemuck::bytes_of(params).to_vec();
+        let binds = binds.iter().map(Into::into).collect();
+        self.push(Dispatch { kernel, variant: variant.clone(), grid, params, binds });
+        Ok(())
+    }
+
+    /// The end of the forward pass.
+    pub(super) fn turn(&self) {
+        self.push(Turn);
     }
 
     /// Copies all elements of `from` into `to` from its element `at`.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when they do not fit or are halves, [`ErrorKind::Memory`] where there was none for one of them.
+    /// [`ErrorKind::Shape`] when they do not fit or are halves.
     pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
         // Copies move words, so no half may lie beside one of another tensor.
         let words = from.dtype().bytes() == 4;
@@ -205,10 +226,8 @@ impl Cx {
                 .expected(format!("{} elements of 32 bits from {at}", from.len()))
                 .got(format!("{from:?} into {to:?}")));
         }
-        let (source, target) = (from.part(), to.part());
-        let offset = target.offset + at as u64 * 4;
-        let mut recorder = self.recorder.borrow_mut();
-        recorder.copy(source.buffer, source.offset, target.buffer, offset, source.bytes)
+        self.push(Copy { from: from.detached(), to: to.detached(), at: at as u64 * 4 });
+        Ok(())
     }
 
     /// Checks the shape of an operand.
@@ -229,37 +248,5 @@ impl Cx {
         Err(Error::new(ErrorKind::Shape, op, format!("shape of {operand}"))
             .expected(shape)
             .got(tensor.shape()))
-    }
-
-    /// Runs what was recorded. Tensors of the pass can be read afterwards; returns its named activations.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`] when the device refuses the pass.
-    pub fn submit(self) -> Result<Vec<Tap>> {
-        let (pass, taps) = self.finish();
-        pass.submit()?;
-        Ok(taps)
-    }
-
-    /// Keeps what was recorded, to be run any number of times: with what the tensors that it reads hold then
-    /// ([`Tensor::write_values`]), it computes those that it writes anew.
-    ///
-    /// # Errors
-    /// A kernel that the device's compiler refuses.
-    pub fn into_kept(self) -> Result<KeptPass> {
-        self.finish().0.keep()
-    }
-
-    /// Runs what was recorded, waits, and returns the time of each dispatch by the GPU's clock.
-    ///
-    /// # Errors
-    /// As [`Cx::submit`], and where the device was not opened with profiling.
-    pub fn submit_timed(self) -> Result<Vec<Timing>> {
-        self.finish().0.submit_timed()
-    }
-
-    fn finish(self) -> (Pass, Vec<Tap>) {
-        let taps = self.taps.map(RefCell::into_inner).unwrap_or_default();
-        (self.recorder.into_inner().finish(), taps)
     }
 }

@@ -3,24 +3,36 @@
 //! Knows buffers, shapes, transfers and the tape that leads back through a pass; knows no operation.
 
 mod arena;
+mod backward;
 mod cx;
+mod graph;
 mod host;
+mod kernels;
 mod label;
+mod lowering;
+mod node;
+mod scoped;
+mod storage;
 mod tape;
 mod trace;
 
 pub use arena::Arena;
+pub use backward::{Add, Grads, Sink};
 pub use cx::{Cx, Dropout, Mode};
+pub(crate) use graph::{Graph, Rule};
 pub use host::{Host, Seeded};
-pub use label::Scoped;
-pub use tape::{Add, Grads, Sink, Var};
+pub(crate) use kernels::Kernels;
+pub(crate) use node::Op;
+pub use scoped::Scoped;
+pub use tape::Var;
 pub use trace::{Axes, Tap};
 
-use crate::gpu::{Bind, Buffer, Gpu, Part, Precision};
+use crate::gpu::{Buffer, Gpu, Part, Precision};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use half::f16;
 use std::sync::Arc;
+use storage::Storage;
 
 /// Element type of a tensor on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,11 +64,12 @@ impl From<Precision> for Dtype {
     }
 }
 
-/// A contiguous tensor on the device. Cloning shares the buffer; the last owner returns it to the pool.
+/// A contiguous tensor on the device, or what a pass will make one. Cloning shares the memory; the last owner returns it to the
+/// pool.
 #[derive(Clone)]
 pub struct Tensor {
-    buffer: Arc<Buffer>,
-    /// Where it begins in the buffer, in bytes.
+    storage: Arc<Storage>,
+    /// Where it begins in the storage, in bytes.
     offset: u64,
     shape: Shape,
     dtype: Dtype,
@@ -75,7 +88,12 @@ impl Tensor {
                 .expected(format!("{bytes} bytes for {shape}"))
                 .got(format!("{} bytes", buffer.bytes())));
         }
-        Ok(Tensor { buffer, offset: 0, shape, dtype, var: Var::Constant })
+        Ok(Tensor::placed(buffer, 0, shape, dtype))
+    }
+
+    fn placed(buffer: Arc<Buffer>, offset: u64, shape: Shape, dtype: Dtype) -> Self {
+        let storage = Storage::placed(buffer, offset, shape.len() as u64 * dtype.bytes());
+        Tensor { storage, offset: 0, shape, dtype, var: Var::Constant }
     }
 
     /// A tensor of nothing, in the place of those that are not there yet: nobody may read it.
@@ -96,7 +114,7 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let (buffer, offset) = gpu.upload_guarded(bytemuck::cast_slice(data));
-        Tensor { buffer, offset, shape, dtype: Dtype::F32, var: Var::Constant }
+        Tensor::placed(buffer, offset, shape, Dtype::F32)
     }
 
     /// Rounds values to halves and copies them to the device before later submissions.
@@ -108,7 +126,7 @@ impl Tensor {
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let halves: Vec<u8> = data.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
         let (buffer, offset) = gpu.upload_guarded(&halves);
-        Tensor { buffer, offset, shape, dtype: Dtype::F16, var: Var::Constant }
+        Tensor::placed(buffer, offset, shape, Dtype::F16)
     }
 
     /// A weight, stored as the device's precision says: halves only for what has two and more axes.
@@ -117,9 +135,16 @@ impl Tensor {
     /// As [`Tensor::upload`].
     pub fn upload_weight(gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Self {
         let shape = shape.into();
-        match gpu.options().precision {
-            Precision::F16 if shape.rank() > 1 => Tensor::upload_halves(gpu, shape, data),
+        match Self::weight_type(gpu, shape) {
+            Dtype::F16 => Tensor::upload_halves(gpu, shape, data),
             _ => Tensor::upload(gpu, shape, data),
+        }
+    }
+
+    fn weight_type(gpu: &Gpu, shape: Shape) -> Dtype {
+        match gpu.options().precision {
+            Precision::F16 if shape.rank() > 1 => Dtype::F16,
+            _ => Dtype::F32,
         }
     }
 
@@ -131,7 +156,7 @@ impl Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
         let (buffer, offset) = gpu.upload_guarded(bytemuck::cast_slice(data));
-        Tensor { buffer, offset, shape, dtype: Dtype::U32, var: Var::Constant }
+        Tensor::placed(buffer, offset, shape, Dtype::U32)
     }
 
     /// Copies other values into an uploaded tensor of floats, before later submissions and behind earlier ones.
@@ -143,7 +168,8 @@ impl Tensor {
     /// As [`Tensor::upload`].
     pub fn write_values(&self, gpu: &Gpu, data: &[f32]) -> Result<()> {
         assert_eq!(self.len(), data.len(), "values for a tensor of shape {}", self.shape);
-        gpu.write(&self.buffer, self.offset, bytemuck::cast_slice(data))
+        let part = self.part();
+        gpu.write(part.buffer, part.offset, bytemuck::cast_slice(data))
     }
 
     /// Copies other values into an uploaded tensor of unsigned integers, as [`Tensor::write_values`] does.
@@ -155,7 +181,8 @@ impl Tensor {
     /// As [`Tensor::upload`].
     pub fn write_u32(&self, gpu: &Gpu, data: &[u32]) -> Result<()> {
         assert_eq!(self.len(), data.len(), "values for a tensor of shape {}", self.shape);
-        gpu.write(&self.buffer, self.offset, bytemuck::cast_slice(data))
+        let part = self.part();
+        gpu.write(part.buffer, part.offset, bytemuck::cast_slice(data))
     }
 
     /// Its shape.
@@ -184,8 +211,11 @@ impl Tensor {
     }
 
     /// The buffer behind it.
+    ///
+    /// # Panics
+    /// As [`Tensor::part`].
     pub fn buffer(&self) -> &Arc<Buffer> {
-        &self.buffer
+        self.part().buffer
     }
 
     /// Bytes of its elements.
@@ -195,7 +225,12 @@ impl Tensor {
 
     /// Whether it is the same memory as another.
     pub fn is(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
+        Arc::ptr_eq(&self.storage, &other.storage) && self.offset == other.offset
+    }
+
+    /// Whether it is all of the memory behind it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bytes() == self.storage.bytes
     }
 
     /// The same elements under another shape; gradients find their way through it.
@@ -215,7 +250,8 @@ impl Tensor {
     /// Its elements from `first` on under another shape, as a constant.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`Part::ALIGN`] bytes.
+    /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`Part::ALIGN`] bytes of its
+    /// memory.
     pub fn view(&self, first: usize, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         let inside = first.checked_add(shape.len()).is_some_and(|end| end <= self.len());
@@ -234,24 +270,40 @@ impl Tensor {
     }
 
     /// The bytes of its elements.
+    ///
+    /// # Panics
+    /// For what no pass has computed: the pass of a value must be submitted or kept before others see it.
     pub fn part(&self) -> Part<'_> {
-        let half = self.dtype == Dtype::F16;
-        Part { buffer: &self.buffer, offset: self.offset, bytes: self.bytes(), half }
+        self.part_if_there().expect("a tensor that was uploaded or computed")
+    }
+
+    fn part_if_there(&self) -> Option<Part<'_>> {
+        let place = self.storage.place()?;
+        let (offset, half) = (place.offset + self.offset, self.dtype == Dtype::F16);
+        Some(Part { buffer: &place.buffer, offset, bytes: self.bytes(), half })
+    }
+
+    /// Whether kernels can read it through a texture.
+    pub(crate) fn fits_image(&self, gpu: &Gpu) -> bool {
+        match self.storage.place() {
+            Some(place) => gpu.fits_image(&place.buffer),
+            None => gpu.would_fit_image(self.storage.bytes),
+        }
     }
 
     /// As an input of a kernel.
     pub fn read(&self) -> Bind<'_> {
-        Bind::Read(self.part())
+        Bind::Read(self)
     }
 
     /// As an input of a kernel that reads it through an image.
     pub fn image(&self) -> Bind<'_> {
-        Bind::Image(self.part())
+        Bind::Image(self)
     }
 
     /// As an output of a kernel.
     pub fn write(&self) -> Bind<'_> {
-        Bind::Write(self.part())
+        Bind::Write(self)
     }
 
     /// An optional input of a kernel.
@@ -270,12 +322,35 @@ impl Tensor {
     /// Waits once and copies the values of several tensors to the host.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] when the device is lost.
+    /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Argument`] for a value of a pass that was not submitted.
     pub fn read_all(gpu: &Gpu, tensors: &[&Tensor]) -> Result<Vec<Host>> {
-        let parts: Vec<_> = tensors.iter().map(|t| t.part()).collect();
+        tensors.iter().for_each(|t| t.storage.upload(gpu));
+        let parts = tensors.iter().map(|t| t.part_if_there().ok_or_else(|| t.not_there()));
+        let parts = parts.collect::<Result<Vec<_>>>()?;
         let bytes = gpu.read(&parts)?;
         Ok(tensors.iter().zip(bytes).map(|(t, b)| Host::from_bytes(t.shape, t.dtype, &b)).collect())
     }
+}
+
+impl Tensor {
+    fn not_there(&self) -> Error {
+        Error::new(ErrorKind::Argument, "tensor", "values")
+            .expected("of a pass that was submitted")
+            .got(format!("{self:?} of one that was not"))
+    }
+}
+
+/// A tensor as a kernel sees it.
+#[derive(Clone, Copy)]
+pub enum Bind<'a> {
+    /// What the kernel reads.
+    Read(&'a Tensor),
+    /// What the kernel writes, or reads and writes.
+    Write(&'a Tensor),
+    /// What the kernel reads through a texture, as vec4 of floats.
+    Image(&'a Tensor),
+    /// An optional input that is absent; the kernel must not read it.
+    Absent,
 }
 
 impl std::fmt::Debug for Tensor {

@@ -57,6 +57,11 @@ pub struct Tap {
 }
 
 impl Tap {
+    /// Whether the pass computes it, rather than what it was fused into alone.
+    pub fn is_there(&self) -> bool {
+        self.tensor.part_if_there().is_some()
+    }
+
     /// Values in the official layout, repeated along the batch.
     pub fn official(&self, host: &Host) -> Host {
         let mut dims = host.dims().to_vec();

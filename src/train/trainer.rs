@@ -400,9 +400,9 @@ impl Trainer {
     pub fn enlarge(&self, lr: &Tensor) -> Result<Option<Tensor>> {
         let Network::Lemma(network, _) = &self.network else { return Ok(None) };
         let cx = Cx::new(&self.gpu);
-        let output = network.forward(&cx, lr)?;
+        let image = network.forward(&cx, lr)?.image;
         cx.submit()?;
-        Ok(Some(output.image))
+        Ok(Some(image))
     }
 
     /// The classes that the recognizer reads from `batch`, `[N, 26]`; None for other stages.

@@ -1,7 +1,7 @@
 //! One training step on raw tensors: losses, and the gradient of every parameter and of named values.
 
 use super::inputs::{integers, pool_or_bytes};
-use super::{Activation, Subject, collect, counting_as, first_images, packed};
+use super::{Activation, Detail, Subject, collect, counting_as, first_images, packed};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture;
 use crate::engine::ModelKind;
@@ -46,17 +46,18 @@ pub fn gradients(
     inputs: &StateDict,
     manner: Manner,
     eyes: Option<&Eyes>,
+    detail: Detail,
 ) -> Result<Vec<Activation>> {
     match subject.kind()? {
-        ModelKind::Lemma => of_lemma(gpu, subject, inputs, manner, eyes),
-        ModelKind::Abinet => of_abinet(gpu, subject, inputs, manner),
+        ModelKind::Lemma => of_lemma(gpu, subject, inputs, manner, eyes, detail),
+        ModelKind::Abinet => of_abinet(gpu, subject, inputs, manner, detail),
         ModelKind::TextFocus => of_text_focus(gpu, subject, inputs, eyes),
     }
 }
 
-fn pass(gpu: &Gpu, manner: Manner) -> Cx {
+fn pass(gpu: &Gpu, manner: Manner, detail: Detail) -> Cx {
     let mode = Mode { batch_statistics: manner == Manner::Train, dropout: None };
-    Cx::traced(gpu).with_tape().with_mode(mode)
+    detail.pass(gpu).with_tape().with_mode(mode)
 }
 
 fn value(name: String, value: Host) -> Activation {
@@ -69,6 +70,7 @@ fn of_lemma(
     inputs: &StateDict,
     manner: Manner,
     eyes: Option<&Eyes>,
+    detail: Detail,
 ) -> Result<Vec<Activation>> {
     let config = match subject {
         Subject::State(state) => lemma::Network::config_of(state)?,
@@ -104,7 +106,7 @@ fn of_lemma(
         parts.extend(loss.recognition.map(|t| ("recognition", t)));
         Ok(parts)
     };
-    let cx = pass(gpu, manner);
+    let cx = pass(gpu, manner, detail);
     let parts = losses(&cx)?;
     let grads = backward(&cx, &parts[0].1, LOSS_SCALE)?;
     let optimiser = (manner == Manner::Train)
@@ -133,6 +135,7 @@ fn of_abinet(
     subject: &Subject,
     inputs: &StateDict,
     manner: Manner,
+    detail: Detail,
 ) -> Result<Vec<Activation>> {
     let config = match subject {
         Subject::State(state) => abinet::Network::config_of(state)?,
@@ -163,7 +166,7 @@ fn of_abinet(
         ids: Tensor::upload_u32(gpu, ids.shape, &ids.to_u32()),
         share: share(gpu, &lengths, steps),
     };
-    let cx = pass(gpu, manner);
+    let cx = pass(gpu, manner, detail);
     let reading = network.forward(&cx, &image)?;
     let loss = abinet::loss(&cx, &reading, &words, manner == Manner::Train)?;
     let grads = backward(&cx, &loss.total, 1.0)?;

@@ -80,8 +80,26 @@ impl Subject<'_> {
     }
 }
 
-/// Runs the graph of `subject` on the raw tensors of `inputs`, and returns every value and every module's output in the order
-/// of the graph.
+/// Which values of a pass are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Every named one: nothing fuses across the output of a module.
+    EveryModule,
+    /// Those that fusion leaves of the pass as it runs in production.
+    AsRun,
+}
+
+impl Detail {
+    fn pass(self, gpu: &Gpu) -> Cx {
+        match self {
+            Detail::EveryModule => Cx::traced(gpu),
+            Detail::AsRun => Cx::traced_as_run(gpu),
+        }
+    }
+}
+
+/// Runs the graph of `subject` on the raw tensors of `inputs`, and returns its values and its modules' outputs, in the `detail`
+/// that is asked for, in the order of the graph.
 ///
 /// LEMMA takes `input.lr_u8 [N, 3, 16, 64]` (bytes) or `input.lr`/`input [N, 4, 16, 64]`; ABINet `input.u8` or `input.rec_u8`
 /// `[N, 3, 32, 128]`, or `prior_input` (floats); the text-focus recogniser `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
@@ -90,15 +108,25 @@ impl Subject<'_> {
 ///
 /// # Errors
 /// Weights or inputs that do not fit.
-pub fn run(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Activation>> {
+pub fn run(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
     match subject.kind()? {
-        ModelKind::Lemma => run_lemma(gpu, subject, inputs),
-        ModelKind::Abinet => run_abinet(gpu, subject, inputs),
-        ModelKind::TextFocus => run_text_focus(gpu, subject, inputs),
+        ModelKind::Lemma => run_lemma(gpu, subject, inputs, detail),
+        ModelKind::Abinet => run_abinet(gpu, subject, inputs, detail),
+        ModelKind::TextFocus => run_text_focus(gpu, subject, inputs, detail),
     }
 }
 
-fn run_lemma(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Activation>> {
+fn run_lemma(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
     let network = match subject {
         Subject::State(state) => lemma::Network::load(gpu, state)?,
         Subject::Procedural(p) => {
@@ -112,8 +140,8 @@ fn run_lemma(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Act
     } else {
         float_images(gpu, inputs, &["input.lr", "input"], 4, 16, 64)?
     };
-    let cx = Cx::traced(gpu);
-    network.forward(&cx, &input)?;
+    let cx = detail.pass(gpu);
+    let _wanted = network.forward(&cx, &input)?;
     let k = network.config().guidance.select_num;
     let mut out = collect(gpu, cx.submit()?)?;
     out.extend(selection(&out, k));
@@ -167,7 +195,12 @@ fn first_images(out: &mut Vec<Activation>, names: &[&str]) {
     }
 }
 
-fn run_abinet(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Activation>> {
+fn run_abinet(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
     let network = match subject {
         Subject::State(state) => {
             let config = abinet::Network::config_of(state)?;
@@ -186,7 +219,7 @@ fn run_abinet(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Ac
     } else {
         float_images(gpu, inputs, &["prior_input", "input"], 3, 32, 128)?
     };
-    let cx = Cx::traced(gpu);
+    let cx = detail.pass(gpu);
     let reading = network.forward(&cx, &input)?;
     for (i, round) in reading.iterations.iter().enumerate() {
         let path = format!("iter{}", i + 1);
@@ -220,7 +253,12 @@ fn counting_as(config: abinet::AbinetConfig, inputs: &StateDict) -> Result<abine
     Ok(if later { abinet::AbinetConfig { length_without_end: 0, ..config } } else { config })
 }
 
-fn run_text_focus(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Vec<Activation>> {
+fn run_text_focus(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
     let network = text_focus::Network::load(gpu, subject.source())?;
     let tokens = integers(inputs, "lab.input", 2)?;
     let lengths = integers(inputs, "lab.lengths", 1)?.to_u32();
@@ -237,7 +275,7 @@ fn run_text_focus(gpu: &Gpu, subject: &Subject, inputs: &StateDict) -> Result<Ve
             rgb.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect();
         let image = Tensor::upload(gpu, [n, 32, 128, 1], &grey);
         // The modules are named in the first pass only: the second one calls the same modules again.
-        let cx = if out.is_empty() { Cx::traced(gpu) } else { Cx::new(gpu) };
+        let cx = if out.is_empty() { detail.pass(gpu) } else { Cx::new(gpu) };
         let focus = network.forward(&cx, &image, &tokens)?;
         out.extend(collect(gpu, cx.submit()?)?);
         let hosts = Tensor::read_all(gpu, &[&focus.logits, &focus.attention])?;
@@ -267,18 +305,21 @@ pub fn info(state: &StateDict) -> Option<serde_json::Value> {
 }
 
 fn collect(gpu: &Gpu, taps: Vec<Tap>) -> Result<Vec<Activation>> {
-    let hosts = Tensor::read_all(gpu, &taps.iter().map(|t| &t.tensor).collect::<Vec<_>>())?;
+    // Calls are counted before it is asked which of them fusion left.
     let mut calls: HashMap<String, usize> = HashMap::new();
-    Ok(taps
-        .iter()
-        .zip(hosts)
-        .map(|(tap, host)| {
-            let call = calls.entry(tap.name.clone()).or_default();
-            *call += usize::from(tap.module);
-            let call = if tap.module { *call } else { 0 };
-            Activation { name: tap.name.clone(), call, value: tap.official(&host) }
-        })
-        .collect())
+    let numbered = taps.into_iter().map(|tap| {
+        let call = calls.entry(tap.name.clone()).or_default();
+        *call += usize::from(tap.module);
+        (if tap.module { *call } else { 0 }, tap)
+    });
+    let there: Vec<(usize, Tap)> = numbered.filter(|(_, tap)| tap.is_there()).collect();
+    let hosts = Tensor::read_all(gpu, &there.iter().map(|(_, t)| &t.tensor).collect::<Vec<_>>())?;
+    let activation = |((call, tap), host): (&(usize, Tap), Host)| Activation {
+        name: tap.name.clone(),
+        call: *call,
+        value: tap.official(&host),
+    };
+    Ok(there.iter().zip(hosts).map(activation).collect())
 }
 
 /// Activations as a state dict to write: floats as f32, indices as i32.

@@ -3,7 +3,7 @@
 use super::config::AbinetConfig;
 use crate::Result;
 use crate::nn::{DecoderLayer, Linear, Scope, TransformerConfig};
-use crate::ops::{Mask, dropout, repeat, softmax};
+use crate::ops::{Mask, add, dropout, repeat, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// What the language model says of a batch.
@@ -56,8 +56,8 @@ impl LanguageModel {
         let probabilities = softmax(cx, &logits.detached(), 2)?;
         let d = self.token_positions.shape().last();
         let positions = self.token_positions.reshape([t, d])?;
-        let memory = self.project.forward_onto(cx, &probabilities, &positions, Axes::Same)?;
-        let memory = dropout(cx, &memory)?;
+        let projected = self.project.forward(cx, &probabilities, Axes::Same)?;
+        let memory = dropout(cx, &add(cx, &projected, &positions)?)?;
         for name in ["token_encoder.dropout", "token_encoder"] {
             cx.tap(&self.path, name, &memory, Axes::Sequence);
         }

@@ -3,7 +3,7 @@
 use super::config::AbinetConfig;
 use crate::nn::{ConvNorm, EncoderLayer, Linear, Scope, TransformerConfig};
 use crate::ops::{
-    Act, Attention, Filter, Heads, Mask, add, attention, channel_affine, dropout, resize,
+    Act, Attention, Filter, Heads, Mask, activate, add, attention, channel_affine, dropout, resize,
 };
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -33,24 +33,18 @@ impl Block {
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let h = self.first.forward(cx, x, None, Act::Relu)?;
+        let h = activate(cx, &self.first.forward(cx, x)?, Act::Relu)?;
         cx.tap(&self.path, "relu", &h, Axes::Image);
-        let shortcut = |cx: &Cx| match &self.shortcut {
-            Some(s) => s.forward(cx, x, None, Act::None),
-            None => Ok(x.clone()),
-        };
-        let y = if cx.tracing() {
-            // Module by module, in the official order: the shortcut runs after the second convolution.
-            let h = self.second.forward(cx, &h, None, Act::None)?;
-            let r = shortcut(cx)?;
-            if self.shortcut.is_some() {
+        let h = self.second.forward(cx, &h)?;
+        let r = match &self.shortcut {
+            Some(shortcut) => {
+                let r = shortcut.forward(cx, x)?;
                 cx.tap(&self.path, "downsample", &r, Axes::Image);
+                r
             }
-            crate::ops::activate(cx, &add(cx, &h, &r)?, Act::Relu)?
-        } else {
-            let r = shortcut(cx)?;
-            self.second.forward(cx, &h, Some(&r), Act::Relu)?
+            None => x.clone(),
         };
+        let y = activate(cx, &add(cx, &h, &r)?, Act::Relu)?;
         cx.tap(&self.path, "relu", &y, Axes::Image);
         cx.tap(&self.path, "", &y, Axes::Image);
         Ok(y)
@@ -85,7 +79,7 @@ impl UnetStage {
         if let Some(name) = self.names.0 {
             cx.tap(&self.path, name, &enlarged, Axes::Image);
         }
-        let y = self.conv.forward(cx, &enlarged, None, Act::Relu)?;
+        let y = activate(cx, &self.conv.forward(cx, &enlarged)?, Act::Relu)?;
         cx.tap(&self.path, self.names.1, &y, Axes::Image);
         cx.tap(&self.path, "", &y, Axes::Image);
         Ok(y)
@@ -215,7 +209,7 @@ impl VisionModel {
     /// ResNet and encoder: `[N, 8, 32, C]`.
     fn backbone(&self, cx: &Cx, image: Tensor, n: usize) -> Result<Tensor> {
         let resnet = format!("{}.backbone.resnet", self.path);
-        let mut x = self.stem.forward(cx, &image, None, Act::Relu)?;
+        let mut x = activate(cx, &self.stem.forward(cx, &image)?, Act::Relu)?;
         cx.tap(&resnet, "relu", &x, Axes::Image);
         for (i, stage) in self.stages.iter().enumerate() {
             for block in stage {

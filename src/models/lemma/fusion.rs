@@ -2,8 +2,8 @@
 
 use super::config::{Fusion, LemmaConfig};
 use crate::Result;
-use crate::nn::{BatchNorm, Branches, Conv, ConvNorm, Scope};
-use crate::ops::{Act, concat_last, global_depthwise, mul};
+use crate::nn::{BatchNorm, Conv, ConvNorm, Scope};
+use crate::ops::{Act, activate, add, concat_last, global_depthwise, mul};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 
@@ -27,9 +27,9 @@ impl Branch {
     }
 
     fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        let h = self.first.forward(cx, x, None, Act::Prelu(&self.slope))?;
+        let h = activate(cx, &self.first.forward(cx, x)?, Act::Prelu(&self.slope))?;
         cx.tap(&self.path, "2", &h, Axes::Image);
-        let y = self.second.forward(cx, &h, Act::None)?;
+        let y = self.second.forward(cx, &h)?;
         cx.tap(&self.path, "", &y, Axes::Image);
         Ok(y)
     }
@@ -61,7 +61,7 @@ impl ChannelAttention {
         cx.tap(&self.path, "0", &y, Axes::Image);
         let acts = [Act::Relu, Act::Relu, Act::Sigmoid];
         for ((conv, act), name) in self.convs.iter().zip(acts).zip(["2", "4", "6"]) {
-            y = conv.forward(cx, &y, act)?;
+            y = activate(cx, &conv.forward(cx, &y)?, act)?;
             cx.tap(&self.path, name, &y, Axes::Image);
         }
         cx.tap(&self.path, "", &y, Axes::Image);
@@ -72,8 +72,6 @@ impl ChannelAttention {
 /// y = norm(x₃ + aggregation(attention(x₁) ⊙ x₂)) with x₁, x₂, x₃ from three branches.
 struct Adaptive {
     branches: [Branch; 3],
-    /// The first halves of the branches as one product, where each need not stand for itself.
-    together: Option<Branches>,
     channel_attention: ChannelAttention,
     aggregation: Branch,
     norm: BatchNorm,
@@ -81,20 +79,11 @@ struct Adaptive {
 
 impl Adaptive {
     fn forward(&self, cx: &Cx, both: &Tensor) -> Result<Tensor> {
-        let [x1, x2, x3] = match self.together.as_ref().filter(|_| !cx.tracing()) {
-            Some(together) => {
-                let halves = together.forward(cx, both)?;
-                let width = halves.shape().last() / 3;
-                [0, 1, 2].map(|i| {
-                    self.branches[i].second.forward_of(cx, &halves, i * width..(i + 1) * width)
-                })
-            }
-            None => self.branches.each_ref().map(|b| b.forward(cx, both)),
-        };
+        let [x1, x2, x3] = self.branches.each_ref().map(|b| b.forward(cx, both));
         let attention = self.channel_attention.forward(cx, &x1?)?;
         let weighted = mul(cx, &x2?, &attention)?;
         let aggregated = self.aggregation.forward(cx, &weighted)?;
-        self.norm.forward_sum(cx, &x3?, &aggregated)
+        self.norm.forward(cx, &add(cx, &x3?, &aggregated)?)
     }
 }
 
@@ -118,7 +107,6 @@ impl FusionModel {
         let kind = match config.fusion {
             Fusion::Adaptive => Kind::Adaptive(Box::new(Adaptive {
                 branches: branches.each_ref().map(|b| Branch::load(b, 2 * c, c)),
-                together: Branches::load(&branches, 2 * c, c),
                 channel_attention: ChannelAttention::load(&s.at("channel_attn"), c, size),
                 aggregation: Branch::load(&s.at("aggregation"), c, c),
                 norm: BatchNorm::load(&s.at("BN2"), c),
@@ -145,7 +133,7 @@ impl FusionModel {
         let both = concat_last(cx, &[feature, &g])?;
         let y = match &self.kind {
             Kind::Adaptive(adaptive) => adaptive.forward(cx, &both)?,
-            Kind::Concat(conv) => conv.forward(cx, &both, None, Act::None)?,
+            Kind::Concat(conv) => conv.forward(cx, &both)?,
         };
         cx.tap(&self.path, "", &y, Axes::Image);
         Ok(y)

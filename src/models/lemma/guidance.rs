@@ -5,8 +5,8 @@ use super::config::{Alignment, LemmaConfig};
 use crate::Result;
 use crate::nn::{Conv, ConvNorm, DecoderLayer, EncoderLayer, Linear, Scope, TransformerConfig};
 use crate::ops::{
-    Act, Epilogue, Mask, add, batched_matmul, dropout, gather_rows, instance_norm, keep_rows,
-    linear, masked_max, mul, repeat, softmax, sort_descending,
+    Act, Epilogue, Mask, activate, add, batched_matmul, dropout, gather_rows, instance_norm,
+    keep_rows, linear, masked_max, mul, repeat, softmax, sort_descending,
 };
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -61,10 +61,10 @@ impl Expansion {
     fn forward(&self, cx: &Cx, score: &Tensor) -> Result<Tensor> {
         let mut x = score.clone();
         for ((stage, slope), name) in self.stages.iter().zip(&self.slopes).zip(["2", "5"]) {
-            x = stage.forward(cx, &x, None, Act::Prelu(slope))?;
+            x = activate(cx, &stage.forward(cx, &x)?, Act::Prelu(slope))?;
             cx.tap(&self.path, name, &x, Axes::Image);
         }
-        let y = self.last.forward(cx, &x, Act::None)?;
+        let y = self.last.forward(cx, &x)?;
         cx.tap(&self.path, "", &y, Axes::Image);
         Ok(y)
     }
@@ -173,9 +173,6 @@ impl GuidanceModel {
             let channels = vec![&one; d];
             Some(crate::ops::concat_last(cx, &channels)?)
         };
-        if !cx.tracing() {
-            return instance_norm(cx, feature, weights.as_ref(), INSTANCE_NORM_EPS);
-        }
         let normalised = instance_norm(cx, feature, None, INSTANCE_NORM_EPS)?;
         cx.tap(&self.path, "IN", &normalised, Axes::Image);
         match &weights {
@@ -193,8 +190,7 @@ impl GuidanceModel {
             _ => table.reshape(located.shape())?,
         };
         let region = match &self.region {
-            Some(conv) if !cx.tracing() => return conv.forward_onto(cx, located, &positions),
-            Some(conv) => conv.forward(cx, located, Act::None)?,
+            Some(conv) => conv.forward(cx, located)?,
             None => located.clone(),
         };
         cx.value("lem", "x_region", &region, Axes::Image);
@@ -214,10 +210,11 @@ impl GuidanceModel {
             return Ok(kept);
         }
         let words = self.text_project.forward(cx, evidence.text, Axes::Same)?;
-        let mut text = match table.shape().rank() {
-            2 => linear(cx, evidence.maps, table, &Epilogue::default().residual(&words))?,
-            _ => add(cx, &batched_matmul(cx, evidence.maps, table)?, &words)?,
+        let places = match table.shape().rank() {
+            2 => linear(cx, evidence.maps, table, &Epilogue::default())?,
+            _ => batched_matmul(cx, evidence.maps, table)?,
         };
+        let mut text = add(cx, &places, &words)?;
         for layer in &self.text_encoder {
             text = layer.forward(cx, &text)?;
         }

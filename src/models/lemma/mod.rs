@@ -16,10 +16,10 @@ pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
-use crate::nn::{
-    BatchNorm, BiGru, Conv, ConvNorm, Enlargement, Parameters, Scope, Source, Weights,
+use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Parameters, Scope, Source, Weights};
+use crate::ops::{
+    Act, Along, Filter, activate, add, clamp, lengths, pixel_shuffle, resize, slice_last,
 };
-use crate::ops::{Act, Along, Filter, activate, clamp, lengths, pixel_shuffle, resize, slice_last};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -88,14 +88,14 @@ impl Block {
 
     fn forward(&self, cx: &Cx, z: &Tensor, guidance: &Tensor) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let s = self.first.forward(cx, z, None, Act::Mish)?;
+        let s = activate(cx, &self.first.forward(cx, z)?, Act::Mish)?;
         cx.tap(&self.path, "prelu", &s, Axes::Image);
-        let s = self.second.forward(cx, &s, None, Act::None)?;
+        let s = self.second.forward(cx, &s)?;
         let s = self.fusion.forward(cx, &s, guidance)?;
         let s = self.vertical.forward(cx, &s, Along::Columns)?;
         cx.tap(&self.path, "gru1.gru", &s, Axes::Columns);
         cx.tap(&self.path, "gru1", &s, Axes::Turned);
-        let r = self.norm.forward_sum(cx, z, &s)?;
+        let r = self.norm.forward(cx, &add(cx, z, &s)?)?;
         let y = self.horizontal.forward(cx, &r, Along::Rows)?;
         cx.tap(&self.path, "gru2.gru", &y, Axes::Rows);
         for name in ["gru2", ""] {
@@ -117,8 +117,6 @@ pub struct Network {
     blocks: Vec<Block>,
     trunk_end: ConvNorm,
     up: Conv,
-    /// `up` with what follows it, where each need not stand for itself.
-    enlargement: Option<Enlargement>,
     tail: Conv,
     names: TailNames,
 }
@@ -154,7 +152,8 @@ impl Network {
     /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: LemmaConfig) -> Result<Self> {
         config.check()?;
-        let build = |s: &Scope| Ok(Self::build(s, config.clone()));
+        // Evaluation never warps, so it does without the spatial transformer.
+        let build = |s: &Scope| Ok(Self::build(s, config.clone(), false));
         Ok(Weights::load(gpu, source, None, "lemma", build)?.0)
     }
 
@@ -169,20 +168,19 @@ impl Network {
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
         config.check()?;
-        let build = |s: &Scope| Ok(Self::build(s, config.clone()));
+        let build = |s: &Scope| Ok(Self::build(s, config.clone(), config.stn));
         Weights::load(gpu, source, Some(frozen), "lemma", build)
     }
 
-    fn build(s: &Scope, config: LemmaConfig) -> Self {
+    fn build(s: &Scope, config: LemmaConfig, warps: bool) -> Self {
         let c = config.channels();
         let block = |k: usize| format!("block{k}");
         let tail = config.srb_nums + 2;
         let (trunk_end, up) = (s.at(block(tail)), s.at(block(tail + 1)));
-        // Evaluation never warps, so it does without the spatial transformer. The spline's tables are computed.
-        let warps = config.stn && s.trains();
         if !warps {
             s.leave("stn_head.");
         }
+        // The spline's tables are computed.
         s.leave("tps.");
         let prior = s.at("position_prior");
         Network {
@@ -202,11 +200,6 @@ impl Network {
                 true,
             ),
             up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
-            // A driver on the CPU would compile a kernel for it, which takes longer than it ever saves.
-            enlargement: match s.gpu().traits().compiles_slowly {
-                true => None,
-                false => Enlargement::load(&up.at("0.conv"), c, c, Window::same(3)),
-            },
             tail: Conv::load(&up.at(1), c, PLANES, Window::same(9), true),
             names: TailNames { trunk_end: trunk_end.path().into(), up: up.path().into() },
             config,
@@ -240,7 +233,7 @@ impl Network {
         };
         let image = &warped;
         let prior = self.prior(cx, &image.detached(), n)?;
-        let b1 = self.head.forward(cx, image, Act::Prelu(&self.head_slope))?;
+        let b1 = activate(cx, &self.head.forward(cx, image)?, Act::Prelu(&self.head_slope))?;
         for name in ["block1.1", "block1"] {
             cx.tap(name, "", &b1, Axes::Image);
         }
@@ -292,35 +285,22 @@ impl Network {
 
     /// Skip connection, enlargement by pixel shuffle, last convolution and tanh.
     fn enlarge(&self, cx: &Cx, first: &Tensor, last: &Tensor) -> Result<Tensor> {
-        let sum = if cx.tracing() {
-            let b = self.trunk_end.forward(cx, last, None, Act::None)?;
-            cx.tap(&self.names.trunk_end, "", &b, Axes::Image);
-            crate::ops::add(cx, first, &b)?
-        } else {
-            self.trunk_end.forward(cx, last, Some(first), Act::None)?
-        };
+        let b = self.trunk_end.forward(cx, last)?;
+        cx.tap(&self.names.trunk_end, "", &b, Axes::Image);
+        let sum = add(cx, first, &b)?;
         let _scope = cx.scope(&self.names.up);
-        let u = if cx.tracing() {
-            let up = self.up.forward(cx, &sum, Act::None)?;
-            let shuffled = pixel_shuffle(cx, &up, 2, Act::None)?;
-            cx.tap(&self.names.up, "0.pixel_shuffle", &shuffled, Axes::Image);
-            activate(cx, &shuffled, Act::Mish)?
-        } else if let Some(enlargement) = &self.enlargement {
-            enlargement.forward(cx, &sum, Act::Mish)?
-        } else {
-            pixel_shuffle(cx, &self.up.forward(cx, &sum, Act::None)?, 2, Act::Mish)?
-        };
+        let shuffled = pixel_shuffle(cx, &self.up.forward(cx, &sum)?, 2, Act::None)?;
+        cx.tap(&self.names.up, "0.pixel_shuffle", &shuffled, Axes::Image);
+        let u = activate(cx, &shuffled, Act::Mish)?;
         for name in ["0.prelu", "0"] {
             cx.tap(&self.names.up, name, &u, Axes::Image);
         }
-        let y = if cx.tracing() {
-            let y = self.tail.forward(cx, &u, Act::None)?;
+        cx.in_full(|cx| {
+            let y = self.tail.forward(cx, &u)?;
             cx.tap(&self.names.up, "", &y, Axes::Image);
-            activate(cx, &y, Act::Tanh)?
-        } else {
-            cx.in_full(|cx| self.tail.forward(cx, &u, Act::Tanh))?
-        };
-        cx.value("", "sr", &y, Axes::Image);
-        Ok(y)
+            let y = activate(cx, &y, Act::Tanh)?;
+            cx.value("", "sr", &y, Axes::Image);
+            Ok(y)
+        })
     }
 }

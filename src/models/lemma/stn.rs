@@ -51,7 +51,7 @@ impl SpatialTransformer {
         let n = image.dims()[0];
         let mut x = image.clone();
         for (i, stage) in self.stages.iter().enumerate() {
-            x = stage.forward(cx, &x, None, Act::Relu)?;
+            x = activate(cx, &stage.forward(cx, &x)?, Act::Relu)?;
             x = match i {
                 0..4 => max_pool(cx, &x, Window::pool(2, 2))?,
                 4 => max_pool(cx, &x, Window::pool(1, 2))?,

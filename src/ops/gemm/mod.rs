@@ -6,18 +6,20 @@
 
 mod kernels;
 mod plan;
+mod product;
 mod tune;
 mod vendor_defaults;
 
 use super::epilogue::{Act, Epilogue};
-use super::pointwise::activate;
-use crate::gpu::{Bind, Gpu, Grid, Variant};
+use super::pointwise::activate_into;
+use crate::gpu::{Gpu, Grid, Variant};
 use crate::shape::{Shape, Window};
-use crate::tensor::{Cx, Dtype, Tensor};
+use crate::tensor::{Bind, Cx, Dtype, Kernels, Tensor};
 use crate::{Result, kernel, params};
 pub(super) use kernels::KERNELS;
 use kernels::LoadPaths;
 use plan::{IMAGE_WORK, PLAIN_WORK, Plan};
+pub(crate) use product::Product;
 
 kernel!(SPLIT_SUM = "matmul/split_sum", Params);
 params! {
@@ -165,39 +167,63 @@ impl Gemm {
             * self.batch
     }
 
-    /// Records the product into a new tensor of `shape`, which has one element for each of batch · rows · columns. A residual
-    /// with batch size 1 is broadcast over the batch.
+    /// Appends the product, into a new tensor of `shape`, which has one element for each of batch · rows · columns. A residual
+    /// of one image of a single product is repeated for all.
     pub(super) fn run(
-        mut self,
+        self,
         cx: &Cx,
         a: &Tensor,
         b: &Tensor,
         ep: &Epilogue,
         shape: Shape,
     ) -> Result<Tensor> {
-        if ep.curved() && cx.gpu().traits().compiles_slowly && self.work() <= PLAIN_WORK {
-            let sum = self.run(cx, a, b, &Epilogue { act: Act::None, ..*ep }, shape)?;
-            return activate(cx, &sum, ep.act);
-        }
+        self.run_by(cx, None, a, b, ep, shape)
+    }
+
+    /// The same by this plan, if it is given.
+    fn run_by(
+        self,
+        cx: &Cx,
+        plan: Option<Plan>,
+        a: &Tensor,
+        b: &Tensor,
+        ep: &Epilogue,
+        shape: Shape,
+    ) -> Result<Tensor> {
         let y = cx.out(shape);
-        if y.is_empty() {
-            return Ok(y);
+        if !y.is_empty() {
+            let (a, b, tail) = (a.detached(), b.detached(), ep.into());
+            cx.push(Product { gemm: self, a, b, tail, y: y.clone(), plan });
+        }
+        Ok(y)
+    }
+
+    /// Dispatches the product into `y`.
+    fn lower(
+        mut self,
+        k: &Kernels,
+        a: &Tensor,
+        b: &Tensor,
+        ep: &Epilogue,
+        y: &Tensor,
+    ) -> Result<()> {
+        if ep.curved() && k.gpu().traits().compiles_slowly && self.work() <= PLAIN_WORK {
+            let sum = k.between_as(y.shape(), y.dtype());
+            self.lower(k, a, b, &Epilogue { act: Act::None, ..*ep }, &sum)?;
+            return activate_into(k, &sum, ep.act, y);
         }
         let repeats = ep.residual.map_or(1, |r| y.len() / r.len());
         if repeats > 1 {
             self = self.in_parts(repeats);
         }
-        let means = self.means(cx.gpu(), [Some(a), Some(b), ep.residual, Some(&y)]);
-        if cx.gpu().measures_choices() {
-            tune::measure(cx.gpu(), &self, means, [a.len(), b.len(), y.len()])?;
-        }
-        self.run_as(cx, Plan::choose(cx.gpu(), &self, means), a, b, ep, y)
+        let means = self.means(k.gpu(), [Some(a), Some(b), ep.residual, Some(y)]);
+        self.run_as(k, Plan::choose(k.gpu(), &self, means), a, b, ep, y)
     }
 
     /// How A, B, residual and result may be loaded and stored.
     fn means(&self, gpu: &Gpu, operands: [Option<&Tensor>; 4]) -> LoadPaths {
         let floats = operands.iter().flatten().all(|t| t.dtype() == Dtype::F32);
-        let fit = operands[..2].iter().flatten().all(|t| gpu.fits_image(t.buffer()));
+        let fit = operands[..2].iter().flatten().all(|t| t.fits_image(gpu));
         LoadPaths {
             u64s: floats && gpu.traits().loads_cost_by_component,
             textures: floats
@@ -209,33 +235,31 @@ impl Gemm {
 
     fn run_as(
         self,
-        cx: &Cx,
+        k: &Kernels,
         plan: Plan,
         a: &Tensor,
         b: &Tensor,
         ep: &Epilogue,
-        y: Tensor,
-    ) -> Result<Tensor> {
+        y: &Tensor,
+    ) -> Result<()> {
         let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
         let shuffles = |v: Variant| if self.shuffled { kernels::shuffled(v) } else { v };
         let run = |splits: usize, ep: &Epilogue, variant: Variant, binds: &[Bind]| {
             let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
-            cx.run(plan.tile.kernel(), &ep.on(variant), grid, &p, binds)
+            k.run(plan.tile.kernel(), &ep.on(variant), grid, &p, binds)
         };
         if plan.splits == 1 {
-            run(1, ep, shuffles(plan.tile.variant()), &operands(a, b, ep, &y))?;
-            return Ok(y);
+            return run(1, ep, shuffles(plan.tile.variant()), &operands(a, b, ep, y));
         }
-        let parts = cx.out_f32([plan.splits, y.len()]);
+        let parts = k.between([plan.splits, y.len()]);
         let nothing = Epilogue::default();
         run(plan.splits, &nothing, plan.tile.variant(), &operands(a, b, &nothing, &parts))?;
         let (rows, splits) = (self.height(), plan.splits as u32);
         let p = Params { rows, splits, epilogue: ep.word(), ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
-        let binds = operands(parts.read(), Bind::Absent, ep, &y);
-        cx.run(&SPLIT_SUM, &ep.on(shuffles(Variant::new())), grid, &p, &binds)?;
-        Ok(y)
+        let binds = operands(parts.read(), Bind::Absent, ep, y);
+        k.run(&SPLIT_SUM, &ep.on(shuffles(Variant::new())), grid, &p, &binds)
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) fn measure(gpu: &Gpu, g: &Gemm, paths: LoadPaths, sizes: [usize; 3]) 
     let time = |tile| -> Result<f64> {
         let plan = Plan::with(&adapter, g, tile);
         let run = once(gpu, |cx| {
-            let y = cx.out([sizes[2]]);
-            Ok(vec![g.run_as(cx, plan, &a, &b, &Epilogue::default(), y)?])
+            let ep = Epilogue::default();
+            Ok(vec![g.run_by(cx, Some(plan), &a, &b, &ep, [sizes[2]].into())?])
         })?;
         Ok(run.seconds)
     };

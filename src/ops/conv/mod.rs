@@ -1,19 +1,25 @@
 //! Convolution of channels-last images, as a product of windows with the weight (implicit GEMM).
 
-use super::epilogue::{Epilogue, Parts};
+mod reference;
+mod weight;
+pub(super) mod winograd;
+
+use super::epilogue::Epilogue;
 use super::gemm::{self, Gemm, kept};
-use super::{Case, KernelUse, Row, element, linear, suits_winograd, winograd};
-use crate::gpu::Variant;
+use super::tracked::Parts;
+use super::{Case, KernelUse, Row, element, linear};
 use crate::shape::Window;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
+use reference::oracle;
+use std::sync::Arc;
+use weight::{FLIP_USE, flip};
+use winograd::{suits_winograd, winograd, winograd_weight};
 
 kernel!(DILATE = "layout/dilate_fwd", Dilation);
-kernel!(FLIP = "conv/flip_weight_fwd", Flip);
 params! { struct Dilation {
     n: u32, height: u32, width: u32, channels: u32, stride_y: u32, stride_x: u32,
 } }
-params! { struct Flip { n: u32, taps: u32, inputs: u32, outputs: u32 } }
 
 /// `x [N, H, W, Cin]` with `w [KH, KW, Cin, Cout]` → `[N, OH, OW, Cout]`, then the epilogue. `torch.nn.Conv2d`, zero padding,
 /// no dilation, one group.
@@ -21,13 +27,19 @@ params! { struct Flip { n: u32, taps: u32, inputs: u32, outputs: u32 } }
 /// # Errors
 /// Operands whose shapes do not fit, and a kernel larger than the padded image.
 pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) -> Result<Tensor> {
-    let transformed = suits_winograd(window, x.shape().last(), w.shape().last());
+    let (inputs, outputs) = (x.shape().last(), w.shape().last());
+    let transformed = suits_winograd(window, inputs, outputs);
+    if transformed && w.is_constant() && w.len() == 9 * inputs * outputs && !cx.tracks(&[x]) {
+        let of = |values: &[Arc<Vec<f32>>]| winograd_weight(&values[0]);
+        let u = w.derived(cx.gpu(), "winograd", &[], [4, 4, inputs, outputs], of)?;
+        return winograd(cx, x, &u, ep);
+    }
     convolved(cx, x, w, window, ep, transformed)
 }
 
-/// [`conv2d`] with its gradients in Winograd's domain where they are to be `transformed`, which takes a window of 3×3 and fours of
+/// [`conv2d`] with its gradients in Winograd's domain where they are to be `transformed`, which takes a window of 3×3 and multiples of four
 /// channels.
-pub(super) fn convolved(
+fn convolved(
     cx: &Cx,
     x: &Tensor,
     w: &Tensor,
@@ -66,12 +78,12 @@ pub(super) fn convolved(
     })
 }
 
-/// [`conv2d`] and `torch.nn.PixelShuffle(2)` behind it in one kernel: `w [KH, KW, Cin, 4·C]`, whose columns are ordered by row,
-/// column and channel of the four pixels → `[N, 2·OH, 2·OW, C]`, C a multiple of 4. For inference.
+/// What lowering makes of [`conv2d`] and `torch.nn.PixelShuffle(2)` behind it, for the cases: `w [KH, KW, Cin, 4·C]`, whose
+/// columns are ordered by row, column and channel of the four pixels → `[N, 2·OH, 2·OW, C]`, C a multiple of 4.
 ///
 /// # Errors
 /// As [`conv2d`]; other numbers of channels, a residual, and operands that a gradient is asked of.
-pub fn conv2d_shuffled(
+fn conv2d_shuffled(
     cx: &Cx,
     x: &Tensor,
     w: &Tensor,
@@ -134,35 +146,6 @@ fn dilate(cx: &Cx, x: &Tensor, stride: (usize, usize)) -> Result<Tensor> {
     let binds = [x.read(), y.write()];
     cx.run(&DILATE, &element::variant(wide), element::grid(elements), &p, &binds)?;
     Ok(y)
-}
-
-/// `w [KH, KW, Cin, Cout]` to `[KH, KW, Cout, Cin]` with KH and KW reversed; a `transformed` one `[4, 4, Cin, Cout]` to the
-/// transform of that.
-pub(super) fn flip(cx: &Cx, w: &Tensor, transformed: bool) -> Result<Tensor> {
-    let [kh, kw, inputs, outputs] = w.shape().nhwc("conv2d")?;
-    let y = cx.out([kh, kw, outputs, inputs]);
-    let width = element::width(&[inputs, outputs]);
-    let n = w.len() / (width * width);
-    let p = Flip {
-        n: n as u32,
-        taps: (kh * kw) as u32,
-        inputs: (inputs / width) as u32,
-        outputs: (outputs / width) as u32,
-    };
-    let binds = [w.read(), y.write()];
-    cx.run(&FLIP, &flipping(transformed, width), element::grid(n), &p, &binds)?;
-    Ok(y)
-}
-
-fn flipping(transformed: bool, width: usize) -> Variant {
-    element::variant(width).set("TRANSFORMED", transformed)
-}
-
-/// The kernel behind [`flip`].
-pub(super) const FLIP_USE: KernelUse = KernelUse { kernel: &FLIP, variants: flips };
-
-fn flips() -> Vec<Variant> {
-    [false, true].into_iter().flat_map(|t| [1, 4].map(|width| flipping(t, width))).collect()
 }
 
 /// The row of the table.
@@ -293,32 +276,4 @@ fn cases() -> Vec<Case> {
         timed("backbone, 1×1", [1, 8, 32, 512], 512, same(1), folded),
         timed("backbone, 256 channels", [1, 8, 32, 256], 256, same(3), Parts::ALL.with_act(1)),
     ]
-}
-
-/// Reference in f64.
-pub fn oracle(x: &Host, w: &Host, window: Window) -> Host {
-    let [n, h, width, c] = x.shape.nhwc("x").expect("an image");
-    let out = w.shape.last();
-    let (oh, ow) = window.output("oracle", h, width).expect("a window that fits");
-    let mut y = Host::zeros([n, oh, ow, out]);
-    for (pixel, sums) in y.data.chunks_exact_mut(out).enumerate() {
-        let (image, oy, ox) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
-        for ky in 0..window.kernel.0 {
-            for kx in 0..window.kernel.1 {
-                let iy = (oy * window.stride.0 + ky).wrapping_sub(window.pad.0);
-                let ix = (ox * window.stride.1 + kx).wrapping_sub(window.pad.1);
-                if iy >= h || ix >= width {
-                    continue;
-                }
-                for ci in 0..c {
-                    let a = x.data[((image * h + iy) * width + ix) * c + ci];
-                    let row = &w.data[((ky * window.kernel.1 + kx) * c + ci) * out..][..out];
-                    for (v, b) in sums.iter_mut().zip(row) {
-                        *v += a * b;
-                    }
-                }
-            }
-        }
-    }
-    y
 }

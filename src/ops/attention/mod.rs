@@ -5,33 +5,18 @@
 //! workgroup's accumulators: then the weights are written, and multiplied by the values in a second dispatch. Where a gradient is asked for, or weights are
 //! dropped, attention is composed of products, [`mask_scores`] and a soft-max instead.
 
+mod node;
+mod tiles;
+
+pub(crate) use node::Attend;
+
 use super::{
-    Case, KernelUse, Row, batched_matmul, dropout, mask_scores, permute, repeat, scale as scaled,
+    Case, Mask, Row, batched_matmul, dropout, mask_scores, permute, repeat, scale as scaled,
     slice_last, softmax,
 };
-use crate::gpu::{Bind, Gpu, Grid, Kernel, Variant};
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
-use crate::{Error, ErrorKind, Result, kernel, params};
-
-kernel!(FWD = "attention/attention_fwd", Scores);
-kernel!(SUBGROUP = "attention/attention_subgroup", Scores);
-kernel!(VALUES = "attention/attention_values", Values);
-kernel!(VALUES_SUBGROUP = "attention/attention_values_subgroup", Values);
-params! {
-    struct Scores {
-        images: u32, lq: u32, lk: u32, heads: u32, width: u32,
-        q_image: u32, q_row: u32, q_first: u32,
-        k_image: u32, k_row: u32, k_first: u32,
-        v_image: u32, v_row: u32, v_first: u32,
-        mask: u32, scale: f32,
-    }
-}
-params! {
-    struct Values {
-        images: u32, lq: u32, lk: u32, heads: u32, width: u32,
-        v_image: u32, v_row: u32, v_first: u32,
-    }
-}
+use crate::{Error, ErrorKind, Result};
+use tiles::Scores;
 
 /// The channels of a sequence that hold the heads.
 #[derive(Clone, Copy)]
@@ -54,28 +39,6 @@ impl<'a> Heads<'a> {
     }
 }
 
-/// Pairs of query i and key j that do not attend. A query without any key left gets the mean of all values.
-#[derive(Clone, Copy)]
-pub enum Mask<'a> {
-    /// Every pair attends.
-    None,
-    /// j > i does not.
-    Causal,
-    /// j = i and j ≥ length do not; lengths are u32 `[N]`.
-    DiagonalAndLengths(&'a Tensor),
-}
-
-impl Mask<'_> {
-    /// Its number in the shaders.
-    pub(super) fn code(self) -> u32 {
-        match self {
-            Mask::None => 0,
-            Mask::Causal => 1,
-            Mask::DiagonalAndLengths(_) => 2,
-        }
-    }
-}
-
 /// Heads and scale.
 #[derive(Debug, Clone, Copy)]
 pub struct Attention {
@@ -91,7 +54,7 @@ pub struct Attention {
 /// `torch.nn.MultiheadAttention` between its projections. Returns `[N, Lq, E]` and, if asked for, the soft-max weights
 /// `[N, heads, Lq, Lk]`. A sequence whose batch is 1 serves all images.
 ///
-/// In a pass that drops values, those weights are dropped that the values are summed by, not those returned.
+/// Dropout applies to the weights used for the output, not to the returned ones.
 ///
 /// # Errors
 /// Operands whose shapes do not fit, heads that do not divide the width, or a sequence without keys.
@@ -109,42 +72,18 @@ pub fn attention(
         let (y, soft) = composed(cx, [q, k, v], s.images as usize, shape, mask)?;
         return Ok((y, weights.then_some(soft)));
     }
-    let [n, lq, lk, width] = [s.images, s.lq, s.lk, s.width].map(|x| x as usize);
-    let plan = Plan::of(cx.gpu());
-    let (tile, fused) = plan.scores(width, weights);
-    let aligned = [s.width, s.q_row, s.q_first, s.k_row, s.k_first, s.v_row, s.v_first]
-        .iter()
-        .all(|x| x % 4 == 0);
+    let [n, lq, lk] = [s.images, s.lq, s.lk].map(|x| x as usize);
     let y = cx.out([n, lq, shape.width]);
-    let soft = (weights || !fused).then(|| cx.out_f32([n, shape.heads, lq, lk]));
-    if y.is_empty() {
-        return Ok((y, soft.filter(|_| weights)));
+    let soft = weights.then(|| cx.out_f32([n, shape.heads, lq, lk]));
+    if !y.is_empty() {
+        let lengths = match mask {
+            Mask::DiagonalAndLengths(lengths) => Some(lengths.detached()),
+            _ => None,
+        };
+        let parts = [q, k, v].map(|part| (part.tensor.detached(), part.first));
+        cx.push(Attend { parts, lengths, scores: s, y: y.clone(), soft: soft.clone() });
     }
-
-    // An output that a variant does not write is bound all the same.
-    let unused = (!fused || soft.is_none()).then(|| cx.out([1]));
-    let or_unused = |t: Option<&Tensor>| t.or(unused.as_ref()).cloned().expect("an output");
-    let (y_out, soft_out) = (or_unused(fused.then_some(&y)), or_unused(soft.as_ref()));
-    let lengths = match mask {
-        Mask::DiagonalAndLengths(lengths) => lengths.read(),
-        _ => Bind::Absent,
-    };
-    let inputs = [q.tensor.read(), k.tensor.read(), v.tensor.read(), lengths];
-    let binds = [&inputs[..], &[y_out.write(), soft_out.write()]].concat();
-    let grid = Grid::linear(n * shape.heads * lq.div_ceil(tile.queries));
-    let variant = tile.scores(aligned, fused, soft.is_some());
-    cx.run(tile.kernel, &variant, grid, &s, &binds)?;
-
-    if let (false, Some(soft)) = (fused, &soft) {
-        let Scores { images, lq: queries, lk, heads, width: d, v_image, v_row, v_first, .. } = s;
-        let p = Values { images, lq: queries, lk, heads, width: d, v_image, v_row, v_first };
-        let tile = &plan.values;
-        let groups = lq.div_ceil(tile.queries) * width.div_ceil(tile.channels);
-        let grid = Grid::linear(n * shape.heads * groups);
-        let binds = [soft.read(), v.tensor.read(), y.write()];
-        cx.run(tile.kernel, &tile.variant(aligned), grid, &p, &binds)?;
-    }
-    Ok((y, soft.filter(|_| weights)))
+    Ok((y, soft))
 }
 
 /// The same of operations that record their gradients, with its weights.
@@ -238,144 +177,9 @@ fn scores(cx: &Cx, q: Heads, k: Heads, v: Heads, shape: Attention, mask: Mask) -
     })
 }
 
-/// A kernel with its tile constants, and the queries and channels of a head that one workgroup of it covers.
-struct Tile {
-    kernel: &'static Kernel,
-    constants: &'static [(&'static str, u32)],
-    queries: usize,
-    channels: usize,
-}
-
-/// The tiles for one kind of adapter: for scores and values at once, by width; for the scores alone of wider heads; and for
-/// the values of those.
-struct Plan {
-    fused: &'static [Tile],
-    scores: Tile,
-    values: Tile,
-    /// Whether scores that are asked for are written on the way to the values; a driver on the CPU compiles two kernels
-    /// sooner.
-    together: bool,
-}
-
-/// Workgroup memory hands scores round: 64 lanes, COLS·ROWS, to hide latency, and few registers.
-static WORKGROUP: Plan = Plan {
-    fused: &[
-        Tile {
-            kernel: &FWD,
-            constants: &[("COLS", 4), ("ROWS", 16), ("TQ", 2), ("TK", 4), ("TV", 1)],
-            queries: 32,
-            channels: 16,
-        },
-        Tile {
-            kernel: &FWD,
-            constants: &[("COLS", 8), ("ROWS", 8), ("TQ", 4), ("TK", 4), ("TV", 1)],
-            queries: 32,
-            channels: 32,
-        },
-        Tile {
-            kernel: &FWD,
-            constants: &[("COLS", 16), ("ROWS", 4), ("TQ", 4), ("TK", 4), ("TV", 1)],
-            queries: 16,
-            channels: 64,
-        },
-    ],
-    scores: Tile {
-        kernel: &FWD,
-        constants: &[("COLS", 16), ("ROWS", 4), ("TQ", 4), ("TK", 4), ("TV", 0)],
-        queries: 16,
-        channels: 0,
-    },
-    values: Tile { kernel: &VALUES, constants: &[("TQ", 4), ("TV", 1)], queries: 4, channels: 256 },
-    together: true,
-};
-
-/// Shuffles hand everything round: 8 lanes with large register tiles, for adapters where a load costs fifty times a
-/// multiply-add.
-static SHUFFLE: Plan = Plan {
-    fused: &[
-        Tile {
-            kernel: &SUBGROUP,
-            constants: &[("TG", 2), ("TK", 4), ("TV", 1)],
-            queries: 16,
-            channels: 32,
-        },
-        Tile {
-            kernel: &SUBGROUP,
-            constants: &[("TG", 2), ("TK", 4), ("TV", 2)],
-            queries: 16,
-            channels: 64,
-        },
-    ],
-    scores: Tile {
-        kernel: &SUBGROUP,
-        constants: &[("TG", 2), ("TK", 4), ("TV", 0)],
-        queries: 16,
-        channels: 0,
-    },
-    values: Tile {
-        kernel: &VALUES_SUBGROUP,
-        constants: &[("TG", 2), ("TV", 2)],
-        queries: 16,
-        channels: 64,
-    },
-    together: false,
-};
-
-impl Plan {
-    fn of(gpu: &Gpu) -> &'static Plan {
-        if gpu.traits().shuffles_are_cheap { &SHUFFLE } else { &WORKGROUP }
-    }
-
-    /// The tile for the scores of heads of `width` channels, which are asked for where `weights`; and whether it does the values
-    /// too.
-    fn scores(&self, width: usize, weights: bool) -> (&Tile, bool) {
-        let fits = |t: &&Tile| t.channels >= width && (self.together || !weights);
-        match self.fused.iter().find(fits) {
-            Some(tile) => (tile, true),
-            None => (&self.scores, false),
-        }
-    }
-
-    fn scores_variants(&self) -> Vec<Variant> {
-        let both = [false, true];
-        let given = &both[..1 + usize::from(self.together)];
-        let fused = self
-            .fused
-            .iter()
-            .flat_map(|t| given.iter().map(move |w| both.map(|a| t.scores(a, true, *w))));
-        let wide = both.map(|a| self.scores.scores(a, false, true));
-        fused.flatten().chain(wide).collect()
-    }
-
-    fn values_variants(&self) -> Vec<Variant> {
-        [false, true].map(|aligned| self.values.variant(aligned)).into()
-    }
-}
-
-impl Tile {
-    fn variant(&self, aligned: bool) -> Variant {
-        let variant = Variant::new().set("ALIGNED", aligned);
-        self.constants.iter().fold(variant, |v, (name, value)| v.tile(name, *value))
-    }
-
-    fn scores(&self, aligned: bool, values: bool, weights: bool) -> Variant {
-        self.variant(aligned).set("VALUES", values).set("WEIGHTS", weights)
-    }
-}
-
 /// The row of the table.
-pub const ROW: Row = Row {
-    op: "attention",
-    kernels: &[
-        KernelUse { kernel: &FWD, variants: || WORKGROUP.scores_variants() },
-        KernelUse { kernel: &SUBGROUP, variants: || SHUFFLE.scores_variants() },
-        KernelUse { kernel: &VALUES, variants: || WORKGROUP.values_variants() },
-        KernelUse { kernel: &VALUES_SUBGROUP, variants: || SHUFFLE.values_variants() },
-    ],
-    tolerance: 3e-6,
-    gradient: 5e-6,
-    cases,
-};
+pub const ROW: Row =
+    Row { op: "attention", kernels: tiles::KERNELS, tolerance: 3e-6, gradient: 5e-6, cases };
 
 /// Sizes of a case: images, queries, keys, heads, channels of a head.
 type Sizes = (usize, usize, usize, usize, usize);
@@ -411,8 +215,9 @@ fn cases() -> Vec<Case> {
         case("one pair", (1, 1, 1, 1, 4), 0, true, false),
         case("primes, a head of odd width", (2, 7, 13, 3, 5), 0, true, true),
         case("odd width above the accumulators", (1, 9, 11, 1, 67), 1, true, false),
-        case("a width between words, no weights", (2, 17, 65, 2, 22), 2, false, false).for_tests(),
-        case("a wide head without weights", (2, 5, 33, 2, 128), 0, false, false).for_tests(),
+        case("a width between words, no weights", (2, 17, 65, 2, 22), 2, false, false)
+            .not_benched(),
+        case("a wide head without weights", (2, 5, 33, 2, 128), 0, false, false).not_benched(),
         case("vision encoder", (1, 256, 256, 2, 64), 0, false, false),
         case("vision encoder, nano", (1, 256, 256, 2, 32), 0, false, false),
         case("text encoder", (2, 26, 26, 4, 16), 0, false, false),

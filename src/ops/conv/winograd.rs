@@ -5,14 +5,17 @@
 //!
 //! The gradients of a convolution go the same way, that of the weight by the adjoint: ḡ = Gᵀ·Ū·G with Ū = Vᵀ·M̄ for each of the
 //! sixteen, V = Bᵀ·d·B and M̄ = A·Ȳ·Aᵀ. A convolution that is trained takes these for its gradients; its values it sums directly,
-//! since another rounding there can turn a ReLU behind it, and gradients with that.
+//! since Winograd's rounding can flip a following ReLU and change gradients.
 
-use super::epilogue::{Epilogue, Parts};
-use super::gemm::Gemm;
-use super::{Case, KernelUse, Row, conv2d, element};
-use crate::gpu::{Bind, Kernel, Variant};
+use super::reference::oracle;
+use super::weight::{FLIP_USE, flip};
+use crate::gpu::{Gpu, Kernel, Variant};
+use crate::ops::epilogue::{Epilogue, Residual, Tail, Tailed};
+use crate::ops::gemm::Gemm;
+use crate::ops::tracked::Parts;
+use crate::ops::{Case, KernelUse, Row, element};
 use crate::shape::Window;
-use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
+use crate::tensor::{Bind, Cx, Dtype, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(INPUT = "conv/winograd_input", Tiles);
@@ -33,20 +36,21 @@ const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0
 /// Channels, in and out, from which the fewer multiplications outweigh the transforms.
 const FROM_CHANNELS: usize = 128;
 
-/// Whether [`winograd`] takes a convolution, and takes less time than [`conv2d`](super::conv2d()).
+/// Whether [`winograd`] takes a convolution, and takes less time than [`conv2d`](crate::ops::conv2d()).
 pub fn suits_winograd(window: Window, inputs: usize, outputs: usize) -> bool {
     let enough = |channels: usize| channels >= FROM_CHANNELS && channels.is_multiple_of(4);
     window == Window::same(3) && enough(inputs) && enough(outputs)
 }
 
-/// U `[4, 4, in, out]` of a weight g `[out, in, 3, 3]`.
-pub fn winograd_weight(g: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let mut u = vec![0.0; 16 * inputs * outputs];
-    for (i, taps) in g.chunks_exact(9).enumerate() {
-        let (output, input) = (i / inputs, i % inputs);
-        let rows = G.map(|row| [0, 1, 2].map(|x| along(row, |y| taps[3 * y + x].into())));
-        for (plane, value) in rows.iter().flat_map(|r| G.map(|g| along(g, |x| r[x]))).enumerate() {
-            u[(plane * inputs + input) * outputs + output] = value as f32;
+/// U `[4, 4, in, out]` of a weight g `[3, 3, in, out]`.
+pub fn winograd_weight(g: &[f32]) -> Vec<f32> {
+    let plane = g.len() / 9;
+    let mut u = vec![0.0; 16 * plane];
+    for i in 0..plane {
+        let tap = |t: usize| f64::from(g[t * plane + i]);
+        let rows = G.map(|row| [0, 1, 2].map(|x| along(row, |y| tap(3 * y + x))));
+        for (place, value) in rows.iter().flat_map(|r| G.map(|g| along(g, |x| r[x]))).enumerate() {
+            u[place * plane + i] = value as f32;
         }
     }
     u
@@ -79,7 +83,7 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
         }
         let kept = u.clone();
         Ok(ep.record(cx, "winograd", [x, u], 0..outputs, y, move |cx, dy| {
-            let flipped = conv2d::flip(cx, &kept, true)?;
+            let flipped = flip(cx, &kept, true)?;
             Ok([Some(winograd(cx, dy, &flipped, &Epilogue::default())?), None])
         }))
     })
@@ -87,7 +91,7 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
 
 /// X̄ `[N, H, W, Cin]` of a convolution with `w [3, 3, Cin, Cout]`, and `dy [N, H, W, Cout]`.
 pub(super) fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
-    let flipped = conv2d::flip(cx, w, false)?;
+    let flipped = flip(cx, w, false)?;
     let [.., outputs, inputs] = flipped.shape().nhwc("winograd")?;
     let u = weights(cx, &WEIGHT, &flipped, [4, 4, outputs, inputs])?;
     winograd(cx, dy, &u, &Epilogue::default())
@@ -107,20 +111,20 @@ pub(super) fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor
 fn weights(cx: &Cx, kernel: &'static Kernel, w: &Tensor, shape: [usize; 4]) -> Result<Tensor> {
     let to = cx.out(shape);
     let n = shape[2] * shape[3] / 4;
-    let (p, words) = (Weights { n: n as u32 }, words_of(cx, [Some(w), Some(&to)]));
+    let (p, words) = (Weights { n: n as u32 }, words_of(cx.gpu(), [Some(w), Some(&to)]));
     cx.run(kernel, &words, element::grid(n), &p, &[w.read(), to.write()])?;
     Ok(to)
 }
 
-/// Whether fours are moved as 64-bit words.
+/// Whether vec4 operands are loaded and stored as two `u64` words.
 fn words(wide: bool) -> Variant {
     Variant::new().tile("WORDS", wide.into())
 }
 
 /// As words where that is cheaper, and all of these are floats.
-fn words_of(cx: &Cx, tensors: [Option<&Tensor>; 2]) -> Variant {
+fn words_of(gpu: &Gpu, tensors: [Option<&Tensor>; 2]) -> Variant {
     let floats = tensors.into_iter().flatten().all(|t| t.dtype() == Dtype::F32);
-    words(floats && cx.gpu().traits().loads_cost_by_component)
+    words(floats && gpu.traits().loads_cost_by_component)
 }
 
 /// An image `[N, H, W, C]` as sixteen numbers for each of its tiles, `[16, T, C]`.
@@ -137,39 +141,82 @@ fn by_tiles(cx: &Cx, kernel: &'static Kernel, x: &Tensor) -> Result<Tensor> {
         down: down as u32,
         across: across as u32,
     };
-    let words = words_of(cx, [Some(x), Some(&v)]);
+    let words = words_of(cx.gpu(), [Some(x), Some(&v)]);
     cx.run(kernel, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
     Ok(v)
 }
 
 fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Result<()> {
-    let [_, height, width, outputs] = y.shape().nhwc("winograd")?;
     let v = by_tiles(cx, &INPUT, x)?;
     let [_, tiles, inputs] = v.shape().nlc("winograd")?;
-
+    let outputs = y.shape().last();
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16);
     // Still to be summed.
     let products = [16, tiles, outputs].into();
     let m = cx.in_full(|cx| gemm.run(cx, &v, u, &Epilogue::default(), products))?;
+    cx.push(Output { m, tail: ep.into(), y: y.clone() });
+    Ok(())
+}
 
-    let fours = tiles * outputs / 4;
-    let repeats = ep.residual.is_some_and(|r| r.len() < y.len());
-    let p = Pixels {
-        n: fours as u32,
-        height: height as u32,
-        width: width as u32,
-        cols: outputs as u32,
-        down: height.div_ceil(2) as u32,
-        across: width.div_ceil(2) as u32,
-        b_first: 0,
-        epilogue: ep.word(),
-        residual_step: if repeats { 0 } else { (height * width * outputs / 4) as u32 },
-    };
-    let optional = Tensor::read_or_absent;
-    let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
-    let binds = [m.read(), Bind::Absent, scale, shift, residual, ep.act.slope(), y.write()];
-    let words = words_of(cx, [ep.residual, Some(y)]);
-    cx.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
+/// The way out of Winograd's domain, as a node of a pass.
+pub(crate) struct Output {
+    /// Sixteen numbers for each tile, `[16, T, Cout]`.
+    m: Tensor,
+    tail: Tail,
+    y: Tensor,
+}
+
+impl Op for Output {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.m);
+        self.tail.see(see);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Output { m, tail, y } = self;
+        let [_, height, width, outputs] = y.shape().nhwc("winograd")?;
+        let ep = tail.epilogue();
+        let fours = m.len() / 64;
+        let repeats = ep.residual.is_some_and(|r| r.len() < y.len());
+        let p = Pixels {
+            n: fours as u32,
+            height: height as u32,
+            width: width as u32,
+            cols: outputs as u32,
+            down: height.div_ceil(2) as u32,
+            across: width.div_ceil(2) as u32,
+            b_first: 0,
+            epilogue: ep.word(),
+            residual_step: if repeats { 0 } else { (height * width * outputs / 4) as u32 },
+        };
+        let optional = Tensor::read_or_absent;
+        let [scale, shift, residual] = [ep.scale, ep.shift, ep.residual].map(optional);
+        let binds = [m.read(), Bind::Absent, scale, shift, residual, ep.act.slope(), y.write()];
+        let words = words_of(k.gpu(), [ep.residual, Some(y)]);
+        k.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
+    }
+}
+
+impl Tailed for Output {
+    fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    fn result(&self) -> &Tensor {
+        &self.y
+    }
+
+    fn takes(&self, residual: &Residual) -> bool {
+        residual.copies == 1 || residual.copies == self.y.dims()[0]
+    }
+
+    fn with(&self, tail: Tail, y: Tensor) -> Self {
+        Output { m: self.m.clone(), tail, y }
+    }
 }
 
 /// The row of the table.
@@ -185,7 +232,7 @@ const KERNELS: &[KernelUse] = &[
         kernel: &OUTPUT,
         variants: || [false, true].map(|w| Epilogue::all(words(w))).concat(),
     },
-    conv2d::FLIP_USE,
+    FLIP_USE,
 ];
 
 fn both() -> Vec<Variant> {
@@ -198,9 +245,9 @@ fn cases() -> Vec<Case> {
         let mut s = Seeded::new(&label);
         let [n, h, w, c] = dims;
         // Eighths: exact before and after the transform.
-        let mut g = s.uniform([out, c, 3, 3], -1.5, 1.5);
+        let mut g = s.uniform([3, 3, c, out], -1.5, 1.5);
         g.data.iter_mut().for_each(|v| *v = v.round() / 8.0);
-        let u = winograd_weight(&g.to_f32(), c, out).into_iter().map(f64::from).collect();
+        let u = winograd_weight(&g.to_f32()).into_iter().map(f64::from).collect();
         let mut inputs = vec![s.signed(dims), Host::new([4, 4, c, out], u)];
         inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
         let flops = 2.0 * (n * h * w * out * 9 * c) as f64;
@@ -210,7 +257,7 @@ fn cases() -> Vec<Case> {
             flops,
             move |cx, t| Ok(vec![winograd(cx, &t[0], &t[1], &parts.tensors(&t[2..]))?]),
             move |h| {
-                let mut y = conv2d::oracle(&h[0], &taps(&h[1]), Window::same(3));
+                let mut y = oracle(&h[0], &taps(&h[1]), Window::same(3));
                 parts.apply(&mut y, &h[2..], 0);
                 vec![y]
             },
@@ -227,10 +274,10 @@ fn cases() -> Vec<Case> {
         inputs.extend(parts.inputs(&mut s, out, [n, h, w, out].into()));
         let run = move |cx: &Cx, t: &[Tensor]| {
             let ep = parts.tensors(&t[2..]);
-            Ok(vec![conv2d::convolved(cx, &t[0], &t[1], Window::same(3), &ep, true)?])
+            Ok(vec![super::convolved(cx, &t[0], &t[1], Window::same(3), &ep, true)?])
         };
         let reference = move |x: &[Host]| {
-            let mut y = conv2d::oracle(&x[0], &x[1], Window::same(3));
+            let mut y = oracle(&x[0], &x[1], Window::same(3));
             parts.apply(&mut y, &x[2..], 0);
             vec![y]
         };

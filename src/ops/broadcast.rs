@@ -1,7 +1,9 @@
 //! Broadcasting and its adjoint: copies along axes, and sums over them.
 
-use super::strided::{View, strides};
-use super::{Case, KernelUse, Row, element, layout};
+use super::layout::{COPY, ColumnParams};
+use super::reorder::{self, read_by};
+use super::strided::{View, repeated, strides};
+use super::{Case, KernelUse, Row, element};
 use crate::shape::Shape;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -58,9 +60,36 @@ pub fn expand(cx: &Cx, x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
         })
         .collect();
     axes.reverse();
-    let y = layout::read_by(cx, x, &View::new(&axes), shape)?;
+    let y = read_by(cx, x, &View::new(&axes), shape)?;
     let from = x.shape();
     Ok(cx.record("expand", [x], y, move |cx, dy, _| Ok([Some(sum_to(cx, &dy, from)?)])))
+}
+
+/// One sample `n` times: `[1, ..]` → `[n, ..]`, as `torch.Tensor.expand` with its memory filled.
+///
+/// # Errors
+/// A first axis that is not 1.
+pub fn repeat(cx: &Cx, x: &Tensor, n: usize) -> Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    if dims.first() != Some(&1) {
+        return Err(Error::new(ErrorKind::Shape, "repeat", "first axis")
+            .expected("1")
+            .got(x.shape()));
+    }
+    dims[0] = n;
+    let y = cx.out(dims.as_slice());
+    let cols = x.len();
+    if n * cols > 0 {
+        let width = element::width(&[cols]);
+        let cols = (cols / width) as u32;
+        let n = n as u32 * cols;
+        // Every row reads the same one.
+        let p = ColumnParams { n, cols, from_cols: 0, from_first: 0, to_cols: cols, to_first: 0 };
+        let grid = element::grid(n as usize);
+        cx.run(&COPY, &element::variant(width), grid, &p, &[x.read(), y.write()])?;
+    }
+    let from = x.shape();
+    Ok(cx.record("repeat", [x], y, move |cx, dy, _| Ok([Some(sum_to(cx, &dy, from)?)])))
 }
 
 /// Axes of `large` from the last: size, and whether `small` has 1 or nothing there.
@@ -110,8 +139,13 @@ fn sum_middle(cx: &Cx, x: &Tensor, mut length: usize, inner: usize) -> Result<Te
 
 /// The row of the table.
 pub const ROW: Row = Row {
-    op: "reduce",
-    kernels: &[KernelUse { kernel: &SUM, variants: element::variants }],
+    op: "broadcast",
+    kernels: &[
+        KernelUse { kernel: &SUM, variants: element::variants },
+        KernelUse { kernel: &COPY, variants: element::variants },
+        reorder::PERMUTE_USE,
+        reorder::TRANSPOSE_USE,
+    ],
     tolerance: 1e-6,
     gradient: 1e-6,
     cases,
@@ -139,11 +173,23 @@ fn cases() -> Vec<Case> {
             move |cx, t| Ok(vec![expand(cx, &t[0], to)?]),
             move |h| {
                 let like = Host::zeros(to);
-                vec![Host::new(to, super::pointwise::repeated(&h[0], &like))]
+                vec![Host::new(to, repeated(&h[0], &like))]
             },
         )
     };
+    let samples = |why: &str, shape: [usize; 3], n: usize| {
+        let label = format!("repeat {shape:?} {n} times: {why}");
+        let inputs = vec![Seeded::new(&label).signed(shape)];
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![repeat(cx, &t[0], n)?]),
+            move |h| vec![Host::new([n, shape[1], shape[2]], h[0].data.repeat(n))],
+        )
+    };
     vec![
+        samples("queries of the language model", [1, 26, 64], 5),
+        samples("odd sizes", [1, 3, 5], 7),
         sum("everything", &[3, 5, 7], &[]),
         sum("a loss", &[16, 4, 32, 128], &[1]),
         sum("a bias", &[1024, 64], &[64]),
@@ -163,7 +209,7 @@ pub fn oracle(x: &Host, to: impl Into<Shape>) -> Host {
     let to = to.into();
     let mut y = Host::zeros(to);
     let index = Host::new(to, (0..to.len()).map(|i| i as f64).collect());
-    for (v, at) in x.data.iter().zip(super::pointwise::repeated(&index, x)) {
+    for (v, at) in x.data.iter().zip(repeated(&index, x)) {
         y.data[at as usize] += v;
     }
     y
