@@ -35,7 +35,11 @@ fn main(
     for (var a = first; a < p.axis; a += splits) { most = max(most, x[base + a * p.inner]); }
     most = column_max(lid, most);
     var sum = Element(0.0);
-    for (var a = first; a < p.axis; a += splits) { sum += exp(x[base + a * p.inner] - most); }
+    for (var a = first; a < p.axis; a += splits) {
+        // SwiftShader has infinity for the exponential of a NaN.
+        let d = x[base + a * p.inner] - most;
+        sum += select(d, exp(d), d == d);
+    }
     let scale = Element(1.0) / column_sum(lid, sum);
     if (column >= p.columns) { return; }
     for (var a = first; a < p.axis; a += splits) {
