@@ -8,6 +8,7 @@ mod epilogue;
 mod row;
 mod strided;
 
+mod adaptive_max_pool;
 mod attention;
 mod batch_norm;
 mod broadcast;
@@ -46,6 +47,7 @@ mod topk;
 mod tps;
 mod tracked;
 
+pub use adaptive_max_pool::adaptive_max_pool;
 pub use attention::{Attention, Heads, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use broadcast::{expand, repeat, sum_to};
@@ -102,6 +104,7 @@ use crate::tensor::{Cx, Grads, Sink, Tensor};
 
 /// Every operation that has kernels of its own.
 pub const TABLE: &[&Row] = &[
+    &adaptive_max_pool::ROW,
     &attention::ROW,
     &batch_norm::ROW,
     &broadcast::ROW,
