@@ -7,7 +7,7 @@
 
 struct Params { images: u32, pixels: u32, channels: u32 }
 
-// Channels of a block lie side by side, so that neighbouring invocations read neighbouring numbers.
+// Channels of a block lie side by side, so that neighboring invocations read neighboring numbers.
 override WIDTH: u32 = 16u;
 const WG: u32 = 256u;
 

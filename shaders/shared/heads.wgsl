@@ -1,9 +1,9 @@
 // Words of four channels of a head in `v` and `y`, which the importing kernel binds. ALIGNED says that every head begins and
-// ends at a word; otherwise a word is put together from two neighbours.
+// ends at a word; otherwise a word is put together from two neighbors.
 
 override ALIGNED: bool = true;
 
-// The four floats from place `shift` of two neighbouring words; those from place `count` on become 0.
+// The four floats from place `shift` of two neighboring words; those from place `count` on become 0.
 fn four(a: vec4f, b: vec4f, shift: u32, count: u32) -> vec4f {
     var x = a;
     if (shift == 1u) { x = vec4f(a.yzw, b.x); }

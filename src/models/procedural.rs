@@ -52,7 +52,7 @@ pub enum Model {
     Lemma,
     /// ABINet.
     Abinet,
-    /// The text-focus recogniser.
+    /// The text-focus recognizer.
     TextFocus,
 }
 
@@ -220,7 +220,7 @@ impl Source for Procedural {
     }
 }
 
-/// `n` 8-bit RGB images of `h`×`w`, channels-last, from the streams of `name`: a flat colour, a bilinear grid of cells of
+/// `n` 8-bit RGB images of `h`×`w`, channels-last, from the streams of `name`: a flat color, a bilinear grid of cells of
 /// `cell` pixels and noise.
 pub fn images(seed: u64, name: &str, n: usize, h: usize, w: usize, cell: usize) -> Vec<u8> {
     let [flat, grid, noise] =

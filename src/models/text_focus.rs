@@ -1,4 +1,4 @@
-//! The fixed transformer recogniser of the text-focus loss: what it reads and where it looks, on high-resolution and
+//! The fixed transformer recognizer of the text-focus loss: what it reads and where it looks, on high-resolution and
 //! super-resolved images alike.
 
 use crate::gpu::Gpu;
@@ -18,7 +18,7 @@ const CLASSES: usize = 37;
 const CELLS: usize = 8 * 32;
 /// Rows of the position table in the state dict.
 const POSITIONS: usize = 5000;
-/// Longest word that the recogniser takes, the end included. The table would allow more; no word does.
+/// Longest word that the recognizer takes, the end included. The table would allow more; no word does.
 pub const LONGEST: usize = 512;
 
 /// ResNet block of 3×3 convolutions; the shortcut is a 3×3 convolution where widths differ.
@@ -118,7 +118,7 @@ impl MultiHead {
     }
 }
 
-/// What the recogniser says of a batch, given the words.
+/// What the recognizer says of a batch, given the words.
 pub struct Focus {
     /// Class scores `[N, L, 37]`, the steps beyond a word's length included.
     pub logits: Tensor,
@@ -126,7 +126,7 @@ pub struct Focus {
     pub attention: Tensor,
 }
 
-/// The recogniser on a device.
+/// The recognizer on a device.
 pub struct Network {
     stem: [ConvNorm; 2],
     stages: Vec<Stage>,
@@ -213,20 +213,20 @@ impl Network {
         }
     }
 
-    /// Reads `grey [N, 32, 128, 1]` along `tokens [N, L]`: 0, then the word's characters, padded with 0.
+    /// Reads `gray [N, 32, 128, 1]` along `tokens [N, L]`: 0, then the word's characters, padded with 0.
     ///
     /// # Errors
     /// Another shape, or words longer than [`LONGEST`].
-    pub fn forward(&self, cx: &Cx, grey: &Tensor, tokens: &Tensor) -> Result<Focus> {
-        let (n, l) = match (grey.dims(), tokens.dims()) {
+    pub fn forward(&self, cx: &Cx, gray: &Tensor, tokens: &Tensor) -> Result<Focus> {
+        let (n, l) = match (gray.dims(), tokens.dims()) {
             ([n, 32, 128, 1], [m, l]) if n == m && (1..=LONGEST).contains(l) => (*n, *l),
             _ => {
                 return Err(Error::new(ErrorKind::Shape, "text-focus recognizer", "operands")
                     .expected("gray [N, 32, 128, 1] and tokens [N, 1 to 512]")
-                    .got(format!("{} and {}", grey.shape(), tokens.shape())));
+                    .got(format!("{} and {}", gray.shape(), tokens.shape())));
             }
         };
-        let image = self.cnn(cx, grey)?;
+        let image = self.cnn(cx, gray)?;
         cx.tap("", "encoder", &image, Axes::Image);
         let image = image.reshape([n, CELLS, WIDTH])?;
         // Only a trace looks at it; a pass leaves out what nobody reads.
@@ -261,10 +261,10 @@ impl Network {
     }
 
     /// `[N, 32, 128, 1]` to `[N, 8, 32, 1024]`.
-    fn cnn(&self, cx: &Cx, grey: &Tensor) -> Result<Tensor> {
+    fn cnn(&self, cx: &Cx, gray: &Tensor) -> Result<Tensor> {
         let path = "encoder.cnn";
         let _scope = cx.scope(path);
-        let mut x = grey.clone();
+        let mut x = gray.clone();
         for (conv, [relu, pool]) in
             self.stem.iter().zip([["relu1", "pool"], ["relu2", "layer1_pool"]])
         {

@@ -1,11 +1,11 @@
-//! Batch normalisation, by the batch's own statistics or by running ones:  y = (x − μ)·rstd·γ + β,  rstd = 1/√(σ² + ε).
+//! Batch normalization, by the batch's own statistics or by running ones:  y = (x − μ)·rstd·γ + β,  rstd = 1/√(σ² + ε).
 //!
 //! Chunks of rows are reduced to a mean and a sum of squares about it, and the chunks are combined in order: the same bits
 //! every time, and no loss of digits where the mean is far from zero.
 
 use super::channel_affine::{by_channel, tiles};
 use super::columns::{self, LANES};
-use super::norm_affine::{self, AFFINE_BWD, Normalised};
+use super::norm_affine::{self, AFFINE_BWD, Normalized};
 use super::{Act, Case, KernelUse, Row, channel_affine, element};
 use crate::gpu::{Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -23,7 +23,7 @@ params! { struct Rstd { n: u32, eps: f32 } }
 
 const WG: usize = 64;
 
-/// Statistics that normalised a batch.
+/// Statistics that normalized a batch.
 #[derive(Clone)]
 pub struct BatchStats {
     /// Mean of every channel `[C]`.
@@ -32,7 +32,7 @@ pub struct BatchStats {
     pub rstd: Tensor,
 }
 
-/// Normalises `x [.., C]` by the mean and the biased variance of each channel over all rows: `torch.nn.BatchNorm1d` and
+/// Normalizes `x [.., C]` by the mean and the biased variance of each channel over all rows: `torch.nn.BatchNorm1d` and
 /// `BatchNorm2d` in training. Returns the result, the statistics, and the running mean and variance moved towards the
 /// batch's by `momentum`, the variance unbiased. Only the result has gradients, to `x`, `gamma` and `beta`.
 ///
@@ -96,7 +96,7 @@ pub fn batch_norm_train(
     Ok((y, stats, new_mean, new_var))
 }
 
-/// Normalises `x [.., C]` by running statistics `mean [C]` and `var [C]`, which are constants to the gradient:
+/// Normalizes `x [.., C]` by running statistics `mean [C]` and `var [C]`, which are constants to the gradient:
 /// `torch.nn.BatchNorm1d` and `BatchNorm2d` in evaluation. Inference has them folded into scales and shifts instead.
 ///
 /// # Errors
@@ -180,8 +180,8 @@ impl Saved {
         let sums = match (need, constant) {
             ([_, false, false], true) => None,
             _ => {
-                let normalised = Normalised { x, residual: None, mean, rstd, by_row: false };
-                Some(normalised.gradients(cx, dy)?)
+                let normalized = Normalized { x, residual: None, mean, rstd, by_row: false };
+                Some(normalized.gradients(cx, dy)?)
             }
         };
         let mut dx = None;

@@ -1,6 +1,6 @@
 //! A scale and a shift of every channel:  y = act(x·scale + shift + residual).
 //!
-//! Batch normalisation by running statistics where no convolution takes it into its epilogue, and the normalisation of inputs.
+//! Batch normalization by running statistics where no convolution takes it into its epilogue, and the normalization of inputs.
 
 use super::epilogue::{Residual, Tail, Tailed};
 use super::pointwise::activation;
@@ -120,7 +120,7 @@ impl Tailed for Affine {
 const DEPTH: usize = 8;
 const WG: usize = 64;
 
-/// A grid and tile for elementwise work on `[rows, channels]`: neighbouring invocations along the channels, and every
+/// A grid and tile for elementwise work on `[rows, channels]`: neighboring invocations along the channels, and every
 /// invocation at one element of channels of several rows, so that it reads what belongs to them once. Also the number of such
 /// elements in a row.
 pub(super) fn by_channel(rows: usize, channels: usize) -> (Grid, Variant, u32) {
@@ -198,7 +198,7 @@ fn cases() -> Vec<Case> {
         case("smallest", &[1, 1], false, 0),
         case("primes, below a tile of lanes", &[2, 7, 3], true, 1),
         case("one above the lanes", &[3, 5, 65], true, 2),
-        case("input normalisation", &[2, 32, 128, 3], false, 0),
+        case("input normalization", &[2, 32, 128, 3], false, 0),
         case("an image's features", &[1, 16, 64, 64], true, 3),
         case("nano", &[1, 16, 64, 32], false, 3),
         case("prior", &[26, 24], false, 4),

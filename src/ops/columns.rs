@@ -3,7 +3,7 @@
 use super::element;
 use crate::gpu::{Gpu, Variant};
 
-/// Neighbouring columns of a workgroup.
+/// Neighboring columns of a workgroup.
 pub(super) const LANES: usize = 8;
 
 /// Eight columns, one memory sector wide, and many invocations down each, so that few channels still fill a GPU. On a CPU a

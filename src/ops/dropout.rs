@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
         case("one value", &[1], 0.5, 1),
         case("primes", &[7, 11], 0.3, 2),
         case("one above a workgroup", &[65], 0.9, 3),
-        case("feed-forward of the recogniser", &[8, 256, 512], 0.1, 4),
+        case("feed-forward of the recognizer", &[8, 256, 512], 0.1, 4),
     ]
 }
 
@@ -136,7 +136,7 @@ mod tests {
             let both = count(&|i| dropped(at, i) && dropped(other, i));
             assert!((both - 0.0625).abs() < 0.004, "{other:?}: {both}");
         }
-        let neighbours = count(&|i| dropped(at, i) && dropped(at, i + 1));
-        assert!((neighbours - 0.0625).abs() < 0.004, "{neighbours}");
+        let neighbors = count(&|i| dropped(at, i) && dropped(at, i + 1));
+        assert!((neighbors - 0.0625).abs() < 0.004, "{neighbors}");
     }
 }

@@ -163,11 +163,11 @@ fn cases() -> Vec<Case> {
         far(),
         tps("one point", 1, 1, (1, 1)),
         tps("training", 2, 20, (16, 64)).bench(2.0 * 80.0 * 1024.0),
-        tps("recogniser", 1, 20, (32, 100)),
+        tps("recognizer", 1, 20, (32, 100)),
     ]
 }
 
-/// Reference: the four neighbours of every place.
+/// Reference: the four neighbors of every place.
 fn sample_oracle(x: &Host, grid: &Host) -> Host {
     let [_, height, width, c] = x.shape.nhwc("oracle").expect("an image");
     let [n, h, w, _] = grid.shape.nhwc("oracle").expect("a grid");

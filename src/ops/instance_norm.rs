@@ -1,4 +1,4 @@
-//! Instance normalisation:  y = (x − μ)/√(σ² + ε) ⊙ times,  μ and σ² of each sample and channel over its pixels.
+//! Instance normalization:  y = (x − μ)/√(σ² + ε) ⊙ times,  μ and σ² of each sample and channel over its pixels.
 
 use super::columns::{self, LANES};
 use super::{Case, KernelUse, Row, element, mul};
@@ -10,7 +10,7 @@ kernel!(FWD = "norm/instance_norm_fwd", Params);
 kernel!(BWD = "norm/instance_norm_bwd", Params);
 params! { struct Params { samples: u32, pixels: u32, channels: u32, eps: f32 } }
 
-/// Normalises every channel of every sample of `x [N, H, W, C]` over its pixels with the biased variance:
+/// Normalizes every channel of every sample of `x [N, H, W, C]` over its pixels with the biased variance:
 /// `torch.nn.InstanceNorm2d` without parameters. The result is multiplied by `times`, of the shape of `x`.
 ///
 /// # Errors

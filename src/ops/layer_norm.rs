@@ -1,7 +1,7 @@
-//! Layer normalisation over the last axis:  y = (s − μ)·r·γ + β  with  s = x + residual.
+//! Layer normalization over the last axis:  y = (s − μ)·r·γ + β  with  s = x + residual.
 
 use super::columns::{self, LANES};
-use super::norm_affine::{self, AFFINE_BWD, Normalised};
+use super::norm_affine::{self, AFFINE_BWD, Normalized};
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Gpu, Grid, Variant};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
@@ -11,7 +11,7 @@ kernel!(FWD = "norm/layer_norm_fwd", Params);
 kernel!(BWD_X = "norm/layer_norm_bwd_input", Params);
 params! { struct Params { rows: u32, cols: u32, eps: f32 } }
 
-/// Which deviation normalises a row.
+/// Which deviation normalizes a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deviation {
     /// √(σ² + ε) with the biased variance: `torch.nn.LayerNorm`.
@@ -20,7 +20,7 @@ pub enum Deviation {
     Unbiased,
 }
 
-/// Normalises every row of the last axis of `x [.., C]`, after adding `residual [.., C]`, by `gamma [C]` and `beta [C]`.
+/// Normalizes every row of the last axis of `x [.., C]`, after adding `residual [.., C]`, by `gamma [C]` and `beta [C]`.
 ///
 /// # Errors
 /// Operands whose shapes do not fit.
@@ -85,7 +85,7 @@ impl Saved {
         cx.run(&BWD_X, &self.variant, self.grid, &self.p, &binds)?;
         let (mut dgamma, mut dbeta) = (None, None);
         if need[1] || need[2] {
-            let of = Normalised { x, residual, mean: &mean, rstd: &rstd, by_row: true };
+            let of = Normalized { x, residual, mean: &mean, rstd: &rstd, by_row: true };
             let sums = of.gradients(cx, dy)?;
             [dgamma, dbeta] = sums.map(Some);
         }
@@ -153,7 +153,7 @@ fn cases() -> Vec<Case> {
         case("primes, one below a workgroup", 7, 63, true, Deviation::Biased),
         case("one above a workgroup", 5, 65, false, Deviation::Biased),
         case("guidance", 1024, 64, true, Deviation::Biased),
-        case("recogniser", 256, 512, true, Deviation::Biased),
+        case("recognizer", 256, 512, true, Deviation::Biased),
         case("text-focus decoder", 21, 1024, true, Deviation::Unbiased),
         case("more rows than one grid axis", 65_537, 8, false, Deviation::Biased).not_benched(),
     ]

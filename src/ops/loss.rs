@@ -196,7 +196,7 @@ fn cases() -> Vec<Case> {
         entropy("primes", 7, 11, true, 3.0),
         entropy("one above a workgroup", 65, 5, false, 3.0),
         entropy("probabilities taken for logits", 416, 37, false, 1.0),
-        entropy("the recogniser's characters", 150, 37, true, 15.0),
+        entropy("the recognizer's characters", 150, 37, true, 15.0),
         entropy("exponentials that overflow", 4, 6, true, 200.0),
     ]
 }

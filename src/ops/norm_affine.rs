@@ -1,4 +1,4 @@
-//! Gradients of the scale and the shift behind a normalisation:  dγ = Σ dy·x̂,  dβ = Σ dy,  x̂ = (x + residual − μ)·r.
+//! Gradients of the scale and the shift behind a normalization:  dγ = Σ dy·x̂,  dβ = Σ dy,  x̂ = (x + residual − μ)·r.
 //!
 //! Chunks of rows are summed side by side and the chunks in order.
 
@@ -20,7 +20,7 @@ pub(super) fn chunk(rows: usize) -> usize {
 }
 
 /// What was normalized, and by what.
-pub(super) struct Normalised<'a> {
+pub(super) struct Normalized<'a> {
     /// `[.., C]`.
     pub x: &'a Tensor,
     /// Added to `x` before.
@@ -33,7 +33,7 @@ pub(super) struct Normalised<'a> {
     pub by_row: bool,
 }
 
-impl Normalised<'_> {
+impl Normalized<'_> {
     /// dγ and dβ, both `[C]`.
     pub(super) fn gradients(&self, cx: &Cx, dy: &Tensor) -> Result<[Tensor; 2]> {
         let (rows, channels) = self.x.shape().rows_by_last();

@@ -1,4 +1,4 @@
-//! The optimiser: the joint norm of all gradients, the clock it moves, and Adam. Works in place, on no tape.
+//! The optimizer: the joint norm of all gradients, the clock it moves, and Adam. Works in place, on no tape.
 //!
 //! The clock lives on the device, so that no step waits for the host: a step whose norm is not finite leaves every parameter
 //! and moment as it is, and the host learns of it whenever it reads the clock.

@@ -20,14 +20,14 @@ const MOST: usize = 16_384;
 /// Outputs below each other that an invocation computes.
 const ROWS: usize = 8;
 
-/// How a resized pixel is made from its neighbours.
+/// How a resized pixel is made from its neighbors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// The pixel at floor(o·in/out).
     Nearest,
-    /// Two by two neighbours, linear.
+    /// Two by two neighbors, linear.
     Bilinear,
-    /// Four by four neighbours, Keys' cubic with a = −0.75.
+    /// Four by four neighbors, Keys' cubic with a = −0.75.
     Bicubic,
 }
 
@@ -173,7 +173,7 @@ fn cases() -> Vec<Case> {
         case("to one pixel", [1, 5, 7, 1], (1, 1), Bilinear, true),
         case("image of the prior", [2, 16, 64, 3], (32, 128), Bicubic, true).bench(8e5),
         case("attention maps", [26, 8, 32, 1], (16, 64), Bicubic, true).bench(8.5e5),
-        case("recogniser input", [2, 32, 128, 3], (32, 100), Bicubic, false),
+        case("recognizer input", [2, 32, 128, 3], (32, 100), Bicubic, false),
         case("much smaller", [2, 61, 9, 4], (7, 2), Bicubic, false),
         case("primes, smaller", [2, 13, 11, 4], (7, 5), Bicubic, false),
         case("same size", [1, 5, 8, 4], (5, 8), Bicubic, false),

@@ -42,7 +42,7 @@ pub fn softmax(cx: &Cx, x: &Tensor, axis: usize) -> Result<Tensor> {
     }))
 }
 
-/// Lanes and tile. Neighbouring invocations lie along the neighbouring elements: along the inner axes, or along the axis
+/// Lanes and tile. Neighboring invocations lie along the neighboring elements: along the inner axes, or along the axis
 /// itself when it is the last. A short axis is left to one invocation a column, without a barrier.
 fn variant(gpu: &Gpu, axis: usize, inner: usize) -> (usize, Variant) {
     match (axis, inner) {

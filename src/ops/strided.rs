@@ -20,7 +20,7 @@ params! { struct BlockParams {
     x_row: u32, y_row: u32,
 } }
 
-/// Sizes and strides of a view, fastest axis first, neighbours merged where one stride covers both.
+/// Sizes and strides of a view, fastest axis first, neighbors merged where one stride covers both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View(Vec<(usize, usize)>);
 
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neighbours_merge_and_units_of_four_are_found() {
+    fn neighbors_merge_and_units_of_four_are_found() {
         let same = View::new(&[(2, 60), (3, 20), (4, 5), (5, 1)]);
         assert_eq!(same, View(vec![(120, 1)]));
         let per_channel = View::new(&[(2, 8), (3, 0), (4, 0), (8, 1)]);

@@ -30,7 +30,7 @@ pub struct Cx {
 /// How layers behave that differ between training and evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Mode {
-    /// Layers with parameters to train normalise by the statistics of the batch, and move their running ones.
+    /// Layers with parameters to train normalize by the statistics of the batch, and move their running ones.
     pub batch_statistics: bool,
     /// Values are dropped at random.
     pub dropout: Option<Dropout>,

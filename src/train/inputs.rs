@@ -137,18 +137,18 @@ impl Inputs {
             labels.iter().map(|l| capped(l).max(SHORTEST as usize) as u32).collect();
         let sharp: Vec<f32> = sharp[part.clone()].iter().map(|s| f32::from(*s)).collect();
         let hr = &batch.hr[part.start * 16384..part.end * 16384];
-        let spelt = feed.integers([n, STEPS], &ids)?;
+        let spelled = feed.integers([n, STEPS], &ids)?;
         Ok(Inputs {
             lr: feed.floats([n, 16, 64, 4], &batch.lr[part.start * 4096..part.end * 4096])?,
             hr: feed.floats([n, 32, 128, 4], hr)?,
             focus_words: lemma::Words {
-                ids: spelt.clone(),
+                ids: spelled.clone(),
                 tokens: feed.integers([n, longest], &padded(&|l| &l.tokens))?,
                 targets: feed.integers([n, longest], &padded(&|l| &l.targets))?,
                 share: feed.floats([n * longest], &share(longest, &|l| l.length))?,
             },
             reader_words: abinet::Words {
-                ids: spelt,
+                ids: spelled,
                 share: feed.floats([n * STEPS], &share(STEPS, &capped))?,
             },
             clean: feed.floats([n, STEPS, CLASSES], &clean)?,

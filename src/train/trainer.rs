@@ -349,7 +349,7 @@ impl Trainer {
             Network::Abinet(network) => self.reader(cx, network, x),
             Network::Recognizer(network) => {
                 let words = &x.focus_words;
-                let seen = network.forward(cx, &lemma::grey(cx, &x.hr)?, &words.tokens)?;
+                let seen = network.forward(cx, &lemma::gray(cx, &x.hr)?, &words.tokens)?;
                 let loss = lemma::recognition(cx, &seen.logits, words, None)?;
                 Ok(Losses(vec![("loss", loss)]))
             }

@@ -18,24 +18,24 @@ use crate::{Error, ErrorKind, Result};
 pub enum Manner {
     /// As in evaluation: running statistics, no spatial transformer.
     Frozen,
-    /// As in training, without dropout: batch statistics, and one step of the optimiser behind it.
+    /// As in training, without dropout: batch statistics, and one step of the optimizer behind it.
     Train,
 }
 
 /// What the text-focus loss of LEMMA looks through.
 pub struct Eyes<'a> {
-    /// Weights of the text-focus recogniser.
+    /// Weights of the text-focus recognizer.
     pub recognizer: Subject<'a>,
     /// Weights `[37, 37]` of its cross entropy.
     pub table: Host,
 }
 
 /// Gradients of the training loss of `subject` on `inputs`, which also holds the labels: `lab.ids`, `lab.input` and
-/// `lab.lengths` for LEMMA and the text-focus recogniser, `target.ids` and `target.lengths` for ABINet. LEMMA without labels
+/// `lab.lengths` for LEMMA and the text-focus recognizer, `target.ids` and `target.lengths` for ABINet. LEMMA without labels
 /// is trained on its pixels alone.
 ///
 /// Returns `losses.PART`, `grad.PARAMETER` and `grad_of.VALUE` of the loss as it is differentiated, and in training
-/// `bn.BUFFER` after the step, `adam_delta.PARAMETER` of LEMMA's optimiser and `losses_after.PART` of a second pass behind
+/// `bn.BUFFER` after the step, `adam_delta.PARAMETER` of LEMMA's optimizer and `losses_after.PART` of a second pass behind
 /// its step; then what [`super::run`] returns of the pass.
 ///
 /// # Errors
@@ -109,12 +109,12 @@ fn of_lemma(
     let cx = pass(gpu, manner, detail);
     let parts = losses(&cx)?;
     let grads = backward(&cx, &parts[0].1, LOSS_SCALE)?;
-    let optimiser = (manner == Manner::Train)
+    let optimizer = (manner == Manner::Train)
         .then_some(|name: &str| if name.contains("position_prior") { 1e-4 } else { 1e-3 });
     let parts: Vec<(&str, &Tensor)> = parts.iter().map(|(name, t)| (*name, t)).collect();
-    let mut out = finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimiser)?;
+    let mut out = finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimizer)?;
     if manner == Manner::Train {
-        // The optimiser has moved the weights: what the next step would see.
+        // The optimizer has moved the weights: what the next step would see.
         let cx = Cx::new(gpu).with_mode(Mode { batch_statistics: true, dropout: None });
         let second = losses(&cx)?;
         cx.submit()?;
@@ -122,7 +122,7 @@ fn of_lemma(
             out.push(value(format!("losses_after.{name}"), loss.to_host(gpu)?));
         }
     }
-    // Reference files have the recogniser's logits within the words alone.
+    // Reference files have the recognizer's logits within the words alone.
     for a in out.iter_mut().filter(|a| matches!(&*a.name, "rec.hr_logits" | "rec.sr_logits")) {
         a.value = packed(&a.value, &integers(inputs, "lab.lengths", 1)?.to_u32());
     }
@@ -198,8 +198,8 @@ fn of_text_focus(
     let mut out = Vec::new();
     for part in ["attention", "recognition"] {
         let cx = Cx::new(gpu).with_tape();
-        let seen = network.forward(&cx, &lemma::grey(&cx, &hr)?, &words.tokens)?;
-        let read = network.forward(&cx, &lemma::grey(&cx, &sr)?, &words.tokens)?;
+        let seen = network.forward(&cx, &lemma::gray(&cx, &hr)?, &words.tokens)?;
+        let read = network.forward(&cx, &lemma::gray(&cx, &sr)?, &words.tokens)?;
         let loss = if part == "attention" {
             mean_absolute(&cx, &seen.attention, &read.attention)?
         } else {
@@ -311,7 +311,7 @@ fn finish(
     Ok(out)
 }
 
-/// What one step of LEMMA's optimiser changes.
+/// What one step of LEMMA's optimizer changes.
 fn step(
     gpu: &Gpu,
     found: &[(&crate::nn::Parameter, Tensor)],

@@ -31,7 +31,7 @@ pub(super) fn rgb_images(
     Ok(images.collect())
 }
 
-/// The images `input.{which}_u8` (for the recogniser's pool `abi` also `input.u8`), or, of a file that gives a seed instead,
+/// The images `input.{which}_u8` (for the recognizer's pool `abi` also `input.u8`), or, of a file that gives a seed instead,
 /// the images of that seed that `info.pool_index` lists.
 pub(super) fn pool_or_bytes(
     inputs: &StateDict,

@@ -102,7 +102,7 @@ impl Detail {
 /// that is asked for, in the order of the graph.
 ///
 /// LEMMA takes `input.lr_u8 [N, 3, 16, 64]` (bytes) or `input.lr`/`input [N, 4, 16, 64]`; ABINet `input.u8` or `input.rec_u8`
-/// `[N, 3, 32, 128]`, or `prior_input` (floats); the text-focus recogniser `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
+/// `[N, 3, 32, 128]`, or `prior_input` (floats); the text-focus recognizer `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
 /// and `input.sr` `[N, 3 or 4, 32, 128]`, with `lab.input` and `lab.lengths`; a file that gives a seed instead of its images gets
 /// the images of that seed.
 ///
@@ -271,9 +271,9 @@ fn run_text_focus(
     let tokens = Tensor::upload_u32(gpu, [n, l], &tokens.to_u32());
     let mut out = Vec::new();
     for (path, rgb) in ["hr", "sr"].into_iter().zip(text_focus_images(inputs, n)?) {
-        let grey: Vec<f32> =
+        let gray: Vec<f32> =
             rgb.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect();
-        let image = Tensor::upload(gpu, [n, 32, 128, 1], &grey);
+        let image = Tensor::upload(gpu, [n, 32, 128, 1], &gray);
         // The modules are named in the first pass only: the second one calls the same modules again.
         let cx = if out.is_empty() { detail.pass(gpu) } else { Cx::new(gpu) };
         let focus = network.forward(&cx, &image, &tokens)?;

@@ -104,7 +104,7 @@ impl Default for AbinetConfig {
 }
 
 impl AbinetConfig {
-    /// The sizes of the small recogniser that ships.
+    /// The sizes of the small recognizer that ships.
     pub fn nano() -> Self {
         AbinetConfig {
             vision: VisionConfig {

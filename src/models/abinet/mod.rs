@@ -1,4 +1,4 @@
-//! ABINet, a text recogniser: vision model, language model and their alignment, refined over three iterations.
+//! ABINet, a text recognizer: vision model, language model and their alignment, refined over three iterations.
 
 mod config;
 mod language;

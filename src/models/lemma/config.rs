@@ -92,7 +92,7 @@ pub struct LemmaConfig {
     /// How the guidance enters a block.
     #[serde(default = "adaptive")]
     pub fusion: Fusion,
-    /// The recogniser inside.
+    /// The recognizer inside.
     pub position_prior: AbinetConfig,
 }
 

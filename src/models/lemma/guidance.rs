@@ -173,11 +173,11 @@ impl GuidanceModel {
             let channels = vec![&one; d];
             Some(crate::ops::concat_last(cx, &channels)?)
         };
-        let normalised = instance_norm(cx, feature, None, INSTANCE_NORM_EPS)?;
-        cx.tap(&self.path, "IN", &normalised, Axes::Image);
+        let normalized = instance_norm(cx, feature, None, INSTANCE_NORM_EPS)?;
+        cx.tap(&self.path, "IN", &normalized, Axes::Image);
         match &weights {
-            Some(weights) => mul(cx, &normalised, weights),
-            None => Ok(normalised),
+            Some(weights) => mul(cx, &normalized, weights),
+            None => Ok(normalized),
         }
     }
 

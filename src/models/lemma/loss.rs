@@ -1,5 +1,5 @@
-//! What LEMMA is trained on: pixels, the readability of the result to a fixed recogniser (the text-focus loss), and what the
-//! recogniser inside says (fine-tuning).
+//! What LEMMA is trained on: pixels, the readability of the result to a fixed recognizer (the text-focus loss), and what the
+//! recognizer inside says (fine-tuning).
 
 use super::Output;
 use crate::Result;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Words {
     /// Classes `[N, 26]` of ABINet, padded with its null.
     pub ids: Tensor,
-    /// What the text-focus recogniser is given, `[N, L]`: 0, then the characters, padded with 0.
+    /// What the text-focus recognizer is given, `[N, L]`: 0, then the characters, padded with 0.
     pub tokens: Tensor,
     /// What it should answer, `[N, L]`: the characters, then 0.
     pub targets: Tensor,
@@ -61,11 +61,11 @@ pub struct Loss {
     pub total: Tensor,
     /// Mean squared difference of all four channels.
     pub mse: Tensor,
-    /// Mean absolute difference of where the recogniser looks on HR and SR.
+    /// Mean absolute difference of where the recognizer looks on HR and SR.
     pub attention: Option<Tensor>,
     /// Its cross entropy on SR.
     pub recognition: Option<Tensor>,
-    /// Cross entropy of the probabilities of the recogniser inside, vision and language.
+    /// Cross entropy of the probabilities of the recognizer inside, vision and language.
     pub finetune: Tensor,
 }
 
@@ -114,8 +114,8 @@ fn look(
     match focus {
         Focus::Off => Ok(None),
         Focus::Transformer(network, table) => {
-            let seen = network.forward(cx, &grey(cx, hr)?, &words.tokens)?;
-            let read = network.forward(cx, &grey(cx, &output.image)?, &words.tokens)?;
+            let seen = network.forward(cx, &gray(cx, hr)?, &words.tokens)?;
+            let read = network.forward(cx, &gray(cx, &output.image)?, &words.tokens)?;
             cx.value("rec", "hr_logits", &seen.logits, Axes::Same);
             cx.value("rec", "hr_attn", &seen.attention, Axes::Same);
             cx.value("rec", "sr_logits", &read.logits, Axes::Same);
@@ -133,7 +133,7 @@ fn look(
     }
 }
 
-/// Cross entropy of the text-focus recogniser's `logits [N, L, 37]`, by `table [37, 37]` where it is weighted.
+/// Cross entropy of the text-focus recognizer's `logits [N, L, 37]`, by `table [37, 37]` where it is weighted.
 ///
 /// # Errors
 /// Shapes that do not fit.
@@ -158,7 +158,7 @@ fn every_step(cx: &Cx, words: &Words) -> abinet::Words {
 }
 
 /// 0.299 R + 0.587 G + 0.114 B of `[N, 32, 128, 4]`: `[N, 32, 128, 1]`.
-pub(crate) fn grey(cx: &Cx, image: &Tensor) -> Result<Tensor> {
+pub(crate) fn gray(cx: &Cx, image: &Tensor) -> Result<Tensor> {
     let weights = Tensor::upload(cx.gpu(), [4, 1], &[0.299, 0.587, 0.114, 0.0]);
     linear(cx, image, &weights, &Epilogue::default())
 }

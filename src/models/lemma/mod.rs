@@ -10,7 +10,7 @@ mod stn;
 
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
-pub(crate) use loss::grey;
+pub(crate) use loss::gray;
 pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 
 use crate::data::checkpoint::StateDict;
@@ -34,7 +34,7 @@ pub const HIGH: (usize, usize) = (32, 128);
 /// Channels of input and output: red, green, blue and the mask of dark pixels.
 pub const PLANES: usize = 4;
 
-/// What the recogniser inside says of a batch.
+/// What the recognizer inside says of a batch.
 pub struct Prior {
     /// Attention maps `[N, T, 16, 64]`, bicubically enlarged.
     pub maps: Tensor,
@@ -52,7 +52,7 @@ pub struct Prior {
 pub struct Output {
     /// The super-resolved images `[N, 32, 128, 4]`, in (−1, 1), trained towards [0, 1].
     pub image: Tensor,
-    /// What the recogniser said.
+    /// What the recognizer said.
     pub prior: Prior,
     /// What guided the blocks.
     pub guidance: Guidance,
@@ -214,7 +214,7 @@ impl Network {
     /// Super-resolves `image [N, 16, 64, 4]`: RGB in [0, 1] and the mask of dark pixels.
     ///
     /// In training the image is straightened first. Then:
-    /// recogniser on the bicubically enlarged RGB → first convolution → guidance → recurrent residual blocks → enlargement.
+    /// recognizer on the bicubically enlarged RGB → first convolution → guidance → recurrent residual blocks → enlargement.
     ///
     /// # Errors
     /// Another shape.
