@@ -108,7 +108,13 @@ pub fn troubled(run: &Path, steps: usize, kills: usize, again: &dyn Fn() -> Comm
         if kill % 4 != 0 {
             wait_for_step(run, &mut child, before);
         }
-        std::thread::sleep(Duration::from_millis(random(if kill % 4 == 0 { 1500 } else { 150 })));
+        // At most its share of the steps, however fast they are.
+        let share = before + ((steps - 2) / kills).max(2) - 1;
+        let rest = Duration::from_millis(random(if kill % 4 == 0 { 1500 } else { 150 }));
+        let begun = Instant::now();
+        while begun.elapsed() < rest && newest(run) < share {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         match kill % 3 {
             1 => signal(&child, "-INT"),
             _ => child.kill().expect("killed"),
