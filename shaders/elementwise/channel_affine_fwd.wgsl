@@ -1,5 +1,5 @@
 //! formula: y = act(x·scale + shift + residual), or act((x + residual)·scale + shift)
-//! bindings: x [R, C], scale, shift [C], residual [R, C] unless RESIDUAL is 0, slope [1] of PReLU -> y [R, C]
+//! bindings: x [R, C], scale, shift [C], residual [R, C] unless RESIDUAL is 0, slope [1] of PReLU -> y [R, C or more]
 //! grid: one workgroup per LANES elements (of 1 or 4 channels) of DEPTH·WG/LANES rows, folded into x and y; any sizes
 //! cost: reads x and residual once, writes y once; 3 flops an element and the activation
 
@@ -7,8 +7,8 @@
 #import four
 #import index
 
-// Channels count by elements.
-struct Params { rows: u32, channels: u32 }
+// By elements: channels, those of a row of y, and the first that is written of them.
+struct Params { rows: u32, channels: u32, y_row: u32, y_first: u32 }
 
 override LANES: u32 = 8u;
 override WG: u32 = 64u;
@@ -44,15 +44,16 @@ fn main(
     if (ACT == ACT_PRELU) { negative = slope[0]; }
     for (var r = begin; r < min(begin + DEPTH, p.rows); r++) {
         let i = r * p.channels + c;
+        let to = r * p.y_row + p.y_first + c;
         var v = x[i];
         if (RESIDUAL == 2u) { v += residual[i]; }
         v = v * by + plus;
         if (RESIDUAL == 1u) { v += residual[i]; }
 #repeat once VEC..1
-        y[i] = activate(ACT, v, negative);
+        y[to] = activate(ACT, v, negative);
 #end
 #repeat once 0..VEC
-        y[i] = activate_four(ACT, v, negative);
+        y[to] = activate_four(ACT, v, negative);
 #end
     }
 }

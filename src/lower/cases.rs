@@ -192,6 +192,16 @@ fn cases() -> Vec<Case> {
             1,
         ),
         (
+            "a norm beside a feature",
+            Box::new(move |cx, s| {
+                let x = image(cx, s, 8);
+                let y = activate(cx, &x, Act::Tanh).unwrap();
+                let g = norm(cx, s, &y);
+                vec![concat_last(cx, &[&x, &g]).unwrap()]
+            }),
+            1,
+        ),
+        (
             "three branches",
             Box::new(move |cx, s| {
                 let x = image(cx, s, 8);

@@ -7,6 +7,7 @@ mod activation;
 mod affine;
 #[cfg(test)]
 mod cases;
+mod place;
 mod residual;
 mod shuffle_store;
 mod siblings;
@@ -26,6 +27,7 @@ const RULES: &[&Rule] = &[
     &times::RULE,
     &shuffle_store::RULE,
     &siblings::RULE,
+    &place::RULE,
 ];
 
 impl Cx {

@@ -10,7 +10,7 @@ use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
 kernel!(FWD = "elementwise/channel_affine_fwd", Params);
-params! { struct Params { rows: u32, channels: u32 } }
+params! { struct Params { rows: u32, channels: u32, y_row: u32, y_first: u32 } }
 
 /// `act(x·scale + shift + residual)` for `x [.., C]`, `scale [C]`, `shift [C]` and `residual` of the shape of `x`.
 ///
@@ -45,7 +45,7 @@ pub fn channel_affine(
         return Ok(y);
     }
     let ep = Epilogue { scale: Some(scale), shift: Some(shift), residual, act };
-    cx.push(Affine { x: x.detached(), tail: (&ep).into(), first: false, y: y.clone() });
+    cx.push(Affine { x: x.detached(), tail: (&ep).into(), first: false, y: y.clone(), column: 0 });
     let (shape, by) = (x.shape(), scale.clone());
     let of = cx.tracks(&[scale]).then(|| x.clone());
     Ok(cx.record("channel_affine", [x, scale, shift], y, move |cx, dy, need| {
@@ -65,13 +65,23 @@ pub(crate) struct Affine {
     /// Whether the residual is added before scale and shift.
     first: bool,
     y: Tensor,
+    /// The first of the columns of `y` that are written, where there are more.
+    column: usize,
 }
 
 impl Affine {
+    /// The same into the columns of `y` from `column` on, where kernels can: in steps as wide as those of x.
+    pub(crate) fn at_columns(&self, y: Tensor, column: usize) -> Option<Self> {
+        let (x, tail, first) = (self.x.clone(), self.tail.clone(), self.first);
+        let width = element::width(&[x.shape().last()]);
+        let fits = y.shape().last().is_multiple_of(width) && column.is_multiple_of(width);
+        fits.then_some(Affine { x, tail, first, y, column })
+    }
+
     /// The same of `x + addend`.
     pub(crate) fn of_sum(&self, x: Tensor, addend: Tensor) -> Self {
         let tail = Tail { residual: Some(addend), ..self.tail.clone() };
-        Affine { x, tail, first: true, y: self.y.clone() }
+        Affine { x, tail, first: true, y: self.y.clone(), column: 0 }
     }
 }
 
@@ -86,13 +96,19 @@ impl Op for Affine {
     }
 
     fn lower(&self, k: &Kernels) -> Result<()> {
-        let Affine { x, tail, first, y } = self;
+        let Affine { x, tail, first, y, column } = self;
         let (rows, channels) = x.shape().rows_by_last();
         let (grid, variant, elements) = by_channel(rows, channels);
         let Epilogue { scale, shift, residual, act } = tail.epilogue();
         let place = residual.map_or(0, |_| 1 + u32::from(*first));
         let variant = variant.set("RESIDUAL", place).set("ACT", act.code());
-        let p = Params { rows: rows as u32, channels: elements };
+        let unit = element::width(&[channels]);
+        let p = Params {
+            rows: rows as u32,
+            channels: elements,
+            y_row: (y.shape().last() / unit) as u32,
+            y_first: (column / unit) as u32,
+        };
         let [scale, shift, residual] = [scale, shift, residual].map(Tensor::read_or_absent);
         let binds = [x.read(), scale, shift, residual, act.slope(), y.write()];
         k.run(&FWD, &variant, grid, &p, &binds)
@@ -113,7 +129,7 @@ impl Tailed for Affine {
     }
 
     fn with(&self, tail: Tail, y: Tensor) -> Self {
-        Affine { x: self.x.clone(), tail, first: self.first, y }
+        Affine { x: self.x.clone(), tail, first: self.first, y, column: 0 }
     }
 }
 

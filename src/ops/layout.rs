@@ -4,7 +4,7 @@ use super::reorder::{self, read_by};
 use super::strided::{View, strides};
 use super::{Case, KernelUse, Row, element};
 use crate::shape::Shape;
-use crate::tensor::{Bind, Cx, Host, Seeded, Tensor};
+use crate::tensor::{Bind, Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 use std::ops::Range;
 
@@ -108,23 +108,56 @@ fn copy_columns(
     to: usize,
     cols: usize,
 ) -> Result<()> {
-    let (rows, from_cols) = x.shape().rows_by_last();
-    let to_cols = y.shape().last();
-    if rows * cols == 0 {
+    if x.shape().rows_by_last().0 * cols == 0 {
         return Ok(());
     }
-    let width = element::width(&[cols, from_cols, from, to_cols, to]);
-    let n = rows * cols / width;
-    let unit = |floats: usize| (floats / width) as u32;
-    let p = ColumnParams {
-        n: n as u32,
-        cols: unit(cols),
-        from_cols: unit(from_cols),
-        from_first: unit(from),
-        to_cols: unit(to_cols),
-        to_first: unit(to),
-    };
-    cx.run(&COPY, &element::variant(width), element::grid(n), &p, &[x.read(), y.write()])
+    let (x, y) = (x.detached(), y.detached());
+    cx.push(CopyColumns { x, from, y, to, cols });
+    Ok(())
+}
+
+/// The copy of some columns as a node of a pass.
+pub(crate) struct CopyColumns {
+    pub(crate) x: Tensor,
+    from: usize,
+    pub(crate) y: Tensor,
+    pub(crate) to: usize,
+    cols: usize,
+}
+
+impl CopyColumns {
+    /// Whether all columns of x are copied.
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.from == 0 && self.cols == self.x.shape().last()
+    }
+}
+
+impl Op for CopyColumns {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let CopyColumns { x, from, y, to, cols } = self;
+        let (rows, from_cols) = x.shape().rows_by_last();
+        let to_cols = y.shape().last();
+        let width = element::width(&[*cols, from_cols, *from, to_cols, *to]);
+        let n = rows * cols / width;
+        let unit = |floats: usize| (floats / width) as u32;
+        let p = ColumnParams {
+            n: n as u32,
+            cols: unit(*cols),
+            from_cols: unit(from_cols),
+            from_first: unit(*from),
+            to_cols: unit(to_cols),
+            to_first: unit(*to),
+        };
+        k.run(&COPY, &element::variant(width), element::grid(n), &p, &[x.read(), y.write()])
+    }
 }
 
 /// Axes in another order: axis `i` of the result is axis `order[i]` of `x`, as `torch.permute`.

@@ -95,6 +95,7 @@ pub(crate) mod nodes {
     pub(crate) use super::gemm::Product;
     pub(crate) use super::gru::Recurrence;
     pub(crate) use super::instance_norm::InstanceNorm;
+    pub(crate) use super::layout::CopyColumns;
     pub(crate) use super::pixel_shuffle::Shuffle;
     pub(crate) use super::pointwise::{Activate, Binary};
 }
