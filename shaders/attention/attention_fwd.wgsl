@@ -90,7 +90,7 @@ fn main(
         most{i} = block_most{i};
         sum{i} *= fade{i};
         #repeat j 0..TK
-        let p{i}_{j} = select(0.0, exp(s{i}_{j} - most{i}), j{j} < p.lk);
+        let p{i}_{j} = select(0.0, exponential(s{i}_{j} - most{i}), j{j} < p.lk);
         sum{i} += p{i}_{j};
         sh_p[(row + {i}u) * BK + COLS * {j}u + col] = p{i}_{j};
         #end

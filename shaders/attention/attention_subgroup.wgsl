@@ -124,7 +124,7 @@ fn main(
         most{g}_{i} = block_most{g}_{i};
         sum{g}_{i} *= fade{g}_{i};
         #repeat j 0..TK
-        s{g}_{i}_{j} = select(0.0, exp(s{g}_{i}_{j} - most{g}_{i}), j{j} < p.lk);
+        s{g}_{i}_{j} = select(0.0, exponential(s{g}_{i}_{j} - most{g}_{i}), j{j} < p.lk);
         sum{g}_{i} += s{g}_{i}_{j};
         #end
         #repeat c 0..TV

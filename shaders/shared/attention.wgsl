@@ -37,6 +37,12 @@ fn dot4(a: vec4f, b: vec4f, s: f32) -> f32 {
     return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, s))));
 }
 
+// SwiftShader has infinity for the exponential of a NaN. Divided by their infinite sum the values come out as NaN all the
+// same, but weights beside that of the NaN would come out as 0.
+fn exponential(d: f32) -> f32 {
+    return select(d, exp(d), !WEIGHTS || d == d);
+}
+
 fn masked(i: u32, j: u32, keys: u32) -> bool {
     return hides(p.mask, i, j, keys);
 }
