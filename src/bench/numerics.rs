@@ -75,6 +75,7 @@ const SINGLES: &[Single] = &[
     ("pow(-2, 3)", Function::Pow, [-2.0, 3.0, 0.0], As::Float, "-8.0"),
     ("pow(0, 0)", Function::Pow, [0.0, 0.0, 0.0], As::Float, "1.0"),
     ("exp(-100)", Function::Exp, [-100.0, 0.0, 0.0], As::Float, "3.8e-44"),
+    ("exp(NaN)", Function::Exp, [NAN, 0.0, 0.0], As::Float, "NaN"),
     ("tanh(100)", Function::Tanh, [100.0, 0.0, 0.0], As::Float, "1.0"),
     ("round(2.5)", Function::Round, [2.5, 0.0, 0.0], As::Float, "2.0"),
     ("round(-0.4)", Function::Round, [-0.4, 0.0, 0.0], As::Float, "-0.0"),
