@@ -29,7 +29,8 @@ fn main(
     if (valid > 0u) { most = maps[base]; }
     for (var t = 1u; t < valid; t++) {
         let v = maps[base + t * p.pixels];
-        if (v > most) {
+        // A NaN stays the largest, as in PyTorch; compared by `==`, which is false for it on every target.
+        if (v > most || !(v == v)) {
             most = v;
             at = t;
         }

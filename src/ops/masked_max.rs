@@ -96,7 +96,8 @@ fn oracle(maps: &Host, lengths: &Host) -> Vec<Host> {
                 if valid { maps.data[(i * steps + t) * pixels + p] } else { 0.0 }
             };
             let mut best = 0;
-            (1..steps).for_each(|t| best = if value(t) > value(best) { t } else { best });
+            let wins = |t: usize, best: usize| value(t) > value(best) || value(t).is_nan();
+            (1..steps).for_each(|t| best = if wins(t, best) { t } else { best });
             y.data[i * pixels + p] = value(best);
             winner.data[i * pixels + p] = best as f64;
         }
