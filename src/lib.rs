@@ -30,8 +30,9 @@
 //! # Below the face
 //!
 //! [`models`] are built from [`nn`] layers, these from [`ops`], which bind kernels to [`tensor`]s on the [`gpu`] floor. Each
-//! operation is one file with its kernel beside it and an oracle in f64; [`ops::TABLE`] lists them all.
-//! [`engine::trace`] runs a graph with every activation in view.
+//! operation is one file with its kernel beside it and an oracle in f64; [`ops::TABLE`] lists them all. An operation appends
+//! itself to a pass, a [`Cx`](tensor::Cx); when that is submitted, rules fuse what may be computed in one kernel, and what nobody
+//! holds a tensor of is left out. [`engine::trace`] runs a graph with every activation in view, fused or not.
 //!
 //! # Training and measuring
 //!
