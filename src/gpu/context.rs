@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// How a device is chosen and used.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// An index into [`Gpu::adapters`], or a part of an adapter's name in any case. Default: the fastest kind present.
+    /// An index into [`Gpu::adapters`](super::Gpu::adapters), or a part of an adapter's name in any case. Default: the fastest kind present.
     pub adapter: Option<String>,
     /// Leave subgroup operations unused even where they exist.
     pub no_subgroups: bool,

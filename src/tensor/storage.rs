@@ -103,10 +103,8 @@ impl Storage {
 }
 
 impl Tensor {
-    /// A constant, which is uploaded when a pass first reads it, or never where passes read only what was [derived] from it.
-    /// Stored as [`Tensor::upload_weight`] does.
-    ///
-    /// [derived]: Tensor::derived
+    /// A constant, which is uploaded when a pass first reads it, or never where passes read only what rules made of it. Stored
+    /// as [`Tensor::upload_weight`] does.
     ///
     /// # Panics
     /// When `values` does not have one for each element of `shape`.
