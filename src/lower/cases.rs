@@ -154,6 +154,21 @@ fn cases() -> Vec<Case> {
             1,
         ),
         (
+            "a recurrence one of whose projections somebody wants",
+            Box::new(move |cx, s| {
+                let x = activate(cx, &image(cx, s, 8), Act::Tanh).unwrap();
+                let [p, q] = [(); 2].map(|()| project(cx, s, &x, 6));
+                let [weight, bias] = [constant(cx, s, [2, 6], 0.5), constant(cx, s, [6], 0.5)];
+                let [f, b] =
+                    [&p, &q].map(|input| GruDirection { input, weight: &weight, bias: &bias });
+                let y = bidirectional_gru(cx, f, b, Along::Columns).unwrap();
+                let other = project(cx, s, &x, 6);
+                let other = project(cx, s, &other, 4);
+                vec![y, p, other]
+            }),
+            0,
+        ),
+        (
             "positions that all images share",
             Box::new(move |cx, s| {
                 let x = image(cx, s, 8);

@@ -95,11 +95,10 @@ fn of(graph: &Graph, at: usize) -> Option<(&Tensor, Kind)> {
 /// Whether the node there could read `y` as columns of a wider matrix.
 fn reads_columns(graph: &Graph, at: usize, y: &Tensor) -> bool {
     let attends = graph.at::<Attend>(at).is_some_and(|n| n.parts().iter().any(|(t, _)| t.is(y)));
-    // Both directions of a recurrence lie in one tensor, or none does.
+    // Both directions of a recurrence come to lie in one tensor, or none does: its kernels read rows of one width.
     let recurs = graph.at::<Recurrence>(at).is_some_and(|n| {
-        let makers = n.inputs().each_ref().map(|(t, _)| graph.maker(t));
-        let [f, b] = makers.map(|i| i.and_then(|i| graph.at::<Product>(i)?.columns()));
-        f.zip(b).is_some_and(|(f, b)| f.0.is(b.0) && f.1.is_constant() && b.1.is_constant())
+        let [f, b] = n.inputs().each_ref().map(|(t, _)| projection(graph, t, at));
+        f.zip(b).is_some_and(|((f, one), (b, other))| f.is(b) && one == other)
     });
     let multiplies = graph.at::<Product>(at).is_some_and(|product| {
         let alone = product.tail().residual.as_ref().is_none_or(|r| !r.is(y));
@@ -119,6 +118,18 @@ fn used(graph: &Graph, t: &Tensor, columns: Range<usize>) -> Result<Tensor> {
     t.derived_by(graph.gpu(), ("columns", columns.clone()), &[], shape, |values| {
         values[0].chunks_exact(all).flat_map(|row| row[columns.clone()].to_vec()).collect()
     })
+}
+
+/// Whether there is a scale and a shift in the product that makes `t` of constants for the node there alone, and what matrix it
+/// takes.
+fn projection<'g>(graph: &'g Graph, t: &Tensor, at: usize) -> Option<(&'g Tensor, (bool, bool))> {
+    let product = graph.at::<Product>(graph.maker(t)?)?;
+    let (a, weight, _) = product.columns()?;
+    let Tail { scale, shift, residual, act, .. } = product.tail();
+    let plain = *act == 0 && residual.is_none() && weight.is_constant();
+    let constant = scale.iter().chain(shift).all(Tensor::is_constant);
+    let alone = graph.only_reader(t) == Some(at);
+    (plain && constant && alone).then_some((a, (scale.is_some(), shift.is_some())))
 }
 
 /// Constants `[.., C]` of different C side by side, computed once.
