@@ -91,9 +91,9 @@ pub fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Kills `again`, which goes on with a run of `steps` steps into `run`, at random instants until it was killed so often: every
-/// fourth time anywhere from its start on, the others about a save; and every third time by Ctrl-C, which breaks off what is
-/// under way. Then lets it end.
+/// Kills `again`, which goes on with a run of `steps` steps into `run`, at random instants until it was killed so often, or is
+/// nearly through after half of that: every fourth time anywhere from its start on, the others about a save; and every third
+/// time by Ctrl-C, which breaks off what is under way. Then lets it end.
 pub fn troubled(run: &Path, steps: usize, kills: usize, again: &dyn Fn() -> Command) {
     let mut state = 0x9E37_79B9_u64;
     let mut random = |below: u64| {
@@ -103,13 +103,17 @@ pub fn troubled(run: &Path, steps: usize, kills: usize, again: &dyn Fn() -> Comm
     };
     for kill in 0..kills {
         let before = newest(run);
-        assert!(before < steps - 2, "the run ended after {kill} kills");
+        // A fast adapter does some steps while it is being killed: half of the kills are enough.
+        if before >= steps - 2 {
+            assert!(2 * kill >= kills, "the run ended after {kill} kills");
+            break;
+        }
         let mut child = again().stderr(Stdio::null()).spawn().expect("starts");
         if kill % 4 != 0 {
             wait_for_step(run, &mut child, before);
         }
         // At most its share of the steps, however fast they are.
-        let share = before + ((steps - 2) / kills).max(2) - 1;
+        let share = before + ((steps - 2) / (2 * kills)).max(1);
         let rest = Duration::from_millis(random(if kill % 4 == 0 { 1500 } else { 150 }));
         let begun = Instant::now();
         while begun.elapsed() < rest && newest(run) < share {
