@@ -10,8 +10,9 @@ mod skip;
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Detail, Subject};
 use lemma_gpu::gpu::{Gpu, GpuOptions, Precision};
+use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma;
-use lemma_gpu::models::procedural::{Model, Procedural};
+use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::tensor::{Cx, Host, Tensor};
 use reference::{golden, open};
 
@@ -51,7 +52,7 @@ fn expect_complete(activations: &[Activation], reference: &StateDict, apart: &[&
 }
 
 /// Every module by itself, and, of the pass as it runs, so many values that fusion leaves.
-fn check(gpu: &Gpu, model: Model, file: &str, apart: &[&str], least: usize, as_run: usize) {
+fn check(gpu: &Gpu, model: ModelKind, file: &str, apart: &[&str], least: usize, as_run: usize) {
     let reference = golden(file);
     let subject = Subject::Procedural(Procedural { model, seed: 1 });
     let run = |detail| trace::run(gpu, &subject, &reference, detail).expect("runs");
@@ -64,21 +65,21 @@ fn check(gpu: &Gpu, model: Model, file: &str, apart: &[&str], least: usize, as_r
 #[test]
 fn official_lemma() {
     let gpu = open();
-    check(&gpu, Model::Lemma, "lemma_eval", &["trace.", "input."], 2 * 603 + 18, 718);
+    check(&gpu, ModelKind::Lemma, "lemma_eval", &["trace.", "input."], 2 * 603 + 18, 718);
 }
 
 #[test]
 fn official_abinet() {
     let gpu = open();
     let apart = ["trace.", "input.", "grad.", "target."];
-    check(&gpu, Model::Abinet, "abinet_eval", &apart, 2 * 385 + 19, 515);
+    check(&gpu, ModelKind::Abinet, "abinet_eval", &apart, 2 * 385 + 19, 515);
 }
 
 #[test]
 fn official_text_focus_recognizer() {
     let gpu = open();
     let apart = ["trace.", "grad_of.", "lab."];
-    check(&gpu, Model::TextFocus, "transformer", &apart, 2 * 135 + 4, 140);
+    check(&gpu, ModelKind::TextFocus, "transformer", &apart, 2 * 135 + 4, 140);
 }
 
 /// ‖got − want‖ / ‖want‖.
@@ -114,7 +115,7 @@ fn errors_of_fused(
 const NAMES: [&str; 3] = ["input.lr", "sr", "tp_map"];
 
 fn official(gpu: &Gpu) -> lemma::Network {
-    let weights = Procedural { model: Model::Lemma, seed: 1 };
+    let weights = Procedural { model: ModelKind::Lemma, seed: 1 };
     lemma::Network::with_config(gpu, &weights, lemma::LemmaConfig::default()).expect("loads")
 }
 

@@ -8,7 +8,8 @@ mod reference;
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Detail, Eyes, Manner, Subject};
 use lemma_gpu::gpu::Gpu;
-use lemma_gpu::models::procedural::{Model, Procedural};
+use lemma_gpu::models::ModelKind;
+use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::tensor::Host;
 use reference::{golden, open};
 use serde_json::Value;
@@ -82,7 +83,7 @@ const PIXELS_OF_LEMMA: &[Allowed] = &[
 
 fn differentiate(
     gpu: &Gpu,
-    model: Model,
+    model: ModelKind,
     file: &StateDict,
     manner: Manner,
     eyes: bool,
@@ -90,7 +91,7 @@ fn differentiate(
 ) -> Vec<Activation> {
     let table = golden("lemma_grad").tensors["weight37"].to_f32().expect("a table");
     let eyes = eyes.then(|| Eyes {
-        recognizer: Subject::Procedural(Procedural { model: Model::TextFocus, seed: 1 }),
+        recognizer: Subject::Procedural(Procedural { model: ModelKind::TextFocus, seed: 1 }),
         table: Host::new([37, 37], table.into_iter().map(f64::from).collect()),
     });
     let subject = Subject::Procedural(Procedural { model, seed: 1 });
@@ -195,7 +196,8 @@ fn expect_agreement(
 #[test]
 fn text_focus_gradients() {
     let file = golden("transformer");
-    let ours = differentiate(&open(), Model::TextFocus, &file, Manner::Frozen, true, Detail::AsRun);
+    let ours =
+        differentiate(&open(), ModelKind::TextFocus, &file, Manner::Frozen, true, Detail::AsRun);
     let info = trace::info(&file).expect("info");
     for part in ["attention", "recognition"] {
         expect_near(&ours, &format!("losses.{part}"), &info[format!("{part}_loss")], 1e-5);
@@ -208,7 +210,7 @@ fn lemma_gradients_with_frozen_statistics() {
     let file = golden("lemma_grad");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 9000), (Detail::AsRun, 9219)] {
-        let ours = differentiate(&open(), Model::Lemma, &file, Manner::Frozen, true, detail);
+        let ours = differentiate(&open(), ModelKind::Lemma, &file, Manner::Frozen, true, detail);
         expect_losses(&ours, &info["losses_names"], &info["losses"], 1e-5);
         expect_agreement(&ours, &file, least, FROZEN_LEMMA);
     }
@@ -219,7 +221,7 @@ fn abinet_gradients_with_frozen_statistics() {
     let file = golden("abinet_eval");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 3600), (Detail::AsRun, 4345)] {
-        let ours = differentiate(&open(), Model::Abinet, &file, Manner::Frozen, false, detail);
+        let ours = differentiate(&open(), ModelKind::Abinet, &file, Manner::Frozen, false, detail);
         expect_near(&ours, "losses.loss", &info["loss"], 1e-5);
         for part in ["vision", "language", "alignment"] {
             let want = &info["parts"][format!("{part}_loss")];
@@ -234,7 +236,7 @@ fn abinet_step() {
     let file = golden("abinet_train");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 4500), (Detail::AsRun, 5313)] {
-        let ours = differentiate(&open(), Model::Abinet, &file, Manner::Train, false, detail);
+        let ours = differentiate(&open(), ModelKind::Abinet, &file, Manner::Train, false, detail);
         expect_near(&ours, "losses.loss", &info["loss"], 2e-5);
         for part in ["vision", "language", "alignment"] {
             let want = &info["parts"][format!("{part}_loss")];
@@ -247,7 +249,8 @@ fn abinet_step() {
 #[test]
 fn lemma_step() {
     let file = golden("lemma_train");
-    let mut ours = differentiate(&open(), Model::Lemma, &file, Manner::Train, true, Detail::AsRun);
+    let mut ours =
+        differentiate(&open(), ModelKind::Lemma, &file, Manner::Train, true, Detail::AsRun);
     // The file's noise of modules is that of their norms alone: `sr` has 2.5e-4, the modules before it at most 1e-6.
     ours.retain(Activation::is_value);
     let info = trace::info(&file).expect("info");
@@ -267,7 +270,7 @@ fn lemma_step() {
 #[test]
 fn lemma_step_on_pixels() {
     let file = golden("lemma_train_pixel");
-    let ours = differentiate(&open(), Model::Lemma, &file, Manner::Train, false, Detail::AsRun);
+    let ours = differentiate(&open(), ModelKind::Lemma, &file, Manner::Train, false, Detail::AsRun);
     let info = trace::info(&file).expect("info");
     expect_near(&ours, "losses.total", &info["loss"], 2e-5);
     expect_agreement(&ours, &file, 1000, PIXELS_OF_LEMMA);

@@ -7,8 +7,9 @@ mod skip;
 use lemma_gpu::data::picture::{RgbImage, decode};
 use lemma_gpu::engine::{Head, Options, Wanted, plan_memory};
 use lemma_gpu::gpu::{Gpu, GpuOptions, Part, wgpu};
+use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
-use lemma_gpu::models::procedural::{Model, Procedural};
+use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::tensor::{Cx, Tensor};
 use lemma_gpu::{Engine, ErrorKind, Lemma, Recognizer, Source};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -320,7 +321,7 @@ fn small() -> LemmaConfig {
 #[test]
 fn every_switch_of_the_paper_changes_the_result() {
     let gpu = Gpu::new(options()).expect("an adapter for the tests");
-    let weights = Procedural { model: Model::Lemma, seed: 3 };
+    let weights = Procedural { model: ModelKind::Lemma, seed: 3 };
     let values: Vec<f32> = (0..4096).map(|i| (i * 7919 % 256) as f32 / 255.0).collect();
     let run = |config: LemmaConfig| -> Vec<f32> {
         let network = Network::with_config(&gpu, &weights, config).expect("loads");
@@ -356,7 +357,7 @@ fn every_switch_of_the_paper_changes_the_result() {
 #[test]
 fn sizes_that_make_no_network_are_refused() {
     let gpu = Gpu::new(options()).expect("an adapter for the tests");
-    let weights = Procedural { model: Model::Lemma, seed: 3 };
+    let weights = Procedural { model: ModelKind::Lemma, seed: 3 };
     let changes: [fn(&mut LemmaConfig); 6] = [
         |c| c.guidance.select_num = 1025,
         |c| c.guidance.nhead = 5,

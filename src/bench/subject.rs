@@ -3,9 +3,10 @@
 use crate::Result;
 use crate::data::words::{Batch, Encoded};
 use crate::gpu::{Gpu, KeptPass};
+use crate::models::ModelKind;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::LemmaConfig;
-use crate::models::procedural::{Model, Procedural, images};
+use crate::models::procedural::{Procedural, images};
 use crate::models::{abinet, lemma};
 use crate::tensor::{Cx, Tensor};
 use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainer};
@@ -79,7 +80,7 @@ impl Subject {
                     Size::Nano => LemmaConfig::nano(),
                     Size::Official => LemmaConfig::default(),
                 };
-                let weights = Procedural { model: Model::Lemma, seed: SEED };
+                let weights = Procedural { model: ModelKind::Lemma, seed: SEED };
                 Network::Lemma(Box::new(lemma::Network::with_config(gpu, &weights, config)?))
             }
             Graph::Abinet => {
@@ -87,7 +88,7 @@ impl Subject {
                     Size::Nano => AbinetConfig::nano(),
                     Size::Official => AbinetConfig::default(),
                 };
-                let weights = Procedural { model: Model::Abinet, seed: SEED };
+                let weights = Procedural { model: ModelKind::Abinet, seed: SEED };
                 Network::Abinet(Box::new(abinet::Network::with_config(gpu, &weights, config)?))
             }
         };

@@ -12,7 +12,7 @@ use crate::engine::trace::{
     run as run_graph, to_state_dict,
 };
 use crate::gpu::Gpu;
-use crate::models::procedural::{Model, Procedural};
+use crate::models::procedural::Procedural;
 use crate::tensor::Host;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Write;
@@ -21,8 +21,7 @@ use std::path::PathBuf;
 /// Arguments of `trace`.
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Weights: a checkpoint of LEMMA, ABINet or the text-focus recognizer, or `procedural:MODEL:SEED` with MODEL lemma,
-    /// abinet or text-focus
+    /// Weights: a checkpoint of any network, or `procedural:MODEL:SEED` with MODEL lemma, abinet, text-focus, …
     #[arg(short, long, value_name = "FILE")]
     model: String,
     #[command(flatten)]
@@ -249,17 +248,13 @@ fn report(comparisons: &[Comparison], verbose: bool) -> String {
 fn procedural(option: &'static str, text: &str) -> Result<Option<Procedural>> {
     let Some(rest) = text.strip_prefix("procedural:") else { return Ok(None) };
     let parsed = rest.split_once(':').and_then(|(model, seed)| {
-        let model = match model {
-            "lemma" => Model::Lemma,
-            "abinet" => Model::Abinet,
-            "text-focus" => Model::TextFocus,
-            _ => return None,
-        };
+        let model = ModelKind::named(model)?;
         Some(Procedural { model, seed: seed.parse().ok()? })
     });
     parsed.map(Some).ok_or_else(|| {
+        let words: Vec<&str> = ModelKind::words().collect();
         Error::new(ErrorKind::Argument, option, "procedural weights")
-            .expected("procedural:MODEL:SEED with MODEL lemma, abinet or text-focus")
+            .expected(format!("procedural:MODEL:SEED with MODEL one of {}", words.join(", ")))
             .got(text)
     })
 }

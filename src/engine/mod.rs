@@ -14,6 +14,7 @@ pub mod trace;
 mod tuning_file;
 mod upscale;
 
+pub use crate::models::ModelKind;
 pub use memory::{MemoryPlan, plan_memory};
 pub use reading::{Character, Reading};
 pub use recognize::{Head, Recognizer, shipped_reader};
@@ -21,9 +22,9 @@ pub use result::{Attention, Upscaled, Wanted, WindowResult};
 pub use settled::{Given, configuration, settle};
 pub use upscale::{DeviceImages, Job, Lemma, Options, Pending};
 
+use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::gpu::{AdapterSummary, Gpu, GpuOptions, HostAdapter, HostDevice, HostQueue};
-use crate::{Error, ErrorKind, Result};
 use pipeline_cache::PipelineCache;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Engine {
     /// Opens an adapter.
     ///
     /// # Errors
-    /// [`ErrorKind::NoAdapter`] when none fits, [`ErrorKind::Device`] when it does not open.
+    /// [`ErrorKind::NoAdapter`](crate::ErrorKind::NoAdapter) when none fits, [`ErrorKind::Device`](crate::ErrorKind::Device) when it does not open.
     pub fn new(options: GpuOptions) -> Result<Self> {
         Ok(Engine { gpu: Gpu::new(options)?, _kept: None })
     }
@@ -47,7 +48,7 @@ impl Engine {
     /// Shares the device of a host program. Models then compute on it, and their images can stay there.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] for a precision that needs a feature which the host did not ask for.
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device) for a precision that needs a feature which the host did not ask for.
     pub fn from_wgpu(
         adapter: &HostAdapter,
         device: HostDevice,
@@ -76,7 +77,7 @@ impl Engine {
     /// returns the file.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`].
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io).
     pub fn keep_choices(&self, folder: &Path) -> Result<PathBuf> {
         tuning_file::keep(&self.gpu, folder)
     }
@@ -152,71 +153,5 @@ impl Source<'_> {
         let mut state = state?;
         settle(&mut state, &Given::default()).map_err(|e| e.within(&place))?;
         Ok((state, place))
-    }
-}
-
-/// What a state dict is a checkpoint of, by the names of its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelKind {
-    /// LEMMA with its recognizer.
-    Lemma,
-    /// Full ABINet.
-    Abinet,
-    /// The transformer recognizer of the text-focus loss.
-    TextFocus,
-}
-
-impl ModelKind {
-    /// Recognizes a state dict.
-    pub fn of(state: &StateDict) -> Option<Self> {
-        let has = |name: &str| state.tensors.contains_key(name);
-        if has("block1.0.weight") && has("position_prior.vision.cls.weight") {
-            Some(ModelKind::Lemma)
-        } else if has("vision.cls.weight") && has("alignment.cls.weight") {
-            Some(ModelKind::Abinet)
-        } else if has("generator_word.proj.weight") && has("embedding_word.lut.weight") {
-            Some(ModelKind::TextFocus)
-        } else {
-            None
-        }
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            ModelKind::Lemma => "LEMMA",
-            ModelKind::Abinet => "ABINet",
-            ModelKind::TextFocus => "text-focus recognizer",
-        }
-    }
-
-    /// Checks that `state` is a checkpoint of this kind.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Format`] saying what it is instead.
-    pub fn expect(self, state: &StateDict, place: &str) -> Result<()> {
-        let found = ModelKind::of(state);
-        if found == Some(self) {
-            return Ok(());
-        }
-        let got = match found {
-            Some(other) => format!("a checkpoint of {}", other.name()),
-            None => {
-                let names: Vec<&str> = state.tensors.keys().take(3).map(String::as_str).collect();
-                format!("{} tensors: {}, …", state.tensors.len(), names.join(", "))
-            }
-        };
-        let error = Error::new(ErrorKind::Format, place, "what the weights are of")
-            .expected(format!("a checkpoint of {}", self.name()))
-            .got(got);
-        let first = state.tensors.keys().next().and_then(|name| name.split_once('.'));
-        let below = first.filter(|(part, _)| {
-            let part = format!("{part}.");
-            state.tensors.keys().all(|name| name.starts_with(&part))
-        });
-        Err(match below {
-            Some((part, _)) => error.hint(format!("--key {part} takes that off all names")),
-            None => error,
-        })
     }
 }

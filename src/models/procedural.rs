@@ -1,6 +1,11 @@
 //! Weights and inputs that are a pure function of a seed and a name, in IEEE f64 with separate multiply and add, rounded to
 //! f32 once: for tests against reference tensors, for traces and for benches of the official sizes.
 
+use super::ModelKind;
+use super::recipe::{
+    Recipe,
+    Rule::{self, Affine, Bump0, Control, Gain, Row0},
+};
 use crate::data::checkpoint::HostTensor;
 use crate::nn::Source;
 use crate::ops::sinusoid_table;
@@ -8,7 +13,7 @@ use std::borrow::Cow;
 
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// SplitMix64's finaliser.
+/// SplitMix64's finalizer.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -45,86 +50,8 @@ impl Stream {
     }
 }
 
-/// The networks that have procedural weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Model {
-    /// LEMMA.
-    Lemma,
-    /// ABINet.
-    Abinet,
-    /// The text-focus recognizer.
-    TextFocus,
-}
-
-/// How a tensor's values follow from its stream `x`.
-#[derive(Clone, Copy)]
-enum Rule {
-    /// a + b·x
-    Affine(f64, f64),
-    /// a·√(3/fan_in)·x
-    Gain(f64),
-    /// As `Gain(a)`, row 0 then multiplied by b.
-    Row0(f64, f64),
-    /// b·x, element 0 plus a.
-    Bump0(f64, f64),
-    /// The control points of the spatial transformer's start, plus b·x.
-    Control(f64),
-}
-
-use Rule::{Affine, Bump0, Control, Gain, Row0};
-
-const ABINET: &[(&str, Rule)] = &[
-    ("*resnet*.bn1.weight", Affine(1.5, 0.2)),
-    ("*resnet*.bn1.bias", Affine(-0.25, 0.1)),
-    ("*resnet.layer*.bn2.weight", Affine(0.38, 0.1)),
-    ("*resnet.layer*.bn2.bias", Affine(-0.12, 0.2)),
-    ("*resnet.layer*.downsample.0.weight", Gain(1.0)),
-    ("*backbone.transformer*out_proj.weight", Gain(0.3)),
-    ("*backbone.transformer*linear2.weight", Gain(0.3)),
-    ("*vision.attention.project.weight", Gain(6.0)),
-    ("*vision.cls.weight", Row0(4.0, 0.1)),
-    ("*vision.cls.bias", Bump0(6.5, 0.1)),
-    ("*language.proj.weight", Gain(12.0)),
-    ("*language.model.*in_proj_weight", Gain(2.5)),
-    ("*language.model.*out_proj.weight", Gain(0.3)),
-    ("*language.model.*linear2.weight", Gain(0.3)),
-    ("*language.cls.weight", Row0(4.0, 0.1)),
-    ("*language.cls.bias", Bump0(7.5, 0.1)),
-    ("alignment.cls.weight", Row0(4.0, 0.1)),
-    ("alignment.cls.bias", Bump0(6.5, 0.1)),
-];
-
-const LEMMA: &[(&str, Rule)] = &[
-    ("guidanceGen.attn_conv.0.weight", Gain(8.0)),
-    ("guidanceGen.attn_conv.6.weight", Gain(4.0)),
-    ("block*.gru*.weight_ih*", Gain(0.8)),
-    ("block*.gru*.weight_hh*", Gain(0.5)),
-    ("block8.1.weight", Gain(0.5)),
-    ("stn_head.stn_fc2.weight", Gain(0.5)),
-    ("stn_head.stn_fc2.bias", Control(0.02)),
-];
-
-const TEXT_FOCUS: &[(&str, Rule)] = &[
-    ("encoder.cnn.layer*.*.bn1.weight", Affine(1.5, 0.2)),
-    ("encoder.cnn.layer*.*.bn1.bias", Affine(-0.25, 0.1)),
-    ("encoder.cnn.layer*.*.bn2.weight", Affine(0.38, 0.1)),
-    ("encoder.cnn.layer*.*.bn2.bias", Affine(-0.12, 0.2)),
-    ("decoder.multihead.linears.0.weight", Gain(2.0)),
-    ("decoder.multihead.linears.1.weight", Gain(3.0)),
-    ("generator_word.proj.weight", Gain(3.0)),
-];
-
 const COMMON: &[(&str, Rule)] =
     &[("*.running_mean", Affine(0.0, 0.1)), ("*.running_var", Affine(1.0, 0.25))];
-
-/// Suffixes in the hashed name only, chosen so that decoded lengths vary.
-const SUFFIXES: &[(&str, &str)] = &[
-    ("lemma:position_prior.vision.cls.weight", "#1794"),
-    ("lemma:position_prior.language.cls.weight", "#190"),
-    ("abinet:vision.cls.weight", "#80"),
-    ("abinet:language.cls.weight", "#690"),
-    ("abinet:alignment.cls.weight", "#1490"),
-];
 
 /// Whether `name` fits `pattern`, in which `*` stands for any run of characters.
 fn fits(pattern: &str, name: &str) -> bool {
@@ -140,18 +67,14 @@ fn fits(pattern: &str, name: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub struct Procedural {
     /// The network.
-    pub model: Model,
+    pub model: ModelKind,
     /// The seed.
     pub seed: u64,
 }
 
 impl Procedural {
     fn rule(self, name: &str, shape: &[usize]) -> Rule {
-        let own: &[&[(&str, Rule)]] = match self.model {
-            Model::Lemma => &[ABINET, LEMMA],
-            Model::Abinet => &[ABINET],
-            Model::TextFocus => &[TEXT_FOCUS],
-        };
+        let own = self.model.recipe().rules;
         let listed = own.iter().copied().chain([COMMON]).flatten().find(|(p, _)| fits(p, name));
         if let Some((_, rule)) = listed {
             return *rule;
@@ -172,14 +95,9 @@ impl Procedural {
             let d = shape.last().copied().unwrap_or(1);
             return sinusoid_table(shape.iter().product::<usize>() / d.max(1), d);
         }
-        let model = match self.model {
-            Model::Lemma => "lemma",
-            Model::Abinet => "abinet",
-            Model::TextFocus => "trans",
-        };
-        let hashed = format!("{model}:{name}");
-        let suffix = SUFFIXES.iter().find(|(n, _)| *n == hashed).map_or("", |(_, s)| s);
-        let stream = Stream::new(self.seed, &format!("{hashed}{suffix}"));
+        let Recipe { key, suffixes, .. } = self.model.recipe();
+        let suffix = suffixes.iter().find(|(n, _)| *n == name).map_or("", |(_, s)| s);
+        let stream = Stream::new(self.seed, &format!("{key}:{name}{suffix}"));
         let fan_in: usize = shape.iter().skip(1).product();
         let scale = (3.0 / fan_in as f64).sqrt();
         let rule = self.rule(name, shape);
@@ -251,7 +169,7 @@ pub fn images(seed: u64, name: &str, n: usize, h: usize, w: usize, cell: usize) 
 mod tests {
     use super::*;
 
-    fn bits(model: Model, seed: u64, name: &str, shape: &[usize]) -> (Vec<u32>, u32, f64) {
+    fn bits(model: ModelKind, seed: u64, name: &str, shape: &[usize]) -> (Vec<u32>, u32, f64) {
         let values = Procedural { model, seed }.values(name, shape);
         let first = values.iter().take(3).map(|v| v.to_bits()).collect();
         let sum = values.iter().map(|v| f64::from(*v)).sum();
@@ -260,13 +178,13 @@ mod tests {
 
     #[test]
     fn test_vectors() {
-        type Row<'a> = (Model, u64, &'a str, &'a [usize], &'a [u32], u32, f64);
+        type Row<'a> = (ModelKind, u64, &'a str, &'a [usize], &'a [u32], u32, f64);
         let vision = "position_prior.vision";
         let bn2 = format!("{vision}.backbone.resnet.layer1.0.bn2.weight");
         let (cls, bias) = (format!("{vision}.cls.weight"), format!("{vision}.cls.bias"));
         let rows: &[Row] = &[
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 "block1.0.weight",
                 &[64, 4, 9, 9],
@@ -274,9 +192,9 @@ mod tests {
                 0x3dce354d,
                 -1.45098911,
             ),
-            (Model::Lemma, 1, "block1.1.weight", &[1], &[0x3e4e7cea], 0x3e4e7cea, 0.201648384),
+            (ModelKind::Lemma, 1, "block1.1.weight", &[1], &[0x3e4e7cea], 0x3e4e7cea, 0.201648384),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 "block2.bn1.running_var",
                 &[64],
@@ -285,7 +203,7 @@ mod tests {
                 64.0190065,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 "block2.gru1.gru.weight_hh_l0_reverse",
                 &[96, 32],
@@ -294,7 +212,7 @@ mod tests {
                 -3.27810968,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 &bn2,
                 &[32],
@@ -303,7 +221,7 @@ mod tests {
                 12.1290802,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 &cls,
                 &[37, 512],
@@ -312,7 +230,7 @@ mod tests {
                 -2.88304024,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 &bias,
                 &[37],
@@ -321,7 +239,7 @@ mod tests {
                 6.7602104,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 1,
                 "guidanceGen.attn_conv.0.weight",
                 &[32, 1, 3, 3],
@@ -330,7 +248,7 @@ mod tests {
                 14.7376698,
             ),
             (
-                Model::Abinet,
+                ModelKind::Abinet,
                 1,
                 "alignment.cls.weight",
                 &[37, 512],
@@ -339,7 +257,7 @@ mod tests {
                 4.04893585,
             ),
             (
-                Model::TextFocus,
+                ModelKind::TextFocus,
                 1,
                 "decoder.mul_layernorm1.a_2",
                 &[1024],
@@ -348,7 +266,7 @@ mod tests {
                 1025.45571,
             ),
             (
-                Model::TextFocus,
+                ModelKind::TextFocus,
                 1,
                 "embedding_word.lut.weight",
                 &[37, 512],
@@ -357,7 +275,7 @@ mod tests {
                 10.7192413,
             ),
             (
-                Model::Lemma,
+                ModelKind::Lemma,
                 2,
                 "block1.0.weight",
                 &[64, 4, 9, 9],

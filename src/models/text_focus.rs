@@ -1,6 +1,10 @@
 //! The fixed transformer recognizer of the text-focus loss: what it reads and where it looks, on high-resolution and
 //! super-resolved images alike.
 
+use super::recipe::{
+    Recipe,
+    Rule::{Affine, Gain},
+};
 use crate::gpu::Gpu;
 use crate::nn::{ConvNorm, LayerNorm, Linear, Parameters, Scope, Source, Weights};
 use crate::ops::{
@@ -285,3 +289,18 @@ impl Network {
         Ok(x)
     }
 }
+
+/// Procedural weights of the recognizer.
+pub(crate) const RECIPE: Recipe = Recipe {
+    key: "trans",
+    rules: &[&[
+        ("encoder.cnn.layer*.*.bn1.weight", Affine(1.5, 0.2)),
+        ("encoder.cnn.layer*.*.bn1.bias", Affine(-0.25, 0.1)),
+        ("encoder.cnn.layer*.*.bn2.weight", Affine(0.38, 0.1)),
+        ("encoder.cnn.layer*.*.bn2.bias", Affine(-0.12, 0.2)),
+        ("decoder.multihead.linears.0.weight", Gain(2.0)),
+        ("decoder.multihead.linears.1.weight", Gain(3.0)),
+        ("generator_word.proj.weight", Gain(3.0)),
+    ]],
+    suffixes: &[],
+};

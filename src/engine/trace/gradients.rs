@@ -1,7 +1,8 @@
 //! One training step on raw tensors: losses, and the gradient of every parameter and of named values.
 
+use super::abinet::counting_as;
 use super::inputs::{integers, pool_or_bytes};
-use super::{Activation, Detail, Subject, collect, counting_as, first_images, packed};
+use super::{Activation, Detail, Subject, collect, first_images, packed};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture;
 use crate::engine::ModelKind;

@@ -1,24 +1,23 @@
 //! Running a graph on raw tensors and looking at everything inside it, beside reference tensors.
 
+mod abinet;
 mod compare;
 mod gradients;
 mod inputs;
+mod lemma;
 mod packed;
+mod text_focus;
 
 pub use compare::{Comparison, compare};
 pub use gradients::{Eyes, Manner, gradients};
 pub use packed::compare_packed;
 
-use inputs::{float_images, integers, rgb_images, text_focus_images};
-
 use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
-use crate::data::picture;
 use crate::engine::ModelKind;
 use crate::gpu::Gpu;
-use crate::models::{abinet, lemma, procedural, text_focus};
+use crate::models::procedural;
 use crate::nn::Source;
-use crate::ops::Spline;
-use crate::tensor::{Axes, Cx, Dtype as DeviceType, Host, Tap, Tensor};
+use crate::tensor::{Cx, Dtype as DeviceType, Host, Tap, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 
@@ -62,13 +61,9 @@ impl Subject<'_> {
         match self {
             Subject::State(state) => ModelKind::of(state).ok_or_else(|| {
                 Error::new(ErrorKind::Format, "weights", "what the weights are of")
-                    .expected("a checkpoint of LEMMA, ABINet or the text-focus recognizer")
+                    .expected("a checkpoint of a network that is known here")
             }),
-            Subject::Procedural(p) => Ok(match p.model {
-                procedural::Model::Lemma => ModelKind::Lemma,
-                procedural::Model::Abinet => ModelKind::Abinet,
-                procedural::Model::TextFocus => ModelKind::TextFocus,
-            }),
+            Subject::Procedural(p) => Ok(p.model),
         }
     }
 
@@ -115,72 +110,10 @@ pub fn run(
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     match subject.kind()? {
-        ModelKind::Lemma => run_lemma(gpu, subject, inputs, detail),
-        ModelKind::Abinet => run_abinet(gpu, subject, inputs, detail),
-        ModelKind::TextFocus => run_text_focus(gpu, subject, inputs, detail),
+        ModelKind::Lemma => lemma::run(gpu, subject, inputs, detail),
+        ModelKind::Abinet => abinet::run(gpu, subject, inputs, detail),
+        ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
     }
-}
-
-fn run_lemma(
-    gpu: &Gpu,
-    subject: &Subject,
-    inputs: &StateDict,
-    detail: Detail,
-) -> Result<Vec<Activation>> {
-    let network = match subject {
-        Subject::State(state) => lemma::Network::load(gpu, state)?,
-        Subject::Procedural(p) => {
-            lemma::Network::with_config(gpu, p, lemma::LemmaConfig::default())?
-        }
-    };
-    let input = if let Some(t) = inputs.tensors.get("input.lr_u8") {
-        let images = rgb_images(t, "input.lr_u8", 16, 64)?;
-        let values: Vec<f32> = images.iter().flat_map(picture::lr_input).collect();
-        Tensor::upload(gpu, [images.len(), 16, 64, 4], &values)
-    } else {
-        float_images(gpu, inputs, &["input.lr", "input"], 4, 16, 64)?
-    };
-    let cx = detail.pass(gpu);
-    let _wanted = network.forward(&cx, &input)?;
-    let k = network.config().guidance.select_num;
-    let mut out = collect(gpu, cx.submit()?)?;
-    out.extend(selection(&out, k));
-    out.extend(spline());
-    first_images(&mut out, &["lem.x_region", "block1", "block2", "block7"]);
-    Ok(out)
-}
-
-/// From the sorted pixels: the K selected indices in ascending order, and their mask.
-fn selection(out: &[Activation], k: usize) -> Vec<Activation> {
-    let Some(order) = out.iter().find(|a| a.name == "lem.order") else { return Vec::new() };
-    let (n, pixels) = (order.value.dims()[0], order.value.dims()[1]);
-    let mut mask = Host::zeros([n, 1, 16, pixels / 16]);
-    let mut best = Vec::with_capacity(n * k);
-    for (i, row) in order.value.data.chunks_exact(pixels).enumerate() {
-        let mut top = row[..k].to_vec();
-        top.sort_by(f64::total_cmp);
-        for pixel in &top {
-            mask.data[i * pixels + *pixel as usize] = 1.0;
-        }
-        best.extend(top);
-    }
-    let value = |name: &str, value| Activation { name: name.into(), call: 0, value };
-    vec![value("lem.selected", mask), value("lem.topk", Host::new([n, k], best).into_u32())]
-}
-
-/// The constants of the spatial transformer, which evaluation does not run.
-fn spline() -> [Activation; 3] {
-    let spline = Spline::new(lemma::LOW.0, lemma::LOW.1, 20);
-    let value = |name: &str, columns: usize, data: Vec<f64>| Activation {
-        name: format!("tps.{name}"),
-        call: 0,
-        value: Host::new([data.len() / columns, columns], data),
-    };
-    [
-        value("inverse_kernel", 23, spline.inverse),
-        value("target_control_points", 2, spline.targets),
-        value("target_coordinate_repr", 23, spline.representation),
-    ]
 }
 
 /// Adds `NAME.img0`, the first image of each named activation.
@@ -193,98 +126,6 @@ fn first_images(out: &mut Vec<Activation>, names: &[&str]) {
         let value = Host::new(dims.as_slice(), found.value.data[..len].to_vec());
         out.push(Activation { name: format!("{name}.img0"), call: 0, value });
     }
-}
-
-fn run_abinet(
-    gpu: &Gpu,
-    subject: &Subject,
-    inputs: &StateDict,
-    detail: Detail,
-) -> Result<Vec<Activation>> {
-    let network = match subject {
-        Subject::State(state) => {
-            let config = abinet::Network::config_of(state)?;
-            abinet::Network::with_config(gpu, *state, counting_as(config, inputs)?)?
-        }
-        Subject::Procedural(p) => {
-            let config = abinet::AbinetConfig::default();
-            abinet::Network::with_config(gpu, p, counting_as(config, inputs)?)?
-        }
-    };
-    let bytes = ["input.u8", "input.rec_u8"].iter().find(|n| inputs.tensors.contains_key(**n));
-    let input = if let Some(name) = bytes {
-        let images = rgb_images(&inputs.tensors[*name], name, 32, 128)?;
-        let values: Vec<f32> = images.iter().flat_map(picture::rgb_input).collect();
-        Tensor::upload(gpu, [images.len(), 32, 128, 3], &values)
-    } else {
-        float_images(gpu, inputs, &["prior_input", "input"], 3, 32, 128)?
-    };
-    let cx = detail.pass(gpu);
-    let reading = network.forward(&cx, &input)?;
-    for (i, round) in reading.iterations.iter().enumerate() {
-        let path = format!("iter{}", i + 1);
-        for (name, tensor) in [
-            ("lengths_in", &round.lengths_in),
-            ("language.logits", &round.language.logits),
-            ("language.lengths_raw", &round.language_lengths),
-            ("alignment.logits", &round.alignment),
-            ("alignment.lengths_raw", &round.alignment_lengths),
-        ] {
-            cx.value(&path, name, tensor, Axes::Same);
-        }
-    }
-    for (name, tensor) in [
-        ("attn_scores", &reading.vision.attention),
-        ("feature", &reading.vision.feature),
-        ("logits", &reading.vision.logits),
-        ("lengths_raw", &reading.vision_lengths),
-    ] {
-        cx.value("vision", name, tensor, Axes::Same);
-    }
-    collect(gpu, cx.submit()?)
-}
-
-/// The configuration with the rule for readings without an end that the reference was made by: raw lengths of 0 come from
-/// ABINet's later revision only.
-fn counting_as(config: abinet::AbinetConfig, inputs: &StateDict) -> Result<abinet::AbinetConfig> {
-    let mut raw = inputs.tensors.iter().filter(|(name, _)| name.ends_with("lengths_raw"));
-    let later =
-        raw.try_fold(false, |found, (_, t)| Ok::<_, Error>(found || t.to_f32()?.contains(&0.0)))?;
-    Ok(if later { abinet::AbinetConfig { length_without_end: 0, ..config } } else { config })
-}
-
-fn run_text_focus(
-    gpu: &Gpu,
-    subject: &Subject,
-    inputs: &StateDict,
-    detail: Detail,
-) -> Result<Vec<Activation>> {
-    let network = text_focus::Network::load(gpu, subject.source())?;
-    let tokens = integers(inputs, "lab.input", 2)?;
-    let lengths = integers(inputs, "lab.lengths", 1)?.to_u32();
-    let (n, l) = (tokens.dims()[0], tokens.dims()[1]);
-    if lengths.len() != n || lengths.iter().any(|v| *v as usize > l) {
-        return Err(Error::new(ErrorKind::Shape, "lab.lengths", "lengths of the words")
-            .expected(format!("{n} of at most {l}"))
-            .got(format!("{lengths:?}")));
-    }
-    let tokens = Tensor::upload_u32(gpu, [n, l], &tokens.to_u32());
-    let mut out = Vec::new();
-    for (path, rgb) in ["hr", "sr"].into_iter().zip(text_focus_images(inputs, n)?) {
-        let gray: Vec<f32> =
-            rgb.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect();
-        let image = Tensor::upload(gpu, [n, 32, 128, 1], &gray);
-        // The modules are named in the first pass only: the second one calls the same modules again.
-        let cx = if out.is_empty() { detail.pass(gpu) } else { Cx::new(gpu) };
-        let focus = network.forward(&cx, &image, &tokens)?;
-        out.extend(collect(gpu, cx.submit()?)?);
-        let hosts = Tensor::read_all(gpu, &[&focus.logits, &focus.attention])?;
-        let value =
-            |name: &str, value| Activation { name: format!("{path}.{name}"), call: 0, value };
-        out.push(value("logits", packed(&hosts[0], &lengths)));
-        out.push(value("attn", hosts[1].clone()));
-    }
-    Ok(out)
 }
 
 /// Of `[N, L, C]` the first `length` rows of every sample, one after the other.

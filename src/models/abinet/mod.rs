@@ -3,12 +3,14 @@
 mod config;
 mod language;
 mod loss;
+mod recipe;
 mod vision;
 
 pub use config::{AbinetConfig, LanguageConfig, Shaped, VisionConfig};
 pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, unknown, within};
 pub use language::{Language, LanguageModel};
 pub use loss::{Loss, Words, loss, reading_loss, shares};
+pub(crate) use recipe::{RECIPE, RULES};
 pub use vision::{Vision, VisionModel};
 
 use crate::data::checkpoint::StateDict;

@@ -6,12 +6,14 @@ mod config;
 mod fusion;
 mod guidance;
 mod loss;
+mod recipe;
 mod stn;
 
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
 pub(crate) use loss::gray;
 pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
+pub(crate) use recipe::RECIPE;
 
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
