@@ -9,6 +9,15 @@ use std::fmt;
 /// Most axes a tensor has.
 pub const MAX_RANK: usize = 6;
 
+/// A size or a number of things as kernels take it. This is the one place where such numbers become narrower.
+///
+/// # Panics
+/// On 2³² and more: no tensor has so many elements, which is checked before one gets memory.
+pub const fn to_u32(n: usize) -> u32 {
+    assert!(n <= u32::MAX as usize, "a size beyond 32 bits");
+    n as u32
+}
+
 /// Sizes of a tensor's axes, slowest first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {

@@ -82,7 +82,7 @@ fn every_variant_stays_within_the_default_limits() {
 }
 
 #[test]
-fn parameters_are_laid_out_alike_on_both_sides() {
+fn parameters_and_buffers_are_laid_out_alike_on_both_sides() {
     for_every_kernel(|entry| {
         let rust: Vec<(String, String, u32)> = entry
             .kernel
@@ -96,6 +96,11 @@ fn parameters_are_laid_out_alike_on_both_sides() {
             let wgsl = &one.reflection().params;
             if *wgsl != rust {
                 complaints.push(format!("[{variant}]: Params: WGSL {wgsl:?}, Rust {rust:?}"));
+            }
+            let buffers = one.reflection().buffers.iter().map(|(name, _)| name.as_str());
+            if !buffers.clone().eq(entry.kernel.buffers.iter().copied()) {
+                let (wgsl, rust) = (buffers.collect::<Vec<_>>(), entry.kernel.buffers);
+                complaints.push(format!("[{variant}]: buffers: WGSL {wgsl:?}, Rust {rust:?}"));
             }
         }
         complaints

@@ -257,6 +257,16 @@ fn operations_and_models_ask_what_an_adapter_is_like_and_not_what_it_is() {
 }
 
 #[test]
+fn sizes_become_narrower_in_one_place() {
+    // What is no size: a function's number, a probability, and offsets that wrap.
+    let others = ["Self::LAST as u32", "self as u32", "296.0) as u32", "rows as u32, (pixels"];
+    let those =
+        source().into_iter().filter(|f| f.is_below(&["src/ops/", "src/nn/", "src/models/"]));
+    let lines = those.flat_map(|f| with_words(&f, f.code_without_tests(), &[" as u32"]));
+    none(lines.filter(|line| !others.iter().any(|o| line.contains(o))).collect());
+}
+
+#[test]
 fn operations_never_read_back() {
     let those =
         source().into_iter().filter(|f| f.is_below(&["src/ops/"]) && !f.is_below(READS_BACK));

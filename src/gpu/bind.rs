@@ -102,7 +102,7 @@ impl Grid {
 mod tests {
     use super::*;
 
-    crate::kernel!(ANY = "elementwise/activate_fwd", Nothing);
+    crate::kernel!(ANY = "elementwise/activate_fwd", Nothing, AnyBinds { x, slope, y });
     crate::params! { struct Nothing { n: u32 } }
 
     #[test]

@@ -33,6 +33,15 @@ pub trait Params: bytemuck::Pod {
     const FIELDS: &'static [Field];
 }
 
+/// What a kernel is bound to, a field for each of its buffers; made by [`kernel!`](crate::kernel).
+pub trait Bindings<B> {
+    /// The names of the buffers in the order of the shader.
+    const NAMES: &'static [&'static str];
+
+    /// The fields in that order.
+    fn in_order(self) -> Vec<B>;
+}
+
 /// A kernel of this crate: one WGSL file with one entry point `main`; made by [`kernel!`](crate::kernel).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -43,6 +52,8 @@ pub struct Kernel {
     pub source: &'static str,
     /// Fields of the uniform at binding 0.
     pub params: &'static [Field],
+    /// Names of the buffers at bindings 1, 2, …
+    pub buffers: &'static [&'static str],
 }
 
 impl Kernel {

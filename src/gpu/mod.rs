@@ -6,10 +6,10 @@
 //! looked at, and only this crate hands a driver the pipelines of an earlier run:
 //!
 //! ```compile_fail
-//! use lemma_gpu::gpu::{Bind, Grid, Kernel, Params, Variant};
-//! use lemma_gpu::tensor::Cx;
-//! fn run<P: Params>(cx: &Cx, kernel: &'static Kernel, v: &Variant, grid: Grid, p: &P, binds: &[Bind<'_>]) {
-//!     let _ = cx.run(kernel, v, grid, p, binds);
+//! use lemma_gpu::gpu::{Bindings, Grid, Kernel, Params, Variant};
+//! use lemma_gpu::tensor::{Bind, Cx};
+//! fn run<'t, P: Params, B: Bindings<Bind<'t>>>(cx: &Cx, kernel: &'static Kernel, grid: Grid, p: &P, binds: B) {
+//!     let _ = cx.run(kernel, &Variant::new(), grid, p, binds);
 //! }
 //! ```
 //!
@@ -53,7 +53,9 @@ pub use device::Gpu;
 pub use driver::panic_is_caught;
 pub use flatten::{Flat, flatten, shared_sources};
 pub use interrupt::Interrupt;
-pub use kernel::{Access, Field, FieldType, Kernel, Params, Reflection, Variant, reflect};
+pub use kernel::{
+    Access, Bindings, Field, FieldType, Kernel, Params, Reflection, Variant, reflect,
+};
 pub use pass::{KeptPass, Pass};
 pub use profile::Timing;
 pub use readback::Readback;
@@ -61,15 +63,32 @@ pub use record::Recorder;
 pub use traits::Traits;
 pub use translate::{Footprint, Specialized, Target, Translation, translate};
 
-/// Declares kernels: a constant's name, the path below `shaders/` without `.wgsl`, and the type of its parameters.
+/// Declares a kernel: a constant's name, the path below `shaders/` without `.wgsl`, the type of its parameters, and a struct
+/// with a field for each of its buffers, named as in the shader and in its order. Kernels that are bound alike share the struct:
+/// those after the first give its name alone.
 #[macro_export]
 macro_rules! kernel {
-    ($(#[$meta:meta])* $name:ident = $path:literal, $params:ty) => {
-        $(#[$meta])*
+    ($name:ident = $path:literal, $params:ty, $binds:ident { $($buffer:ident),+ $(,)? }) => {
+        /// What the kernel is bound to, by the names of its buffers.
+        #[derive(Clone, Copy)]
+        pub struct $binds<B> { $(pub $buffer: B),+ }
+
+        impl<B> $crate::gpu::Bindings<B> for $binds<B> {
+            const NAMES: &'static [&'static str] = &[$(stringify!($buffer)),+];
+
+            fn in_order(self) -> Vec<B> {
+                vec![$(self.$buffer),+]
+            }
+        }
+
+        $crate::kernel!($name = $path, $params, $binds);
+    };
+    ($name:ident = $path:literal, $params:ty, $binds:ident) => {
         pub static $name: $crate::gpu::Kernel = $crate::gpu::Kernel {
             path: $path,
             source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path, ".wgsl")),
             params: <$params as $crate::gpu::Params>::FIELDS,
+            buffers: <$binds<()> as $crate::gpu::Bindings<()>>::NAMES,
         };
     };
 }

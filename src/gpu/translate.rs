@@ -292,7 +292,7 @@ fn main(@builtin(local_invocation_index) lid: u32) {
 
     fn kernel(body: &str) -> Kernel {
         let source = PLAIN.replace("BODY", body).leak();
-        Kernel { path: "test/reverse", source, params: &[] }
+        Kernel { path: "test/reverse", source, params: &[], buffers: &[] }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::parameters::{Layout, Parameter, Parameters};
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
+use crate::shape::to_u32;
 use crate::tensor::{Arena, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Cow;
@@ -279,7 +280,7 @@ impl Scope<'_> {
         let upload =
             |to: &RefCell<Arena>| to.borrow_mut().upload(self.gpu(), shape.as_slice(), &values);
         let tensor = match (learns, moves) {
-            (true, _) => upload(arena).leaf(list.len() as u32),
+            (true, _) => upload(arena).leaf(to_u32(list.len())),
             (_, true) => upload(moving),
             _ => Tensor::constant(self.gpu(), shape.as_slice(), values),
         };

@@ -1,11 +1,12 @@
 //! Max pooling to a given size, whatever the image's.
 
 use super::{Case, KernelUse, Row, element};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(FWD = "sample/adaptive_max_pool_fwd", Params);
-kernel!(BWD = "sample/adaptive_max_pool_bwd", Params);
+kernel!(FWD = "sample/adaptive_max_pool_fwd", Params, FwdBinds { x, y });
+kernel!(BWD = "sample/adaptive_max_pool_bwd", Params, BwdBinds { x, y, dy, dx });
 params! { struct Params {
     n: u32, channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
 } }
@@ -30,21 +31,27 @@ pub fn adaptive_max_pool(cx: &Cx, x: &Tensor, size: (usize, usize)) -> Result<Te
     let unit = element::width(&[c]);
     let variant = element::variant(unit);
     let p = Params {
-        n: (y.len() / unit) as u32,
-        channels: (c / unit) as u32,
-        height: height as u32,
-        width: width as u32,
-        out_height: size.0 as u32,
-        out_width: size.1 as u32,
+        n: to_u32(y.len() / unit),
+        channels: to_u32(c / unit),
+        height: to_u32(height),
+        width: to_u32(width),
+        out_height: to_u32(size.0),
+        out_width: to_u32(size.1),
     };
-    cx.run(&FWD, &variant, element::grid(y.len() / unit), &p, &[x.read(), y.write()])?;
+    cx.run(
+        &FWD,
+        &variant,
+        element::grid(y.len() / unit),
+        &p,
+        FwdBinds { x: x.read(), y: y.write() },
+    )?;
     let (of, most) = (x.detached(), y.clone());
     Ok(cx.record(OP, [x], y, move |cx, dy, _| {
         let dx = cx.out(of.shape());
         let elements = dx.len() / unit;
-        let p = Params { n: elements as u32, ..p };
-        let binds = [of.read(), most.read(), dy.read(), dx.write()];
-        cx.run(&BWD, &variant, element::grid(elements), &p, &binds)?;
+        let p = Params { n: to_u32(elements), ..p };
+        let binds = BwdBinds { x: of.read(), y: most.read(), dy: dy.read(), dx: dx.write() };
+        cx.run(&BWD, &variant, element::grid(elements), &p, binds)?;
         Ok([Some(dx)])
     }))
 }

@@ -8,14 +8,23 @@ use super::columns::{self, LANES};
 use super::norm_affine::{self, AFFINE_BWD, Normalized};
 use super::{Act, Case, KernelUse, Row, channel_affine, element};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(PARTIAL = "norm/batch_norm_partial", Partial);
-kernel!(FINISH = "norm/batch_norm_finish", Finish);
-kernel!(APPLY = "norm/batch_norm_apply", Apply);
-kernel!(RSTD = "norm/rstd_fwd", Rstd);
-kernel!(BWD_X = "norm/batch_norm_bwd_input", Apply);
+kernel!(PARTIAL = "norm/batch_norm_partial", Partial, PartialBinds { x, mean, squares });
+kernel!(
+    FINISH = "norm/batch_norm_finish",
+    Finish,
+    FinishBinds { part_mean, part_squares, old_mean, old_var, mean, rstd, new_mean, new_var }
+);
+kernel!(APPLY = "norm/batch_norm_apply", Apply, ApplyBinds { x, mean, rstd, gamma, beta, y });
+kernel!(RSTD = "norm/rstd_fwd", Rstd, RstdBinds { variance, rstd });
+kernel!(
+    BWD_X = "norm/batch_norm_bwd_input",
+    Apply,
+    BwdXBinds { x, dy, mean, rstd, gamma, dbeta, dgamma, dx }
+);
 params! { struct Partial { rows: u32, channels: u32, chunk: u32 } }
 params! { struct Finish { rows: u32, channels: u32, chunk: u32, momentum: f32, eps: f32 } }
 params! { struct Apply { rows: u32, channels: u32 } }
@@ -67,29 +76,29 @@ pub fn batch_norm_train(
     }
     let chunk = norm_affine::chunk(rows);
     let chunks = rows.div_ceil(chunk);
-    let (r, c, chunk) = (rows as u32, channels as u32, chunk as u32);
+    let (r, c, chunk) = (to_u32(rows), to_u32(channels), to_u32(chunk));
 
     let parts = [(); 2].map(|()| cx.out_f32([chunks, channels]));
     let width = element::width(&[channels]);
     let elements = channels / width;
-    let p = Partial { rows: r, channels: elements as u32, chunk };
+    let p = Partial { rows: r, channels: to_u32(elements), chunk };
     let grid = Grid::xyz(elements.div_ceil(LANES), chunks, 1);
-    let binds = [x.read(), parts[0].write(), parts[1].write()];
-    cx.run(&PARTIAL, &columns::by(cx.gpu(), width), grid, &p, &binds)?;
+    let binds = PartialBinds { x: x.read(), mean: parts[0].write(), squares: parts[1].write() };
+    cx.run(&PARTIAL, &columns::by(cx.gpu(), width), grid, &p, binds)?;
 
     let [mean, rstd, new_mean, new_var] = [(); 4].map(|()| cx.out_f32([channels]));
     let p = Finish { rows: r, channels: c, chunk, momentum, eps };
-    let binds = [
-        parts[0].read(),
-        parts[1].read(),
-        running_mean.read(),
-        running_var.read(),
-        mean.write(),
-        rstd.write(),
-        new_mean.write(),
-        new_var.write(),
-    ];
-    cx.run(&FINISH, &finish_variant(), Grid::xyz(channels.div_ceil(WG), 1, 1), &p, &binds)?;
+    let binds = FinishBinds {
+        part_mean: parts[0].read(),
+        part_squares: parts[1].read(),
+        old_mean: running_mean.read(),
+        old_var: running_var.read(),
+        mean: mean.write(),
+        rstd: rstd.write(),
+        new_mean: new_mean.write(),
+        new_var: new_var.write(),
+    };
+    cx.run(&FINISH, &finish_variant(), Grid::xyz(channels.div_ceil(WG), 1, 1), &p, binds)?;
 
     let stats = BatchStats { mean, rstd };
     let y = apply(cx, OP, x, &stats, gamma, beta, false)?;
@@ -122,9 +131,9 @@ pub fn batch_norm_eval(
         return channel_affine(cx, x, &scale, &shift, None, Act::None);
     }
     let rstd = cx.out_f32([channels]);
-    let p = Rstd { n: channels as u32, eps };
-    let binds = [var.read(), rstd.write()];
-    cx.run(&RSTD, &element::scalar(), element::grid(channels), &p, &binds)?;
+    let p = Rstd { n: to_u32(channels), eps };
+    let binds = RstdBinds { variance: var.read(), rstd: rstd.write() };
+    cx.run(&RSTD, &element::scalar(), element::grid(channels), &p, binds)?;
     apply(cx, OP, x, &BatchStats { mean: mean.detached(), rstd }, gamma, beta, true)
 }
 
@@ -158,10 +167,17 @@ fn apply(
     let y = cx.out(x.shape());
     let (rows, channels) = x.shape().rows_by_last();
     let (grid, variant, elements) = by_channel(rows, channels);
-    let p = Apply { rows: rows as u32, channels: elements };
+    let p = Apply { rows: to_u32(rows), channels: elements };
     let [mean, rstd] = [&stats.mean, &stats.rstd].map(Tensor::read);
-    let binds = [x.read(), mean, rstd, gamma.read(), beta.read(), y.write()];
-    cx.run(&APPLY, &variant, grid, &p, &binds)?;
+    let binds = ApplyBinds {
+        x: x.read(),
+        mean,
+        rstd,
+        gamma: gamma.read(),
+        beta: beta.read(),
+        y: y.write(),
+    };
+    cx.run(&APPLY, &variant, grid, &p, binds)?;
     let saved = Saved { x: x.clone(), gamma: gamma.clone(), stats: stats.clone(), constant };
     Ok(cx.record(op, [x, gamma, beta], y, move |cx, dy, need| saved.backward(cx, &dy, need)))
 }
@@ -190,11 +206,19 @@ impl Saved {
             let (rows, channels) = x.shape().rows_by_last();
             let (grid, variant, elements) = by_channel(rows, channels);
             let variant = variant.set("CONSTANT", *constant);
-            let p = Apply { rows: rows as u32, channels: elements };
+            let p = Apply { rows: to_u32(rows), channels: elements };
             let sum = |i: usize| Tensor::read_or_absent(sums.as_ref().map(|s| &s[i]));
-            let stats = [mean.read(), rstd.read(), gamma.read()];
-            let binds = [&[x.read(), dy.read()], &stats[..], &[sum(1), sum(0), out.write()]];
-            cx.run(&BWD_X, &variant, grid, &p, &binds.concat())?;
+            let binds = BwdXBinds {
+                x: x.read(),
+                dy: dy.read(),
+                mean: mean.read(),
+                rstd: rstd.read(),
+                gamma: gamma.read(),
+                dbeta: sum(1),
+                dgamma: sum(0),
+                dx: out.write(),
+            };
+            cx.run(&BWD_X, &variant, grid, &p, binds)?;
             dx = Some(out);
         }
         let [dgamma, dbeta] = sums.map_or([None, None], |s| s.map(Some));
@@ -203,7 +227,7 @@ impl Saved {
 }
 
 fn finish_variant() -> Variant {
-    Variant::new().set("WG", WG as u32)
+    Variant::new().set("WG", to_u32(WG))
 }
 
 fn input_variants() -> Vec<Variant> {

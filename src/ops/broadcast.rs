@@ -1,14 +1,14 @@
 //! Broadcasting and its adjoint: copies along axes, and sums over them.
 
-use super::layout::{COPY, ColumnParams};
+use super::layout::{COPY, ColumnParams, CopyBinds};
 use super::reorder::{self, read_by};
 use super::strided::{View, repeated, strides};
 use super::{Case, KernelUse, Row, element};
-use crate::shape::Shape;
+use crate::shape::{Shape, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(SUM = "reduce/sum_fwd", Params);
+kernel!(SUM = "reduce/sum_fwd", Params, SumBinds { x, y });
 params! { struct Params { n: u32, length: u32, chunk: u32, chunks: u32, inner: u32 } }
 
 /// Longest sum of one invocation; longer ones take several rounds, which also keeps the rounding errors small.
@@ -81,12 +81,12 @@ pub fn repeat(cx: &Cx, x: &Tensor, n: usize) -> Result<Tensor> {
     let cols = x.len();
     if n * cols > 0 {
         let width = element::width(&[cols]);
-        let cols = (cols / width) as u32;
-        let n = n as u32 * cols;
+        let cols = to_u32(cols / width);
+        let n = to_u32(n) * cols;
         // Every row reads the same one.
         let p = ColumnParams { n, cols, from_cols: 0, from_first: 0, to_cols: cols, to_first: 0 };
         let grid = element::grid(n as usize);
-        cx.run(&COPY, &element::variant(width), grid, &p, &[x.read(), y.write()])?;
+        cx.run(&COPY, &element::variant(width), grid, &p, CopyBinds { x: x.read(), y: y.write() })?;
     }
     let from = x.shape();
     Ok(cx.record("repeat", [x], y, move |cx, dy, _| Ok([Some(sum_to(cx, &dy, from)?)])))
@@ -124,14 +124,14 @@ fn sum_middle(cx: &Cx, x: &Tensor, mut length: usize, inner: usize) -> Result<Te
         let width = element::width(&[inner]);
         let n = y.len() / width;
         let p = Params {
-            n: n as u32,
-            length: length as u32,
-            chunk: CHUNK as u32,
-            chunks: chunks as u32,
-            inner: (inner / width) as u32,
+            n: to_u32(n),
+            length: to_u32(length),
+            chunk: to_u32(CHUNK),
+            chunks: to_u32(chunks),
+            inner: to_u32(inner / width),
         };
-        let binds = [x.read(), y.write()];
-        cx.run(&SUM, &element::variant(width), element::grid(n), &p, &binds)?;
+        let binds = SumBinds { x: x.read(), y: y.write() };
+        cx.run(&SUM, &element::variant(width), element::grid(n), &p, binds)?;
         (x, length) = (y, chunks);
     }
     Ok(x)

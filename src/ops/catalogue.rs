@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn kernel(source: &'static str) -> Kernel {
-        Kernel { path: "a/b", source, params: &[] }
+        Kernel { path: "a/b", source, params: &[], buffers: &[] }
     }
 
     #[test]

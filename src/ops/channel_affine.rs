@@ -6,10 +6,15 @@ use super::epilogue::{Residual, Tail, Tailed};
 use super::pointwise::activation;
 use super::{Act, Case, Epilogue, KernelUse, Row, activate, add, element, mul, sum_to};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FWD = "elementwise/channel_affine_fwd", Params);
+kernel!(
+    FWD = "elementwise/channel_affine_fwd",
+    Params,
+    FwdBinds { x, scale, shift, residual, slope, y }
+);
 params! { struct Params { rows: u32, channels: u32, y_row: u32, y_first: u32 } }
 
 /// `act(x·scale + shift + residual)` for `x [.., C]`, `scale [C]`, `shift [C]` and `residual` of the shape of `x`.
@@ -104,14 +109,15 @@ impl Op for Affine {
         let variant = variant.set("RESIDUAL", place).set("ACT", act.code());
         let unit = element::width(&[channels]);
         let p = Params {
-            rows: rows as u32,
+            rows: to_u32(rows),
             channels: elements,
-            y_row: (y.shape().last() / unit) as u32,
-            y_first: (column / unit) as u32,
+            y_row: to_u32(y.shape().last() / unit),
+            y_first: to_u32(column / unit),
         };
         let [scale, shift, residual] = [scale, shift, residual].map(Tensor::read_or_absent);
-        let binds = [x.read(), scale, shift, residual, act.slope(), y.write()];
-        k.run(&FWD, &variant, grid, &p, &binds)
+        let binds =
+            FwdBinds { x: x.read(), scale, shift, residual, slope: act.slope(), y: y.write() };
+        k.run(&FWD, &variant, grid, &p, binds)
     }
 }
 
@@ -145,12 +151,12 @@ pub(super) fn by_channel(rows: usize, channels: usize) -> (Grid, Variant, u32) {
     let lanes = elements.next_power_of_two().clamp(4, WG);
     let splits = WG / lanes;
     let groups = elements.div_ceil(lanes) * rows.div_ceil(splits * DEPTH);
-    (Grid::linear(groups), tile(lanes, width), elements as u32)
+    (Grid::linear(groups), tile(lanes, width), to_u32(elements))
 }
 
 fn tile(lanes: usize, width: usize) -> Variant {
-    let tile = Variant::new().set("LANES", lanes as u32).set("WG", WG as u32);
-    element::of(tile.set("DEPTH", DEPTH as u32), width)
+    let tile = Variant::new().set("LANES", to_u32(lanes)).set("WG", to_u32(WG));
+    element::of(tile.set("DEPTH", to_u32(DEPTH)), width)
 }
 
 /// Every tile that [`by_channel`] gives.

@@ -2,6 +2,7 @@
 
 use super::element;
 use crate::gpu::{Gpu, Variant};
+use crate::shape::to_u32;
 
 /// Neighboring columns of a workgroup.
 pub(super) const LANES: usize = 8;
@@ -15,7 +16,7 @@ pub(super) fn tile(gpu: &Gpu) -> Variant {
 
 /// Every tile that [`tile`] gives.
 pub(super) fn tiles() -> [Variant; 2] {
-    [256u32, 8].map(|workgroup| of(LANES as u32, workgroup))
+    [256u32, 8].map(|workgroup| of(to_u32(LANES), workgroup))
 }
 
 /// [`tile`] for columns of elements of `width` floats.

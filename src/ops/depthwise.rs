@@ -3,10 +3,11 @@
 use super::gemm::kept;
 use super::{Case, KernelUse, Row, expand, mul, sum_to};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FWD = "conv/global_depthwise", Params);
+kernel!(FWD = "conv/global_depthwise", Params, FwdBinds { x, w, bias, y });
 params! { struct Params { images: u32, pixels: u32, channels: u32 } }
 
 /// Channels that one workgroup sums.
@@ -22,9 +23,15 @@ pub fn global_depthwise(cx: &Cx, x: &Tensor, w: &Tensor, bias: &Tensor) -> Resul
     cx.expect("global_depthwise", "weight", w, [height, width, c])?;
     cx.expect("global_depthwise", "bias", bias, [c])?;
     let y = cx.out([n, 1, 1, c]);
-    let p = Params { images: n as u32, pixels: (height * width) as u32, channels: c as u32 };
+    let p = Params { images: to_u32(n), pixels: to_u32(height * width), channels: to_u32(c) };
     let grid = Grid::linear(n * c.div_ceil(WIDTH));
-    cx.run(&FWD, &variant(), grid, &p, &[x.read(), w.read(), bias.read(), y.write()])?;
+    cx.run(
+        &FWD,
+        &variant(),
+        grid,
+        &p,
+        FwdBinds { x: x.read(), w: w.read(), bias: bias.read(), y: y.write() },
+    )?;
     let [x_kept, w_kept] = kept(cx, x, w);
     Ok(cx.record("global_depthwise", [x, w, bias], y, move |cx, dy, [.., need_bias]| {
         let of_x = |w: Tensor| mul(cx, &expand(cx, &dy, [n, height, width, c])?, &w);
@@ -35,7 +42,7 @@ pub fn global_depthwise(cx: &Cx, x: &Tensor, w: &Tensor, bias: &Tensor) -> Resul
 }
 
 fn variant() -> Variant {
-    Variant::new().set("WIDTH", WIDTH as u32)
+    Variant::new().set("WIDTH", to_u32(WIDTH))
 }
 
 /// The row of the table.

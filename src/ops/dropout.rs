@@ -4,10 +4,11 @@
 //! computes it again.
 
 use super::{Case, KernelUse, Row, element};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Dropout, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(FWD = "elementwise/dropout_fwd", Params);
+kernel!(FWD = "elementwise/dropout_fwd", Params, FwdBinds { x, place, y });
 params! { struct Params { n: u32, seed: u32, site: u32, threshold: u32, scale: f32 } }
 
 /// Drops values of `x` as the pass's mode says: `x` itself where nothing is dropped. `torch.nn.Dropout`, with other random
@@ -40,9 +41,9 @@ fn masked(cx: &Cx, x: &Tensor, at: &Dropout) -> Result<Tensor> {
     let (threshold, scale) = (threshold(probability), 1.0 / (1.0 - probability));
     let width = element::width(&[x.len()]);
     let n = x.len() / width;
-    let p = Params { n: n as u32, seed, site, threshold, scale };
-    let binds = [x.read(), at.at.read(), y.write()];
-    cx.run(&FWD, &element::variant(width), element::grid(n), &p, &binds)?;
+    let p = Params { n: to_u32(n), seed, site, threshold, scale };
+    let binds = FwdBinds { x: x.read(), place: at.at.read(), y: y.write() };
+    cx.run(&FWD, &element::variant(width), element::grid(n), &p, binds)?;
     Ok(y)
 }
 
@@ -95,7 +96,7 @@ struct Key {
 /// Reference in f64, with the mask in integers.
 fn oracle(x: &Host, at: Key) -> Host {
     let (limit, keep) = (threshold(at.probability), 1.0 - f64::from(at.probability));
-    let masked = |(i, v): (usize, &f64)| if word(at, i as u32) < limit { 0.0 } else { v / keep };
+    let masked = |(i, v): (usize, &f64)| if word(at, to_u32(i)) < limit { 0.0 } else { v / keep };
     Host { data: x.data.iter().enumerate().map(masked).collect(), ..x.clone() }
 }
 

@@ -2,6 +2,7 @@
 //! `shaders/shared/element.wgsl`.
 
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 
 /// Invocations of a workgroup.
 const WG: usize = 64;
@@ -23,7 +24,7 @@ pub(super) fn of(variant: Variant, width: usize) -> Variant {
 
 /// The variant of a kernel that always takes one float.
 pub(super) fn scalar() -> Variant {
-    Variant::new().set("WG", WG as u32)
+    Variant::new().set("WG", to_u32(WG))
 }
 
 /// Both widths.

@@ -2,11 +2,12 @@
 
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::Variant;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(GATHER = "index/gather_rows_fwd", Params);
-kernel!(INVERSE = "index/inverse_order_fwd", InverseParams);
+kernel!(GATHER = "index/gather_rows_fwd", Params, GatherBinds { x, at, y });
+kernel!(INVERSE = "index/inverse_order_fwd", InverseParams, InverseBinds { at, y });
 params! { struct Params {
     n: u32, cols: u32, from_rows: u32, to_rows: u32, at_cols: u32, limit: u32,
 } }
@@ -67,13 +68,13 @@ fn inverse_order(cx: &Cx, at: &Tensor, rows: usize, limit: usize) -> Result<Tens
     let (images, at_cols) = at.shape().rows_by_last();
     let y = cx.out_u32([images, rows]);
     let p = InverseParams {
-        n: y.len() as u32,
-        rows: rows as u32,
-        at_cols: at_cols as u32,
-        limit: limit as u32,
+        n: to_u32(y.len()),
+        rows: to_u32(rows),
+        at_cols: to_u32(at_cols),
+        limit: to_u32(limit),
     };
-    let binds = [at.read(), y.write()];
-    cx.run(&INVERSE, &element::scalar(), element::grid(y.len()), &p, &binds)?;
+    let binds = InverseBinds { at: at.read(), y: y.write() };
+    cx.run(&INVERSE, &element::scalar(), element::grid(y.len()), &p, binds)?;
     Ok(y)
 }
 
@@ -93,15 +94,21 @@ fn select(
     let width = element::width(&[channels]);
     let n = y.len() / width;
     let p = Params {
-        n: n as u32,
-        cols: (channels / width) as u32,
-        from_rows: from_rows as u32,
-        to_rows: to_rows as u32,
-        at_cols: at.shape().last() as u32,
-        limit: limit as u32,
+        n: to_u32(n),
+        cols: to_u32(channels / width),
+        from_rows: to_u32(from_rows),
+        to_rows: to_u32(to_rows),
+        at_cols: to_u32(at.shape().last()),
+        limit: to_u32(limit),
     };
     let variant = variant(width, in_place);
-    cx.run(&GATHER, &variant, element::grid(n), &p, &[x.read(), at.read(), y.write()])?;
+    cx.run(
+        &GATHER,
+        &variant,
+        element::grid(n),
+        &p,
+        GatherBinds { x: x.read(), at: at.read(), y: y.write() },
+    )?;
     Ok(y)
 }
 

@@ -1,14 +1,23 @@
 //! Warping: sampling an image at given places, and the places of a thin-plate spline.
 
 use super::{Case, Epilogue, KernelUse, Row, element, linear, permute};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(SAMPLE = "sample/grid_sample_fwd", SampleParams);
-kernel!(SAMPLE_BWD_INPUT = "sample/grid_sample_bwd_input", SampleParams);
-kernel!(SAMPLE_BWD_GRID = "sample/grid_sample_bwd_grid", SampleParams);
-kernel!(TPS = "sample/tps_grid_fwd", TpsParams);
-kernel!(TPS_BWD = "sample/tps_grid_bwd", TpsParams);
+kernel!(SAMPLE = "sample/grid_sample_fwd", SampleParams, SampleBinds { x, grid, y });
+kernel!(
+    SAMPLE_BWD_INPUT = "sample/grid_sample_bwd_input",
+    SampleParams,
+    SampleBwdInputBinds { grid, dy, dx }
+);
+kernel!(
+    SAMPLE_BWD_GRID = "sample/grid_sample_bwd_grid",
+    SampleParams,
+    SampleBwdGridBinds { x, grid, dy, dgrid }
+);
+kernel!(TPS = "sample/tps_grid_fwd", TpsParams, TpsBinds { control, matrix, grid });
+kernel!(TPS_BWD = "sample/tps_grid_bwd", TpsParams, TpsBwdBinds { control, matrix, dgrid, d });
 params! { struct SampleParams { n: u32, channels: u32, height: u32, width: u32, points: u32 } }
 params! { struct TpsParams { n: u32, points: u32, controls: u32 } }
 
@@ -29,31 +38,36 @@ pub fn grid_sample(cx: &Cx, x: &Tensor, grid: &Tensor) -> Result<Tensor> {
     let unit = element::width(&[channels]);
     let elements = y.len() / unit;
     let p = SampleParams {
-        n: elements as u32,
-        channels: (channels / unit) as u32,
-        height: height as u32,
-        width: width as u32,
-        points: (h * w) as u32,
+        n: to_u32(elements),
+        channels: to_u32(channels / unit),
+        height: to_u32(height),
+        width: to_u32(width),
+        points: to_u32(h * w),
     };
-    let binds = [x.read(), grid.read(), y.write()];
+    let binds = SampleBinds { x: x.read(), grid: grid.read(), y: y.write() };
     let variant = element::variant(unit);
-    cx.run(&SAMPLE, &variant, element::grid(elements), &p, &binds)?;
+    cx.run(&SAMPLE, &variant, element::grid(elements), &p, binds)?;
     let saved = (x.detached(), grid.detached());
     Ok(cx.record("grid_sample", [x, grid], y, move |cx, dy, need| {
         let (x, grid) = saved;
         let mut found = [None, None];
         if need[0] {
             let dx = cx.out(x.shape());
-            let p = SampleParams { n: (dx.len() / unit) as u32, ..p };
-            let binds = [grid.read(), dy.read(), dx.write()];
-            cx.run(&SAMPLE_BWD_INPUT, &variant, element::grid(dx.len() / unit), &p, &binds)?;
+            let p = SampleParams { n: to_u32(dx.len() / unit), ..p };
+            let binds = SampleBwdInputBinds { grid: grid.read(), dy: dy.read(), dx: dx.write() };
+            cx.run(&SAMPLE_BWD_INPUT, &variant, element::grid(dx.len() / unit), &p, binds)?;
             found[0] = Some(dx);
         }
         if need[1] {
             let dgrid = cx.out(grid.shape());
-            let p = SampleParams { n: (n * h * w) as u32, ..p };
-            let binds = [x.read(), grid.read(), dy.read(), dgrid.write()];
-            cx.run(&SAMPLE_BWD_GRID, &variant, element::grid(n * h * w), &p, &binds)?;
+            let p = SampleParams { n: to_u32(n * h * w), ..p };
+            let binds = SampleBwdGridBinds {
+                x: x.read(),
+                grid: grid.read(),
+                dy: dy.read(),
+                dgrid: dgrid.write(),
+            };
+            cx.run(&SAMPLE_BWD_GRID, &variant, element::grid(n * h * w), &p, binds)?;
             found[1] = Some(dgrid);
         }
         Ok(found)
@@ -75,15 +89,20 @@ pub fn tps_grid(cx: &Cx, control: &Tensor, matrix: &Tensor, to: (usize, usize)) 
         return Ok(y);
     }
     let points = y.len() / 2;
-    let p = TpsParams { n: points as u32, points: (to.0 * to.1) as u32, controls: k as u32 };
-    let binds = [control.read(), matrix.read(), y.write()];
-    cx.run(&TPS, &element::scalar(), element::grid(points), &p, &binds)?;
+    let p = TpsParams { n: to_u32(points), points: to_u32(to.0 * to.1), controls: to_u32(k) };
+    let binds = TpsBinds { control: control.read(), matrix: matrix.read(), grid: y.write() };
+    cx.run(&TPS, &element::scalar(), element::grid(points), &p, binds)?;
     let saved = (control.detached(), matrix.detached());
     Ok(cx.record("tps_grid", [control], y, move |cx, dy, _| {
         let (control, matrix) = saved;
         let d = cx.out([n, 2, matrix.dims()[0]]);
-        let binds = [control.read(), matrix.read(), dy.read(), d.write()];
-        cx.run(&TPS_BWD, &element::scalar(), element::grid(points), &p, &binds)?;
+        let binds = TpsBwdBinds {
+            control: control.read(),
+            matrix: matrix.read(),
+            dgrid: dy.read(),
+            d: d.write(),
+        };
+        cx.run(&TPS_BWD, &element::scalar(), element::grid(points), &p, binds)?;
         let by_axis = linear(cx, &d, &matrix, &Epilogue::default())?;
         Ok([Some(permute(cx, &by_axis, &[0, 2, 1])?)])
     }))

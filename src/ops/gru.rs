@@ -3,14 +3,23 @@
 use super::matmul::weight_gradient;
 use super::{Case, Epilogue, KernelUse, Row, element, linear, permute, sum_to};
 use crate::gpu::{Gpu, Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(GRU = "recurrent/gru_fwd", Params);
-kernel!(REGISTERS = "recurrent/gru_registers_fwd", RegistersParams);
-kernel!(BEFORE = "recurrent/gru_before", BeforeParams);
-kernel!(BACKWARD = "recurrent/gru_bwd", BackwardParams);
-kernel!(REGISTERS_BACKWARD = "recurrent/gru_registers_bwd", RegistersBackwardParams);
+kernel!(
+    GRU = "recurrent/gru_fwd",
+    Params,
+    ForwardBinds { input_0, weight_0, bias_0, input_1, weight_1, bias_1, y }
+);
+kernel!(REGISTERS = "recurrent/gru_registers_fwd", RegistersParams, ForwardBinds);
+kernel!(BEFORE = "recurrent/gru_before", BeforeParams, BeforeBinds { y, h });
+kernel!(
+    BACKWARD = "recurrent/gru_bwd",
+    BackwardParams,
+    BackwardBinds { x, a, before, transposed, dy, dx, da }
+);
+kernel!(REGISTERS_BACKWARD = "recurrent/gru_registers_bwd", RegistersBackwardParams, BackwardBinds);
 params! { struct Params {
     sequences: u32, across: u32, image: u32, apart: u32, step: u32, steps: u32, units: u32,
     row: u32, first_0: u32, first_1: u32,
@@ -92,13 +101,13 @@ pub fn bidirectional_gru(
     };
     let sequences = n * across;
     let p = Params {
-        sequences: sequences as u32,
-        across: across as u32,
-        image: (h * w) as u32,
-        apart: apart as u32,
-        step: step as u32,
-        steps: steps as u32,
-        units: units as u32,
+        sequences: to_u32(sequences),
+        across: to_u32(across),
+        image: to_u32(h * w),
+        apart: to_u32(apart),
+        step: to_u32(step),
+        steps: to_u32(steps),
+        units: to_u32(units),
         ..Params::default()
     };
     let inputs = [forward, backward].map(|d| (d.input.detached(), 0));
@@ -147,9 +156,17 @@ impl Op for Recurrence {
 
     fn lower(&self, k: &Kernels) -> Result<()> {
         let [(f, first_0), (b, first_1)] = &self.inputs;
-        let [row, first_0, first_1] = [f.shape().last(), *first_0, *first_1].map(|n| n as u32);
+        let [row, first_0, first_1] = [f.shape().last(), *first_0, *first_1].map(to_u32);
         let [[fw, fb], [bw, bb]] = self.hidden.each_ref().map(|d| d.each_ref().map(Tensor::read));
-        let binds = [f.read(), fw, fb, b.read(), bw, bb, self.y.write()];
+        let binds = ForwardBinds {
+            input_0: f.read(),
+            weight_0: fw,
+            bias_0: fb,
+            input_1: b.read(),
+            weight_1: bw,
+            bias_1: bb,
+            y: self.y.write(),
+        };
         let p = Params { row, first_0, first_1, ..self.p };
         let Params { sequences, units, across, image, apart, step, steps, .. } = p;
         let gpu = k.gpu();
@@ -169,11 +186,11 @@ impl Op for Recurrence {
                     first_1,
                 };
                 let grid = Grid::linear(2 * sequences.div_ceil(run) as usize);
-                k.run(&REGISTERS, &variant, grid, &own, &binds)
+                k.run(&REGISTERS, &variant, grid, &own, binds)
             }
             None => {
                 let grid = Grid::linear(2 * sequences as usize);
-                k.run(&GRU, &Variant::new(), grid, &p, &binds)
+                k.run(&GRU, &Variant::new(), grid, &p, binds)
             }
         }
     }
@@ -219,9 +236,16 @@ impl Saved {
         let transposed = permute(cx, weight, &[1, 0])?;
         let (dx, da) = (cx.out(input.shape()), cx.out(input.shape()));
         let Params { sequences, across, image, apart, step, steps, units, .. } = self.p;
-        let direction = direction as u32;
-        let reads = [input, &a, &before, &transposed, dy].map(Tensor::read);
-        let binds = [&reads[..], &[dx.write(), da.write()]].concat();
+        let direction = to_u32(direction);
+        let binds = BackwardBinds {
+            x: input.read(),
+            a: a.read(),
+            before: before.read(),
+            transposed: transposed.read(),
+            dy: dy.read(),
+            dx: dx.write(),
+            da: da.write(),
+        };
         match cx.gpu().subgroup().and_then(|lanes| registers_variant(units, lanes)) {
             Some(variant) => {
                 let run = run_length(cx.gpu());
@@ -236,7 +260,7 @@ impl Saved {
                     direction,
                 };
                 let grid = Grid::linear(sequences.div_ceil(run) as usize);
-                cx.run(&REGISTERS_BACKWARD, &variant, grid, &p, &binds)?;
+                cx.run(&REGISTERS_BACKWARD, &variant, grid, &p, binds)?;
             }
             None => {
                 let p = BackwardParams {
@@ -250,7 +274,7 @@ impl Saved {
                     direction,
                 };
                 let grid = Grid::linear(sequences as usize);
-                cx.run(&BACKWARD, &backward_variant(units), grid, &p, &binds)?;
+                cx.run(&BACKWARD, &backward_variant(units), grid, &p, binds)?;
             }
         }
         let dw = need[1].then(|| {
@@ -268,14 +292,14 @@ impl Saved {
         let width = element::width(&[units as usize]);
         let n = before.len() / width;
         let p = BeforeParams {
-            n: n as u32,
-            units: units / width as u32,
+            n: to_u32(n),
+            units: units / to_u32(width),
             step,
             steps,
-            direction: direction as u32,
+            direction: to_u32(direction),
         };
-        let binds = [self.states.read(), before.write()];
-        cx.run(&BEFORE, &element::variant(width), element::grid(n), &p, &binds)?;
+        let binds = BeforeBinds { y: self.states.read(), h: before.write() };
+        cx.run(&BEFORE, &element::variant(width), element::grid(n), &p, binds)?;
         Ok(before)
     }
 }

@@ -3,11 +3,12 @@
 use super::columns::{self, LANES};
 use super::{Case, KernelUse, Row, element, mul};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FWD = "norm/instance_norm_fwd", Params);
-kernel!(BWD = "norm/instance_norm_bwd", Params);
+kernel!(FWD = "norm/instance_norm_fwd", Params, FwdBinds { x, times, y });
+kernel!(BWD = "norm/instance_norm_bwd", Params, BwdBinds { x, dy, dx });
 params! { struct Params { samples: u32, pixels: u32, channels: u32, eps: f32 } }
 
 /// Normalizes every channel of every sample of `x [N, H, W, C]` over its pixels with the biased variance:
@@ -29,8 +30,8 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     }
     let width = element::width(&[c]);
     let elements = c / width;
-    let (samples, pixels) = (n as u32, (h * w) as u32);
-    let p = Params { samples, pixels, channels: elements as u32, eps };
+    let (samples, pixels) = (to_u32(n), to_u32(h * w));
+    let p = Params { samples, pixels, channels: to_u32(elements), eps };
     let grid = Grid::linear(n * elements.div_ceil(LANES));
     let tile = columns::by(cx.gpu(), width);
     let (own, times) = (tile.clone(), times.map(Tensor::detached));
@@ -38,7 +39,7 @@ pub fn instance_norm(cx: &Cx, x: &Tensor, times: Option<&Tensor>, eps: f32) -> R
     let of = x.clone();
     Ok(cx.record("instance_norm", [x], y, move |cx, dy, _| {
         let dx = cx.out(of.shape());
-        cx.run(&BWD, &tile, grid, &p, &[of.read(), dy.read(), dx.write()])?;
+        cx.run(&BWD, &tile, grid, &p, BwdBinds { x: of.read(), dy: dy.read(), dx: dx.write() })?;
         Ok([Some(dx)])
     }))
 }
@@ -74,9 +75,10 @@ impl Op for InstanceNorm {
 
     fn lower(&self, k: &Kernels) -> Result<()> {
         let times = self.times.as_ref();
-        let binds = [self.x.read(), Tensor::read_or_absent(times), self.y.write()];
+        let binds =
+            FwdBinds { x: self.x.read(), times: Tensor::read_or_absent(times), y: self.y.write() };
         let variant = self.tile.clone().set("HAS_TIMES", times.is_some());
-        k.run(&FWD, &variant, self.grid, &self.p, &binds)
+        k.run(&FWD, &variant, self.grid, &self.p, binds)
     }
 }
 

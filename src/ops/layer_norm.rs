@@ -4,11 +4,16 @@ use super::columns::{self, LANES};
 use super::norm_affine::{self, AFFINE_BWD, Normalized};
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Gpu, Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FWD = "norm/layer_norm_fwd", Params);
-kernel!(BWD_X = "norm/layer_norm_bwd_input", Params);
+kernel!(FWD = "norm/layer_norm_fwd", Params, FwdBinds { x, residual, gamma, beta, y });
+kernel!(
+    BWD_X = "norm/layer_norm_bwd_input",
+    Params,
+    BwdXBinds { x, residual, gamma, dy, ds, mean, rstd }
+);
 params! { struct Params { rows: u32, cols: u32, eps: f32 } }
 
 /// Which deviation normalizes a row.
@@ -41,14 +46,20 @@ pub fn layer_norm(
     cx.expect(OP, "gamma", gamma, [cols])?;
     cx.expect(OP, "beta", beta, [cols])?;
     let width = element::width(&[cols]);
-    let p = Params { rows: rows as u32, cols: (cols / width) as u32, eps };
+    let p = Params { rows: to_u32(rows), cols: to_u32(cols / width), eps };
     let y = cx.out(x.shape());
     let (lanes, tile) = tile(cx.gpu());
     let variant = element::of(with(tile, residual.is_some(), deviation), width);
     let grid = Grid::linear(rows.div_ceil(lanes));
     let other = Tensor::read_or_absent(residual);
-    let binds = [x.read(), other, gamma.read(), beta.read(), y.write()];
-    cx.run(&FWD, &variant, grid, &p, &binds)?;
+    let binds = FwdBinds {
+        x: x.read(),
+        residual: other,
+        gamma: gamma.read(),
+        beta: beta.read(),
+        y: y.write(),
+    };
+    cx.run(&FWD, &variant, grid, &p, binds)?;
     let held = (x.clone(), residual.cloned(), gamma.clone());
     let saved = Saved { x: held.0, residual: held.1, gamma: held.2, variant, grid, p };
     Ok(match residual {
@@ -80,9 +91,16 @@ impl Saved {
         let rows = self.p.rows as usize;
         let (ds, mean, rstd) = (cx.out(x.shape()), cx.out_f32([rows]), cx.out_f32([rows]));
         let residual = self.residual.as_ref();
-        let inputs = [x.read(), Tensor::read_or_absent(residual), gamma.read(), dy.read()];
-        let binds = [&inputs[..], &[ds.write(), mean.write(), rstd.write()]].concat();
-        cx.run(&BWD_X, &self.variant, self.grid, &self.p, &binds)?;
+        let binds = BwdXBinds {
+            x: x.read(),
+            residual: Tensor::read_or_absent(residual),
+            gamma: gamma.read(),
+            dy: dy.read(),
+            ds: ds.write(),
+            mean: mean.write(),
+            rstd: rstd.write(),
+        };
+        cx.run(&BWD_X, &self.variant, self.grid, &self.p, binds)?;
         let (mut dgamma, mut dbeta) = (None, None);
         if need[1] || need[2] {
             let of = Normalized { x, residual, mean: &mean, rstd: &rstd, by_row: true };
@@ -101,7 +119,7 @@ fn tile(gpu: &Gpu) -> (usize, Variant) {
 }
 
 fn tiles() -> [Variant; 2] {
-    [columns::of(1, 64), columns::of(LANES as u32, LANES as u32)]
+    [columns::of(1, 64), columns::of(to_u32(LANES), to_u32(LANES))]
 }
 
 fn with(tile: Variant, residual: bool, deviation: Deviation) -> Variant {

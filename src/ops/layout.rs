@@ -3,13 +3,13 @@
 use super::reorder::{self, read_by};
 use super::strided::{View, strides};
 use super::{Case, KernelUse, Row, element};
-use crate::shape::Shape;
+use crate::shape::{Shape, to_u32};
 use crate::tensor::{Bind, Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 use std::ops::Range;
 
-kernel!(COPY = "layout/copy_columns_fwd", ColumnParams);
-kernel!(PLACE = "layout/place_columns_fwd", PlaceParams);
+kernel!(COPY = "layout/copy_columns_fwd", ColumnParams, CopyBinds { x, y });
+kernel!(PLACE = "layout/place_columns_fwd", PlaceParams, PlaceBinds { x, y });
 params! { struct ColumnParams {
     n: u32, cols: u32, from_cols: u32, from_first: u32, to_cols: u32, to_first: u32,
 } }
@@ -90,12 +90,12 @@ pub(super) fn place_columns(cx: &Cx, x: &Tensor, first: usize, total: usize) -> 
     let y = cx.out(x.shape().with_last(total));
     let width = element::width(&[cols, total, first]);
     let n = y.len() / width;
-    let unit = |floats: usize| (floats / width) as u32;
+    let unit = |floats: usize| to_u32(floats / width);
     let p =
-        PlaceParams { n: n as u32, cols: unit(cols), to_cols: unit(total), to_first: unit(first) };
+        PlaceParams { n: to_u32(n), cols: unit(cols), to_cols: unit(total), to_first: unit(first) };
     let from = if x.is_empty() { Bind::Absent } else { x.read() };
-    let binds = [from, y.write()];
-    cx.run(&PLACE, &element::variant(width), element::grid(n), &p, &binds)?;
+    let binds = PlaceBinds { x: from, y: y.write() };
+    cx.run(&PLACE, &element::variant(width), element::grid(n), &p, binds)?;
     Ok(y)
 }
 
@@ -147,16 +147,22 @@ impl Op for CopyColumns {
         let to_cols = y.shape().last();
         let width = element::width(&[*cols, from_cols, *from, to_cols, *to]);
         let n = rows * cols / width;
-        let unit = |floats: usize| (floats / width) as u32;
+        let unit = |floats: usize| to_u32(floats / width);
         let p = ColumnParams {
-            n: n as u32,
+            n: to_u32(n),
             cols: unit(*cols),
             from_cols: unit(from_cols),
             from_first: unit(*from),
             to_cols: unit(to_cols),
             to_first: unit(*to),
         };
-        k.run(&COPY, &element::variant(width), element::grid(n), &p, &[x.read(), y.write()])
+        k.run(
+            &COPY,
+            &element::variant(width),
+            element::grid(n),
+            &p,
+            CopyBinds { x: x.read(), y: y.write() },
+        )
     }
 }
 

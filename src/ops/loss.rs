@@ -3,13 +3,22 @@
 use super::pointwise::off_kink;
 use super::{Case, KernelUse, Row, element, sum_to};
 use crate::gpu::Variant;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(DIFFERENCE = "loss/difference_fwd", Difference);
-kernel!(DIFFERENCE_BWD = "loss/difference_bwd", Difference);
-kernel!(ENTROPY = "loss/cross_entropy_fwd", Entropy);
-kernel!(ENTROPY_BWD = "loss/cross_entropy_bwd", Entropy);
+kernel!(DIFFERENCE = "loss/difference_fwd", Difference, DifferenceBinds { a, b, y });
+kernel!(DIFFERENCE_BWD = "loss/difference_bwd", Difference, DifferenceBwdBinds { a, b, dy, da });
+kernel!(
+    ENTROPY = "loss/cross_entropy_fwd",
+    Entropy,
+    EntropyBinds { z, target_class, share, table, y, most, total }
+);
+kernel!(
+    ENTROPY_BWD = "loss/cross_entropy_bwd",
+    Entropy,
+    EntropyBwdBinds { z, target_class, share, table, most, total, dy, dz }
+);
 params! { struct Difference { n: u32, factor: f32 } }
 params! { struct Entropy { rows: u32, classes: u32 } }
 
@@ -36,18 +45,19 @@ fn difference(cx: &Cx, op: &'static str, a: &Tensor, b: &Tensor, absolute: bool)
     let (n, variant) = (a.len() / width, difference_variant(width, absolute));
     let terms = cx.out([a.len()]);
     let share = 1.0 / a.len() as f32;
-    let p = Difference { n: n as u32, factor: share };
-    let binds = [a.read(), b.read(), terms.write()];
-    cx.run(&DIFFERENCE, &variant, element::grid(n), &p, &binds)?;
+    let p = Difference { n: to_u32(n), factor: share };
+    let binds = DifferenceBinds { a: a.read(), b: b.read(), y: terms.write() };
+    cx.run(&DIFFERENCE, &variant, element::grid(n), &p, binds)?;
     let loss = sum_to(cx, &terms, [1])?;
     let saved = [a, b].map(Tensor::clone);
     Ok(cx.record(op, [a, b], loss, move |cx, dy, need| {
         let [a, b] = &saved;
         let towards = |factor: f32| {
             let d = cx.out(a.shape());
-            let binds = [a.read(), b.read(), dy.read(), d.write()];
+            let binds =
+                DifferenceBwdBinds { a: a.read(), b: b.read(), dy: dy.read(), da: d.write() };
             let p = Difference { factor, ..p };
-            cx.run(&DIFFERENCE_BWD, &variant, element::grid(n), &p, &binds)?;
+            cx.run(&DIFFERENCE_BWD, &variant, element::grid(n), &p, binds)?;
             Ok(d)
         };
         let da = need[0].then(|| towards(share)).transpose()?;
@@ -99,22 +109,34 @@ pub fn cross_entropy(
     }
     let [terms, most, total] = [(); 3].map(|()| cx.out([rows]));
     let variant = entropy_variant(table.is_some());
-    let p = Entropy { rows: rows as u32, classes: classes as u32 };
-    let weights = Tensor::read_or_absent(table);
-    let inputs = [logits.read(), targets.read(), share.read(), weights];
-    let binds = [&inputs[..], &[terms.write(), most.write(), total.write()]].concat();
-    cx.run(&ENTROPY, &variant, element::grid(rows), &p, &binds)?;
+    let p = Entropy { rows: to_u32(rows), classes: to_u32(classes) };
+    let binds = EntropyBinds {
+        z: logits.read(),
+        target_class: targets.read(),
+        share: share.read(),
+        table: Tensor::read_or_absent(table),
+        y: terms.write(),
+        most: most.write(),
+        total: total.write(),
+    };
+    cx.run(&ENTROPY, &variant, element::grid(rows), &p, binds)?;
     let loss = sum_to(cx, &terms, [1])?;
     let saved = [logits, targets, share, &most, &total].map(Tensor::clone);
     let table = table.cloned();
     Ok(cx.record(OP, [logits], loss, move |cx, dy, _| {
         let [logits, targets, share, most, total] = &saved;
         let dz = cx.out(logits.shape());
-        let weights = Tensor::read_or_absent(table.as_ref());
-        let inputs = [logits.read(), targets.read(), share.read(), weights];
-        let rest = [most.read(), total.read(), dy.read(), dz.write()];
-        let grid = element::grid(logits.len());
-        cx.run(&ENTROPY_BWD, &variant, grid, &p, &[inputs, rest].concat())?;
+        let binds = EntropyBwdBinds {
+            z: logits.read(),
+            target_class: targets.read(),
+            share: share.read(),
+            table: Tensor::read_or_absent(table.as_ref()),
+            most: most.read(),
+            total: total.read(),
+            dy: dy.read(),
+            dz: dz.write(),
+        };
+        cx.run(&ENTROPY_BWD, &variant, element::grid(logits.len()), &p, binds)?;
         Ok([Some(dz)])
     }))
 }
@@ -170,7 +192,7 @@ fn cases() -> Vec<Case> {
         let label = format!("cross entropy [{m}, {c}] table={table}, logits to {size}: {why}");
         let mut s = Seeded::new(&label);
         let mut logits = s.uniform([m, c], -size, size);
-        let targets = s.ints([m], 0, c as u32);
+        let targets = s.ints([m], 0, to_u32(c));
         let mut share = s.uniform([m], 0.5 / m as f64, 1.5 / m as f64);
         for row in (2..m).step_by(5) {
             share.data[row] = 0.0;

@@ -3,10 +3,11 @@
 
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::Variant;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(FWD = "attention/mask_scores_fwd", Params);
+kernel!(FWD = "attention/mask_scores_fwd", Params, FwdBinds { x, lengths, y });
 params! { struct Params {
     n: u32, heads: u32, lq: u32, lk: u32, mask: u32, scale: f32,
 } }
@@ -52,10 +53,10 @@ pub fn mask_scores(cx: &Cx, x: &Tensor, scale: f32, mask: Mask) -> Result<Tensor
         _ => None,
     };
     let p = Params {
-        n: x.len() as u32,
-        heads: heads as u32,
-        lq: lq as u32,
-        lk: lk as u32,
+        n: to_u32(x.len()),
+        heads: to_u32(heads),
+        lq: to_u32(lq),
+        lk: to_u32(lk),
         mask: mask.code(),
         scale,
     };
@@ -73,8 +74,8 @@ fn apply(
     gradient: bool,
 ) -> Result<Tensor> {
     let y = cx.out_f32(x.shape());
-    let binds = [x.read(), Tensor::read_or_absent(lengths), y.write()];
-    cx.run(&FWD, &variant(gradient), element::grid(x.len()), p, &binds)?;
+    let binds = FwdBinds { x: x.read(), lengths: Tensor::read_or_absent(lengths), y: y.write() };
+    cx.run(&FWD, &variant(gradient), element::grid(x.len()), p, binds)?;
     Ok(y)
 }
 
@@ -95,7 +96,7 @@ fn cases() -> Vec<Case> {
     let case = |why: &str, shape: [usize; 4], mask: usize| {
         let label = format!("{shape:?} mask {mask}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.signed(shape), s.ints([shape[0]], 0, shape[3] as u32 + 1)];
+        let inputs = vec![s.signed(shape), s.ints([shape[0]], 0, to_u32(shape[3]) + 1)];
         let case = Case::new(
             label,
             inputs,

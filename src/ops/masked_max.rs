@@ -1,11 +1,12 @@
 //! The largest of several maps at every pixel, maps beyond the length counting as zero.
 
 use super::{Case, KernelUse, Row, element};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(MASKED_MAX = "reduce/masked_max_fwd", Params);
-kernel!(BACKWARD = "reduce/masked_max_bwd", Params);
+kernel!(MASKED_MAX = "reduce/masked_max_fwd", Params, MaskedMaxBinds { maps, lengths, y, winner });
+kernel!(BACKWARD = "reduce/masked_max_bwd", Params, BackwardBinds { winner, lengths, dy, dmaps });
 params! { struct Params { n: u32, steps: u32, pixels: u32 } }
 
 /// `max over t of maps[n, t, p]·[t < lengths[n]]`: `maps [N, T, P]` and u32 `[N]` → the maximum `[N, P]` and the lowest t that
@@ -26,15 +27,25 @@ pub fn masked_max(cx: &Cx, maps: &Tensor, lengths: &Tensor) -> Result<(Tensor, T
     if y.is_empty() {
         return Ok((y, winner));
     }
-    let p = Params { n: y.len() as u32, steps: steps as u32, pixels: pixels as u32 };
-    let binds = [maps.read(), lengths.read(), y.write(), winner.write()];
-    cx.run(&MASKED_MAX, &element::scalar(), element::grid(y.len()), &p, &binds)?;
+    let p = Params { n: to_u32(y.len()), steps: to_u32(steps), pixels: to_u32(pixels) };
+    let binds = MaskedMaxBinds {
+        maps: maps.read(),
+        lengths: lengths.read(),
+        y: y.write(),
+        winner: winner.write(),
+    };
+    cx.run(&MASKED_MAX, &element::scalar(), element::grid(y.len()), &p, binds)?;
     let (won, lengths, shape) = (winner.clone(), lengths.clone(), maps.shape());
     let y = cx.record("masked_max", [maps], y, move |cx, dy, _| {
         let dmaps = cx.out(shape);
-        let p = Params { n: dmaps.len() as u32, ..p };
-        let binds = [won.read(), lengths.read(), dy.read(), dmaps.write()];
-        cx.run(&BACKWARD, &element::scalar(), element::grid(dmaps.len()), &p, &binds)?;
+        let p = Params { n: to_u32(dmaps.len()), ..p };
+        let binds = BackwardBinds {
+            winner: won.read(),
+            lengths: lengths.read(),
+            dy: dy.read(),
+            dmaps: dmaps.write(),
+        };
+        cx.run(&BACKWARD, &element::scalar(), element::grid(dmaps.len()), &p, binds)?;
         Ok([Some(dmaps)])
     });
     Ok((y, winner))

@@ -1,12 +1,12 @@
 //! Max pooling; padding counts as −∞.
 
 use super::{Case, KernelUse, Row, element};
-use crate::shape::Window;
+use crate::shape::{Window, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(MAX_POOL = "sample/max_pool_fwd", Params);
-kernel!(BACKWARD = "sample/max_pool_bwd", Params);
+kernel!(MAX_POOL = "sample/max_pool_fwd", Params, MaxPoolBinds { x, y });
+kernel!(BACKWARD = "sample/max_pool_bwd", Params, BackwardBinds { x, y, dy, dx });
 params! { struct Params {
     n: u32, channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
     kernel_y: u32, kernel_x: u32, stride_y: u32, stride_x: u32, pad_y: u32, pad_x: u32,
@@ -32,9 +32,9 @@ pub fn max_pool(cx: &Cx, x: &Tensor, window: Window) -> Result<Tensor> {
         return Ok(y);
     }
     let (p, unit) = parameters(x, &y, window)?;
-    let binds = [x.read(), y.write()];
+    let binds = MaxPoolBinds { x: x.read(), y: y.write() };
     let grid = element::grid(p.n as usize);
-    cx.run(&MAX_POOL, &element::variant(unit), grid, &p, &binds)?;
+    cx.run(&MAX_POOL, &element::variant(unit), grid, &p, binds)?;
     let saved = (x.detached(), y.clone());
     Ok(cx.record("max_pool", [x], y, move |cx, dy, _| {
         Ok([Some(backward(cx, &saved.0, &saved.1, &dy, window)?)])
@@ -46,9 +46,9 @@ fn backward(cx: &Cx, x: &Tensor, y: &Tensor, dy: &Tensor, window: Window) -> Res
     let (p, unit) = parameters(x, y, window)?;
     let dx = cx.out(x.shape());
     let elements = dx.len() / unit;
-    let p = Params { n: elements as u32, ..p };
-    let binds = [x.read(), y.read(), dy.read(), dx.write()];
-    cx.run(&BACKWARD, &element::variant(unit), element::grid(elements), &p, &binds)?;
+    let p = Params { n: to_u32(elements), ..p };
+    let binds = BackwardBinds { x: x.read(), y: y.read(), dy: dy.read(), dx: dx.write() };
+    cx.run(&BACKWARD, &element::variant(unit), element::grid(elements), &p, binds)?;
     Ok(dx)
 }
 
@@ -59,18 +59,18 @@ fn parameters(x: &Tensor, y: &Tensor, window: Window) -> Result<(Params, usize)>
     let [_, h, w, _] = y.shape().nhwc("max_pool")?;
     let unit = element::width(&[c]);
     let p = Params {
-        n: (y.len() / unit) as u32,
-        channels: (c / unit) as u32,
-        height: height as u32,
-        width: width as u32,
-        out_height: h as u32,
-        out_width: w as u32,
-        kernel_y: kernel.0 as u32,
-        kernel_x: kernel.1 as u32,
-        stride_y: stride.0 as u32,
-        stride_x: stride.1 as u32,
-        pad_y: pad.0 as u32,
-        pad_x: pad.1 as u32,
+        n: to_u32(y.len() / unit),
+        channels: to_u32(c / unit),
+        height: to_u32(height),
+        width: to_u32(width),
+        out_height: to_u32(h),
+        out_width: to_u32(w),
+        kernel_y: to_u32(kernel.0),
+        kernel_x: to_u32(kernel.1),
+        stride_y: to_u32(stride.0),
+        stride_x: to_u32(stride.1),
+        pad_y: to_u32(pad.0),
+        pad_x: to_u32(pad.1),
     };
     Ok((p, unit))
 }

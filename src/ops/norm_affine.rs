@@ -5,10 +5,15 @@
 use super::columns::{self, LANES};
 use super::{element, sum_to};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(AFFINE_BWD = "norm/norm_affine_bwd", Params);
+kernel!(
+    AFFINE_BWD = "norm/norm_affine_bwd",
+    Params,
+    AffineBwdBinds { x, residual, dy, mean, rstd, shift, scale }
+);
 params! { struct Params { rows: u32, channels: u32, chunk: u32 } }
 
 const MOST_CHUNKS: usize = 256;
@@ -42,13 +47,21 @@ impl Normalized<'_> {
         let [shift, scale] = [(); 2].map(|()| cx.out_f32([chunks, channels]));
         let width = element::width(&[channels]);
         let elements = channels / width;
-        let p = Params { rows: rows as u32, channels: elements as u32, chunk: chunk as u32 };
+        let p = Params { rows: to_u32(rows), channels: to_u32(elements), chunk: to_u32(chunk) };
         let variant = with(columns::by(cx.gpu(), width), self.by_row, self.residual.is_some());
         let grid = Grid::xyz(elements.div_ceil(LANES), chunks, 1);
         let (residual, stats) = (Tensor::read_or_absent(self.residual), [self.mean, self.rstd]);
         let [mean, rstd] = stats.map(Tensor::read);
-        let binds = [self.x.read(), residual, dy.read(), mean, rstd, shift.write(), scale.write()];
-        cx.run(&AFFINE_BWD, &variant, grid, &p, &binds)?;
+        let binds = AffineBwdBinds {
+            x: self.x.read(),
+            residual,
+            dy: dy.read(),
+            mean,
+            rstd,
+            shift: shift.write(),
+            scale: scale.write(),
+        };
+        cx.run(&AFFINE_BWD, &variant, grid, &p, binds)?;
         Ok([sum_to(cx, &scale, [channels])?, sum_to(cx, &shift, [channels])?])
     }
 }

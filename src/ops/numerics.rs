@@ -2,10 +2,11 @@
 //! come from a buffer.
 
 use crate::gpu::{Gpu, Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(EVALUATE = "bench/numerics", Evaluate);
+kernel!(EVALUATE = "bench/numerics", Evaluate, EvaluateBinds { x, y });
 params! { struct Evaluate { n: u32 } }
 
 /// A function of up to three floats a, b and c, in the order of the kernel's cases.
@@ -67,8 +68,14 @@ impl Function {
         let cx = Cx::new(gpu);
         let y = cx.out_u32([n]);
         let variant = Variant::new().set("WHICH", self as u32);
-        let p = Evaluate { n: n as u32 };
-        cx.run(&EVALUATE, &variant, Grid::linear(n.div_ceil(64)), &p, &[x.read(), y.write()])?;
+        let p = Evaluate { n: to_u32(n) };
+        cx.run(
+            &EVALUATE,
+            &variant,
+            Grid::linear(n.div_ceil(64)),
+            &p,
+            EvaluateBinds { x: x.read(), y: y.write() },
+        )?;
         cx.submit()?;
         Ok(y.to_host(gpu)?.to_u32())
     }

@@ -6,15 +6,20 @@
 use super::columns;
 use super::{Case, KernelUse, Row, element, layout};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(SQUARES = "optim/squares_partial", Squares);
-kernel!(CLOCK_UPDATE = "optim/clock_update", Finish);
-kernel!(ADAM_UPDATE = "optim/adam_update", Update);
-kernel!(SETTLE = "optim/settle", Alike);
-kernel!(EXCHANGE = "optim/exchange", Alike);
-kernel!(AVERAGE = "optim/average", Average);
+kernel!(SQUARES = "optim/squares_partial", Squares, SquaresBinds { grad, parts });
+kernel!(CLOCK_UPDATE = "optim/clock_update", Finish, ClockUpdateBinds { parts, clock });
+kernel!(
+    ADAM_UPDATE = "optim/adam_update",
+    Update,
+    AdamUpdateBinds { grad, clock, factor, param, m, v, left }
+);
+kernel!(SETTLE = "optim/settle", Alike, SettleBinds { clock, now, kept });
+kernel!(EXCHANGE = "optim/exchange", Alike, ExchangeBinds { a, b });
+kernel!(AVERAGE = "optim/average", Average, AverageBinds { clock, now, average });
 params! { struct Squares { n: u32, chunk: u32, first: u32 } }
 params! { struct Finish { n: u32, limit: f32, beta1: f32, beta2: f32 } }
 params! { struct Alike { n: u32 } }
@@ -70,14 +75,14 @@ pub fn norm_and_clock(
     let variant = tile(cx);
     let mut first = 0;
     for grad in grads.iter().filter(|t| !t.is_empty()) {
-        let p = Squares { n: grad.len() as u32, chunk: CHUNK as u32, first };
-        let binds = [grad.read(), parts.write()];
-        cx.run(&SQUARES, &variant, Grid::linear(chunks(grad)), &p, &binds)?;
-        first += chunks(grad) as u32;
+        let p = Squares { n: to_u32(grad.len()), chunk: to_u32(CHUNK), first };
+        let binds = SquaresBinds { grad: grad.read(), parts: parts.write() };
+        cx.run(&SQUARES, &variant, Grid::linear(chunks(grad)), &p, binds)?;
+        first += to_u32(chunks(grad));
     }
-    let p = Finish { n: total as u32, limit, beta1, beta2 };
-    let binds = [parts.read(), clock.write()];
-    cx.run(&CLOCK_UPDATE, &variant, Grid::linear(1), &p, &binds)
+    let p = Finish { n: to_u32(total), limit, beta1, beta2 };
+    let binds = ClockUpdateBinds { parts: parts.read(), clock: clock.write() };
+    cx.run(&CLOCK_UPDATE, &variant, Grid::linear(1), &p, binds)
 }
 
 /// One step of Adam on `param` with both its moments, all of one shape and in place: by a clock that [`norm_and_clock`] has
@@ -106,10 +111,17 @@ pub fn adam(
     let width = element::width(&[param.len()]);
     let n = param.len() / width;
     let Adam { lr, beta1, beta2, eps, decay } = *how;
-    let p = Update { n: n as u32, lr, beta1, beta2, eps, decay };
-    let inputs = [grad.read(), clock.read(), factor.read()];
-    let binds = [&inputs[..], &[param.write(), m.write(), v.write(), left.write()]].concat();
-    cx.run(&ADAM_UPDATE, &element::variant(width), element::grid(n), &p, &binds)
+    let p = Update { n: to_u32(n), lr, beta1, beta2, eps, decay };
+    let binds = AdamUpdateBinds {
+        grad: grad.read(),
+        clock: clock.read(),
+        factor: factor.read(),
+        param: param.write(),
+        m: m.write(),
+        v: v.write(),
+        left: left.write(),
+    };
+    cx.run(&ADAM_UPDATE, &element::variant(width), element::grid(n), &p, binds)
 }
 
 /// Keeps the values `now` in `kept` where a step was done, by a clock that [`norm_and_clock`] has moved for it, and brings
@@ -125,9 +137,9 @@ pub fn settle(cx: &Cx, clock: &Tensor, now: &Tensor, kept: &Tensor) -> Result<()
     }
     let width = element::width(&[now.len()]);
     let n = now.len() / width;
-    let binds = [clock.read(), now.write(), kept.write()];
-    let p = Alike { n: n as u32 };
-    cx.run(&SETTLE, &element::variant(width), element::grid(n), &p, &binds)
+    let binds = SettleBinds { clock: clock.read(), now: now.write(), kept: kept.write() };
+    let p = Alike { n: to_u32(n) };
+    cx.run(&SETTLE, &element::variant(width), element::grid(n), &p, binds)
 }
 
 /// Moves an `average` towards the values `now` behind a step that was done, by a clock that [`norm_and_clock`] has moved for
@@ -143,9 +155,9 @@ pub fn average(cx: &Cx, clock: &Tensor, now: &Tensor, average: &Tensor, decay: f
     }
     let width = element::width(&[now.len()]);
     let n = now.len() / width;
-    let binds = [clock.read(), now.read(), average.write()];
-    let p = Average { n: n as u32, decay };
-    cx.run(&AVERAGE, &element::variant(width), element::grid(n), &p, &binds)
+    let binds = AverageBinds { clock: clock.read(), now: now.read(), average: average.write() };
+    let p = Average { n: to_u32(n), decay };
+    cx.run(&AVERAGE, &element::variant(width), element::grid(n), &p, binds)
 }
 
 /// Exchanges the values of two tensors of one shape.
@@ -159,8 +171,14 @@ pub fn exchange(cx: &Cx, a: &Tensor, b: &Tensor) -> Result<()> {
     }
     let width = element::width(&[a.len()]);
     let n = a.len() / width;
-    let p = Alike { n: n as u32 };
-    cx.run(&EXCHANGE, &element::variant(width), element::grid(n), &p, &[a.write(), b.write()])
+    let p = Alike { n: to_u32(n) };
+    cx.run(
+        &EXCHANGE,
+        &element::variant(width),
+        element::grid(n),
+        &p,
+        ExchangeBinds { a: a.write(), b: b.write() },
+    )
 }
 
 /// One sum along a workgroup.

@@ -4,11 +4,12 @@ use super::KernelUse;
 use super::measure::once;
 use super::numerics::{EVALUATE, Function};
 use crate::gpu::{Gpu, Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FMA = "bench/fma_peak", Fma);
-kernel!(COPY = "bench/copy", Copy4);
+kernel!(FMA = "bench/fma_peak", Fma, FmaBinds { y });
+kernel!(COPY = "bench/copy", Copy4, CopyBinds { x, y });
 params! { struct Fma { rounds: u32, x: f32, y: f32 } }
 params! { struct Copy4 { vectors: u32 } }
 
@@ -48,7 +49,13 @@ pub fn fma_peak(gpu: &Gpu) -> Result<f64> {
             let seconds = fastest(gpu, |cx| {
                 let y = cx.out_f32([1]);
                 let p = Fma { rounds, x: 0.999, y: 0.5 };
-                cx.run(&FMA, &chains(vectors), Grid::linear(GROUPS), &p, &[y.write()])?;
+                cx.run(
+                    &FMA,
+                    &chains(vectors),
+                    Grid::linear(GROUPS),
+                    &p,
+                    FmaBinds { y: y.write() },
+                )?;
                 Ok(y)
             })?;
             if seconds >= LONG_ENOUGH || rounds >= 1 << 20 {
@@ -70,9 +77,9 @@ pub fn copy_bandwidth(gpu: &Gpu) -> Result<f64> {
     let x = Tensor::upload(gpu, [VECTORS, 4], &vec![0.0; 4 * VECTORS]);
     let seconds = fastest(gpu, |cx| {
         let y = cx.out_f32([VECTORS, 4]);
-        let p = Copy4 { vectors: VECTORS as u32 };
+        let p = Copy4 { vectors: to_u32(VECTORS) };
         let grid = Grid::linear(VECTORS.div_ceil(4 * 256));
-        cx.run(&COPY, &Variant::new(), grid, &p, &[x.read(), y.write()])?;
+        cx.run(&COPY, &Variant::new(), grid, &p, CopyBinds { x: x.read(), y: y.write() })?;
         Ok(y)
     })?;
     Ok(2.0 * 16.0 * VECTORS as f64 / seconds)

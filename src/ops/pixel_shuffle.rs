@@ -4,11 +4,12 @@ use super::epilogue::{Residual, Tail, Tailed};
 use super::pointwise::activation;
 use super::{Act, Case, KernelUse, Row, activate, element, permute};
 use crate::gpu::Variant;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(SHUFFLE = "layout/pixel_shuffle_fwd", Params);
-kernel!(SHUFFLE_2 = "layout/pixel_shuffle_2_fwd", Params2);
+kernel!(SHUFFLE = "layout/pixel_shuffle_fwd", Params, ShuffleBinds { x, slope, y });
+kernel!(SHUFFLE_2 = "layout/pixel_shuffle_2_fwd", Params2, ShuffleBinds);
 params! { struct Params { n: u32, height: u32, width: u32, channels: u32, r: u32 } }
 params! { struct Params2 { n: u32, width: u32, quads: u32 } }
 
@@ -68,21 +69,21 @@ impl Op for Shuffle {
         let [_, height, width, channels] = x.shape().nhwc("pixel_shuffle")?;
         let channels = channels / (r * r);
         let (act, variant) = (tail.act(), variant(tail.act));
-        let binds = [x.read(), act.slope(), y.write()];
+        let binds = ShuffleBinds { x: x.read(), slope: act.slope(), y: y.write() };
         if *r == 2 && channels.is_multiple_of(4) {
             let n = y.len() / 16;
-            let quads = (channels / 4) as u32;
-            let p = Params2 { n: n as u32, width: width as u32, quads };
-            return k.run(&SHUFFLE_2, &variant, element::grid(n), &p, &binds);
+            let quads = to_u32(channels / 4);
+            let p = Params2 { n: to_u32(n), width: to_u32(width), quads };
+            return k.run(&SHUFFLE_2, &variant, element::grid(n), &p, binds);
         }
         let p = Params {
-            n: y.len() as u32,
-            height: height as u32,
-            width: width as u32,
-            channels: channels as u32,
-            r: *r as u32,
+            n: to_u32(y.len()),
+            height: to_u32(height),
+            width: to_u32(width),
+            channels: to_u32(channels),
+            r: to_u32(*r),
         };
-        k.run(&SHUFFLE, &variant, element::grid(y.len()), &p, &binds)
+        k.run(&SHUFFLE, &variant, element::grid(y.len()), &p, binds)
     }
 }
 

@@ -4,17 +4,17 @@ use super::epilogue::Tail;
 use super::strided::{self, View, repeated, strides};
 use super::{Act, Case, KernelUse, Row, element, sum_to};
 use crate::gpu::{Grid, Variant};
-use crate::shape::MAX_RANK;
+use crate::shape::{MAX_RANK, to_u32};
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(ACTIVATE = "elementwise/activate_fwd", Params);
-kernel!(ACTIVATE_BWD = "elementwise/activate_bwd", Params);
-kernel!(SLOPE_BWD = "elementwise/prelu_slope_bwd", Params);
-kernel!(BINARY = "elementwise/binary_fwd", strided::Params);
-kernel!(MIX = "elementwise/mix_fwd", Params);
-kernel!(MIX_BWD = "elementwise/mix_bwd", Params);
-kernel!(SCALE = "elementwise/scale_fwd", Scale);
+kernel!(ACTIVATE = "elementwise/activate_fwd", Params, ActivateBinds { x, slope, y });
+kernel!(ACTIVATE_BWD = "elementwise/activate_bwd", Params, ActivateBwdBinds { x, slope, dy, dx });
+kernel!(SLOPE_BWD = "elementwise/prelu_slope_bwd", Params, SlopeBwdBinds { x, dy, ds });
+kernel!(BINARY = "elementwise/binary_fwd", strided::Params, BinaryBinds { a, b, y });
+kernel!(MIX = "elementwise/mix_fwd", Params, MixBinds { gate, a, b, y });
+kernel!(MIX_BWD = "elementwise/mix_bwd", Params, MixBwdBinds { gate, a, b, dy, dgate, da, db });
+kernel!(SCALE = "elementwise/scale_fwd", Scale, ScaleBinds { x, y });
 params! { struct Params { n: u32 } }
 params! { struct Scale { n: u32, factor: f32 } }
 
@@ -71,8 +71,8 @@ impl Op for Activate {
 /// Dispatches an activation of `x` into `y`.
 pub(super) fn activate_into(k: &Kernels, x: &Tensor, act: Act, y: &Tensor) -> Result<()> {
     let (n, plain) = elements(x);
-    let binds = [x.read(), act.slope(), y.write()];
-    k.run(&ACTIVATE, &plain.set("KIND", act.code()), grid(n), &Params { n }, &binds)
+    let binds = ActivateBinds { x: x.read(), slope: act.slope(), y: y.write() };
+    k.run(&ACTIVATE, &plain.set("KIND", act.code()), grid(n), &Params { n }, binds)
 }
 
 /// dy·f'(x), with f' computed from x again.
@@ -85,8 +85,13 @@ fn activate_backward(
 ) -> Result<Tensor> {
     let dx = cx.out(x.shape());
     let (n, plain) = elements(x);
-    let binds = [x.read(), Tensor::read_or_absent(slope), dy.read(), dx.write()];
-    cx.run(&ACTIVATE_BWD, &plain.set("KIND", code), grid(n), &Params { n }, &binds)?;
+    let binds = ActivateBwdBinds {
+        x: x.read(),
+        slope: Tensor::read_or_absent(slope),
+        dy: dy.read(),
+        dx: dx.write(),
+    };
+    cx.run(&ACTIVATE_BWD, &plain.set("KIND", code), grid(n), &Params { n }, binds)?;
     Ok(dx)
 }
 
@@ -94,15 +99,15 @@ fn activate_backward(
 fn slope_backward(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let terms = cx.out([x.len()]);
     let (n, variant) = elements(x);
-    let binds = [x.read(), dy.read(), terms.write()];
-    cx.run(&SLOPE_BWD, &variant, grid(n), &Params { n }, &binds)?;
+    let binds = SlopeBwdBinds { x: x.read(), dy: dy.read(), ds: terms.write() };
+    cx.run(&SLOPE_BWD, &variant, grid(n), &Params { n }, binds)?;
     sum_to(cx, &terms, [1])
 }
 
 /// Elements of `x` taken as one row, and the variant for their width.
 fn elements(x: &Tensor) -> (u32, Variant) {
     let width = element::width(&[x.len()]);
-    ((x.len() / width) as u32, element::variant(width))
+    (to_u32(x.len() / width), element::variant(width))
 }
 
 fn grid(n: u32) -> Grid {
@@ -180,8 +185,8 @@ impl Op for Binary {
     }
 
     fn lower(&self, k: &Kernels) -> Result<()> {
-        let binds = [self.a.read(), self.b.read(), self.y.write()];
-        k.run(&BINARY, &self.variant, element::grid(self.n), &self.params, &binds)
+        let binds = BinaryBinds { a: self.a.read(), b: self.b.read(), y: self.y.write() };
+        k.run(&BINARY, &self.variant, element::grid(self.n), &self.params, binds)
     }
 }
 
@@ -223,16 +228,22 @@ pub fn mix(cx: &Cx, gate: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     cx.expect("mix", "b", b, a.shape())?;
     let y = cx.out(a.shape());
     let (n, variant) = elements(a);
-    let binds = [gate.read(), a.read(), b.read(), y.write()];
-    cx.run(&MIX, &variant, grid(n), &Params { n }, &binds)?;
+    let binds = MixBinds { gate: gate.read(), a: a.read(), b: b.read(), y: y.write() };
+    cx.run(&MIX, &variant, grid(n), &Params { n }, binds)?;
     let saved = [gate, a, b].map(Tensor::clone);
     Ok(cx.record("mix", [gate, a, b], y, move |cx, dy, need| {
         let [gate, a, b] = &saved;
         let [dgate, da, db] = [(); 3].map(|()| cx.out(a.shape()));
-        let inputs = [gate.read(), a.read(), b.read(), dy.read()];
-        let outputs = [dgate.write(), da.write(), db.write()];
-        let binds = [&inputs[..], &outputs].concat();
-        cx.run(&MIX_BWD, &variant, grid(n), &Params { n }, &binds)?;
+        let binds = MixBwdBinds {
+            gate: gate.read(),
+            a: a.read(),
+            b: b.read(),
+            dy: dy.read(),
+            dgate: dgate.write(),
+            da: da.write(),
+            db: db.write(),
+        };
+        cx.run(&MIX_BWD, &variant, grid(n), &Params { n }, binds)?;
         let wanted = |i: usize, grad: Tensor| need[i].then_some(grad);
         Ok([wanted(0, dgate), wanted(1, da), wanted(2, db)])
     }))
@@ -245,7 +256,13 @@ pub fn mix(cx: &Cx, gate: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 pub fn scale(cx: &Cx, x: &Tensor, factor: f32) -> Result<Tensor> {
     let y = cx.out(x.shape());
     let (n, variant) = elements(x);
-    cx.run(&SCALE, &variant, grid(n), &Scale { n, factor }, &[x.read(), y.write()])?;
+    cx.run(
+        &SCALE,
+        &variant,
+        grid(n),
+        &Scale { n, factor },
+        ScaleBinds { x: x.read(), y: y.write() },
+    )?;
     Ok(cx.record("scale", [x], y, move |cx, dy, _| Ok([Some(scale(cx, &dy, factor)?)])))
 }
 
@@ -278,7 +295,7 @@ fn activate_variants() -> Vec<Variant> {
 
 fn binary_variants() -> Vec<Variant> {
     let mut all = Vec::new();
-    for inner in 0..MAX_RANK as u32 {
+    for inner in 0..to_u32(MAX_RANK) {
         for (width, splat) in [(1, false), (4, false), (4, true)] {
             all.extend([false, true].map(|product| binary_variant(width, splat, inner, product)));
         }

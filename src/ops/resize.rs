@@ -3,11 +3,12 @@
 
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::Variant;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(RESIZE = "sample/resize_fwd", Params);
-kernel!(BACKWARD = "sample/resize_bwd", Axis);
+kernel!(RESIZE = "sample/resize_fwd", Params, ResizeBinds { x, y });
+kernel!(BACKWARD = "sample/resize_bwd", Axis, BackwardBinds { dy, dx });
 params! { struct Params {
     n: u32, channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
     a_y: i32, b_y: i32, d_y: i32,
@@ -68,12 +69,12 @@ pub fn resize(
     let (a_y, b_y, d_y) = position(h, to.0, filter, align_corners);
     let (a_x, b_x, d_x) = position(w, to.1, filter, align_corners);
     let p = Params {
-        n: elements as u32,
-        channels: (c / width) as u32,
-        height: h as u32,
-        width: w as u32,
-        out_height: to.0 as u32,
-        out_width: to.1 as u32,
+        n: to_u32(elements),
+        channels: to_u32(c / width),
+        height: to_u32(h),
+        width: to_u32(w),
+        out_height: to_u32(to.0),
+        out_width: to_u32(to.1),
         a_y,
         b_y,
         d_y,
@@ -82,7 +83,13 @@ pub fn resize(
         d_x,
     };
     let variant = forward(width, filter);
-    cx.run(&RESIZE, &variant, element::grid(elements), &p, &[x.read(), y.write()])?;
+    cx.run(
+        &RESIZE,
+        &variant,
+        element::grid(elements),
+        &p,
+        ResizeBinds { x: x.read(), y: y.write() },
+    )?;
     Ok(cx.record("resize", [x], y, move |cx, dy, _| {
         let columns = adjoint(cx, &dy, [n * to.0, to.1, w, c], filter, align_corners)?;
         Ok([Some(adjoint(cx, &columns, [n, to.0, h, w * c], filter, align_corners)?)])
@@ -106,16 +113,22 @@ fn adjoint(
     let elements = dx.len() / width;
     let (a, b, d) = position(inputs, outputs, filter, align_corners);
     let p = Axis {
-        n: elements as u32,
-        inner: (inner / width) as u32,
-        inputs: inputs as u32,
-        outputs: outputs as u32,
+        n: to_u32(elements),
+        inner: to_u32(inner / width),
+        inputs: to_u32(inputs),
+        outputs: to_u32(outputs),
         a,
         b,
         d,
     };
     let variant = variant(width, filter);
-    cx.run(&BACKWARD, &variant, element::grid(elements), &p, &[dy.read(), dx.write()])?;
+    cx.run(
+        &BACKWARD,
+        &variant,
+        element::grid(elements),
+        &p,
+        BackwardBinds { dy: dy.read(), dx: dx.write() },
+    )?;
     Ok(dx)
 }
 
@@ -131,7 +144,7 @@ fn position(from: usize, to: usize, filter: Filter, align_corners: bool) -> (i32
 }
 
 fn forward(width: usize, filter: Filter) -> Variant {
-    variant(width, filter).tile("ROWS", ROWS as u32)
+    variant(width, filter).tile("ROWS", to_u32(ROWS))
 }
 
 fn variant(width: usize, filter: Filter) -> Variant {

@@ -2,14 +2,15 @@
 
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(ARGMAX = "index/argmax_fwd", Rows);
-kernel!(LENGTHS = "index/lengths_fwd", Steps);
-kernel!(CLAMP = "index/clamp_fwd", Bounds);
-kernel!(EMBEDDING = "index/embedding_fwd", Table);
-kernel!(EMBEDDING_BWD = "index/embedding_bwd", Uses);
+kernel!(ARGMAX = "index/argmax_fwd", Rows, ArgmaxBinds { x, y });
+kernel!(LENGTHS = "index/lengths_fwd", Steps, LengthsBinds { x, y });
+kernel!(CLAMP = "index/clamp_fwd", Bounds, ClampBinds { x, y });
+kernel!(EMBEDDING = "index/embedding_fwd", Table, EmbeddingBinds { ids, table, y });
+kernel!(EMBEDDING_BWD = "index/embedding_bwd", Uses, EmbeddingBwdBinds { ids, dy, dtable });
 params! { struct Rows { rows: u32, classes: u32 } }
 params! { struct Steps { samples: u32, steps: u32, classes: u32, absent: u32 } }
 params! { struct Bounds { len: u32, low: u32, high: u32 } }
@@ -27,9 +28,9 @@ pub fn lengths(cx: &Cx, logits: &Tensor, absent: u32) -> Result<Tensor> {
     let [n, steps, classes] = logits.shape().nlc("lengths")?;
     at_least_one("lengths", "classes", classes)?;
     let y = cx.out_u32([n]);
-    let p = Steps { samples: n as u32, steps: steps as u32, classes: classes as u32, absent };
+    let p = Steps { samples: to_u32(n), steps: to_u32(steps), classes: to_u32(classes), absent };
     let grid = Grid::linear(n);
-    cx.run(&LENGTHS, &variant(32), grid, &p, &[logits.read(), y.write()])?;
+    cx.run(&LENGTHS, &variant(32), grid, &p, LengthsBinds { x: logits.read(), y: y.write() })?;
     Ok(y)
 }
 
@@ -41,9 +42,9 @@ pub fn argmax(cx: &Cx, x: &Tensor) -> Result<Tensor> {
     let (rows, classes) = x.shape().rows_by_last();
     at_least_one("argmax", "classes", classes)?;
     let y = cx.out_u32(&x.dims()[..x.dims().len().saturating_sub(1)]);
-    let p = Rows { rows: rows as u32, classes: classes as u32 };
+    let p = Rows { rows: to_u32(rows), classes: to_u32(classes) };
     let grid = Grid::linear(rows.div_ceil(WG));
-    cx.run(&ARGMAX, &variant(WG), grid, &p, &[x.read(), y.write()])?;
+    cx.run(&ARGMAX, &variant(WG), grid, &p, ArgmaxBinds { x: x.read(), y: y.write() })?;
     Ok(y)
 }
 
@@ -54,9 +55,9 @@ pub fn argmax(cx: &Cx, x: &Tensor) -> Result<Tensor> {
 pub fn clamp(cx: &Cx, x: &Tensor, low: u32, high: u32) -> Result<Tensor> {
     indices("clamp", "x", x)?;
     let y = cx.out_u32(x.shape());
-    let p = Bounds { len: x.len() as u32, low, high };
+    let p = Bounds { len: to_u32(x.len()), low, high };
     let grid = Grid::linear(x.len().div_ceil(WG));
-    cx.run(&CLAMP, &variant(WG), grid, &p, &[x.read(), y.write()])?;
+    cx.run(&CLAMP, &variant(WG), grid, &p, ClampBinds { x: x.read(), y: y.write() })?;
     Ok(y)
 }
 
@@ -74,24 +75,24 @@ pub fn embedding(cx: &Cx, ids: &Tensor, table: &Tensor, scale: f32) -> Result<Te
     };
     at_least_one("embedding", "rows of the table", entries)?;
     let y = cx.out([n, l, width]);
-    let p = Table { rows: (n * l) as u32, entries: entries as u32, width: width as u32, scale };
+    let p = Table { rows: to_u32(n * l), entries: to_u32(entries), width: to_u32(width), scale };
     let grid = Grid::linear(n * l);
-    let binds = [ids.read(), table.read(), y.write()];
-    cx.run(&EMBEDDING, &variant(WG), grid, &p, &binds)?;
+    let binds = EmbeddingBinds { ids: ids.read(), table: table.read(), y: y.write() };
+    cx.run(&EMBEDDING, &variant(WG), grid, &p, binds)?;
     let (ids, shape) = (ids.clone(), table.shape());
     Ok(cx.record("embedding", [table], y, move |cx, dy, _| {
         let dtable = cx.out(shape);
         let unit = element::width(&[width]);
         let elements = dtable.len() / unit;
         let p = Uses {
-            n: elements as u32,
-            rows: ids.len() as u32,
-            entries: entries as u32,
-            cols: (width / unit) as u32,
+            n: to_u32(elements),
+            rows: to_u32(ids.len()),
+            entries: to_u32(entries),
+            cols: to_u32(width / unit),
             scale,
         };
-        let binds = [ids.read(), dy.read(), dtable.write()];
-        cx.run(&EMBEDDING_BWD, &element::variant(unit), element::grid(elements), &p, &binds)?;
+        let binds = EmbeddingBwdBinds { ids: ids.read(), dy: dy.read(), dtable: dtable.write() };
+        cx.run(&EMBEDDING_BWD, &element::variant(unit), element::grid(elements), &p, binds)?;
         Ok([Some(dtable)])
     }))
 }
@@ -113,7 +114,7 @@ fn at_least_one(op: &str, what: &str, size: usize) -> Result<()> {
 }
 
 fn variant(workgroup: usize) -> Variant {
-    Variant::new().set("WG", workgroup as u32)
+    Variant::new().set("WG", to_u32(workgroup))
 }
 
 /// The row of the table.

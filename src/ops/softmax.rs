@@ -3,11 +3,12 @@
 use super::columns::{self, LANES};
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Gpu, Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(FWD = "reduce/softmax_fwd", Params);
-kernel!(BWD = "reduce/softmax_bwd", Params);
+kernel!(FWD = "reduce/softmax_fwd", Params, FwdBinds { x, y });
+kernel!(BWD = "reduce/softmax_bwd", Params, BwdBinds { y, dy, dx });
 params! { struct Params { columns: u32, axis: u32, inner: u32 } }
 
 /// Soft-max of `x` along `axis`: `torch.softmax`.
@@ -31,13 +32,19 @@ pub fn softmax(cx: &Cx, x: &Tensor, axis: usize) -> Result<Tensor> {
     let (columns, inner) = (columns / width, inner / width);
     let (lanes, variant) = variant(cx.gpu(), length, inner);
     let variant = element::of(variant, width);
-    let p = Params { columns: columns as u32, axis: length as u32, inner: inner as u32 };
+    let p = Params { columns: to_u32(columns), axis: to_u32(length), inner: to_u32(inner) };
     let grid = Grid::linear(columns.div_ceil(lanes));
-    cx.run(&FWD, &variant, grid, &p, &[x.read(), y.write()])?;
+    cx.run(&FWD, &variant, grid, &p, FwdBinds { x: x.read(), y: y.write() })?;
     let saved = y.clone();
     Ok(cx.record("softmax", [x], y, move |cx, dy, _| {
         let dx = cx.out(saved.shape());
-        cx.run(&BWD, &variant, grid, &p, &[saved.read(), dy.read(), dx.write()])?;
+        cx.run(
+            &BWD,
+            &variant,
+            grid,
+            &p,
+            BwdBinds { y: saved.read(), dy: dy.read(), dx: dx.write() },
+        )?;
         Ok([Some(dx)])
     }))
 }

@@ -1,7 +1,7 @@
 //! How one tensor is read in the order of another: a view by sizes and strides. Twin of `shaders/shared/strided.wgsl`.
 
 use crate::params;
-use crate::shape::Shape;
+use crate::shape::{Shape, to_u32};
 use crate::tensor::Host;
 
 params! { struct Params {
@@ -35,7 +35,7 @@ pub(super) struct Blocks {
 impl Blocks {
     /// Axes but the slowest.
     pub(super) fn inner(&self) -> u32 {
-        self.axes.len() as u32 - 1
+        to_u32(self.axes.len()) - 1
     }
 
     /// Their number.
@@ -48,12 +48,12 @@ impl Blocks {
         let (outer, inner) = self.axes.split_last().expect("at least two axes");
         let axis = |i: usize| inner.get(i).copied().unwrap_or((1, 0, 0));
         let [d, x, y] = [
-            [0, 1, 2, 3, 4].map(|i| axis(i).0 as u32),
-            [0, 1, 2, 3, 4].map(|i| axis(i).1 as u32),
-            [0, 1, 2, 3, 4].map(|i| axis(i).2 as u32),
+            [0, 1, 2, 3, 4].map(|i| to_u32(axis(i).0)),
+            [0, 1, 2, 3, 4].map(|i| to_u32(axis(i).1)),
+            [0, 1, 2, 3, 4].map(|i| to_u32(axis(i).2)),
         ];
         BlockParams {
-            n: self.count() as u32,
+            n: to_u32(self.count()),
             d0: d[0],
             d1: d[1],
             d2: d[2],
@@ -69,10 +69,10 @@ impl Blocks {
             y2: y[2],
             y3: y[3],
             y4: y[4],
-            x_outer: outer.1 as u32,
-            y_outer: outer.2 as u32,
-            x_row: self.rows.0 as u32,
-            y_row: self.rows.1 as u32,
+            x_outer: to_u32(outer.1),
+            y_outer: to_u32(outer.2),
+            x_row: to_u32(self.rows.0),
+            y_row: to_u32(self.rows.1),
         }
     }
 }
@@ -142,16 +142,16 @@ impl View {
 
     /// Axes but the slowest.
     pub(super) fn inner(&self) -> u32 {
-        self.0.len() as u32 - 1
+        to_u32(self.0.len()) - 1
     }
 
     /// Parameters of a kernel that reads `n` elements by this view.
     pub(super) fn params(&self, n: usize) -> Params {
         let inner = self.0.len() - 1;
-        let d = |i: usize| if i < inner { self.0[i].0 as u32 } else { 1 };
-        let s = |i: usize| if i < inner { self.0[i].1 as u32 } else { 0 };
+        let d = |i: usize| if i < inner { to_u32(self.0[i].0) } else { 1 };
+        let s = |i: usize| if i < inner { to_u32(self.0[i].1) } else { 0 };
         Params {
-            n: n as u32,
+            n: to_u32(n),
             d0: d(0),
             d1: d(1),
             d2: d(2),
@@ -162,7 +162,7 @@ impl View {
             s2: s(2),
             s3: s(3),
             s4: s(4),
-            outer: self.0[inner].1 as u32,
+            outer: to_u32(self.0[inner].1),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{Case, KernelUse, Row};
 use crate::gpu::{Grid, Variant};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(RANK = "index/rank_fwd", Params);
+kernel!(RANK = "index/rank_fwd", Params, RankBinds { score, order, rank });
 params! { struct Params { images: u32, cols: u32, blocks: u32 } }
 
 /// Most scores of an image.
@@ -38,9 +39,10 @@ pub fn sort_descending(cx: &Cx, score: &Tensor) -> Result<Order> {
         return Ok(sorted);
     }
     let blocks = cols.div_ceil(4 * OWN * WG);
-    let p = Params { images: images as u32, cols: cols as u32, blocks: blocks as u32 };
-    let binds = [score.read(), sorted.order.write(), sorted.rank.write()];
-    cx.run(&RANK, &variant(), Grid::linear(images * blocks), &p, &binds)?;
+    let p = Params { images: to_u32(images), cols: to_u32(cols), blocks: to_u32(blocks) };
+    let binds =
+        RankBinds { score: score.read(), order: sorted.order.write(), rank: sorted.rank.write() };
+    cx.run(&RANK, &variant(), Grid::linear(images * blocks), &p, binds)?;
     Ok(sorted)
 }
 
@@ -51,7 +53,7 @@ fn misfit(score: &Tensor) -> Error {
 }
 
 fn variant() -> Variant {
-    Variant::new().set("WG", WG as u32).tile("OWN", OWN as u32)
+    Variant::new().set("WG", to_u32(WG)).tile("OWN", to_u32(OWN))
 }
 
 /// The row of the table.

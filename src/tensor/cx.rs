@@ -4,7 +4,7 @@ use super::label::Label;
 use super::node::{Copy, Dispatch, Node, Op, Turn};
 use super::tape::Tape;
 use super::{Axes, Bind, Dtype, Tap, Tensor};
-use crate::gpu::{Gpu, Grid, Kernel, Params, Recorder, Variant, Workspace};
+use crate::gpu::{Bindings, Gpu, Grid, Kernel, Params, Recorder, Variant, Workspace};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
@@ -189,21 +189,22 @@ impl Cx {
         self.nodes.borrow_mut().push(Node { op: Box::new(op), scope });
     }
 
-    /// Appends a kernel as an operation that no rule looks into. `binds` in the order of the kernel's bindings from 1.
+    /// Appends a kernel as an operation that no rule looks into.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] for more workgroups than WebGPU allows.
-    pub(crate) fn run<P: Params>(
+    pub(crate) fn run<'t, P: Params, B: Bindings<Bind<'t>>>(
         &self,
         kernel: &'static Kernel,
         variant: &Variant,
         grid: Grid,
         params: &P,
-        binds: &[Bind<'_>],
+        binds: B,
     ) -> Result<()> {
+        assert_eq!(kernel.buffers, B::NAMES, "the buffers of {}", kernel.path);
         grid.check(kernel)?;
         let params = bytemuck::bytes_of(params).to_vec();
-        let binds = binds.iter().map(Into::into).collect();
+        let binds = binds.in_order().iter().map(Into::into).collect();
         self.push(Dispatch { kernel, variant: variant.clone(), grid, params, binds });
         Ok(())
     }

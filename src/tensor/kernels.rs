@@ -2,7 +2,7 @@
 
 use super::{Bind, Dtype, Tensor};
 use crate::Result;
-use crate::gpu::{self, Gpu, Grid, Kernel, Params, Part, Pass, Recorder, Variant};
+use crate::gpu::{self, Bindings, Gpu, Grid, Kernel, Params, Part, Pass, Recorder, Variant};
 use crate::shape::Shape;
 use std::cell::RefCell;
 
@@ -52,22 +52,23 @@ impl Kernels {
         Tensor::awaited(shape.into(), dtype)
     }
 
-    /// Dispatches a kernel. `binds` in the order of its bindings from 1; what it writes gets memory if it has none.
+    /// Dispatches a kernel; what it writes gets memory if it has none.
     ///
     /// # Errors
     /// A kernel that the device's compiler refuses, and what it reads of a pass that was not submitted.
-    pub(crate) fn run<P: Params>(
+    pub(crate) fn run<'t, P: Params, B: Bindings<Bind<'t>>>(
         &self,
         kernel: &'static Kernel,
         variant: &Variant,
         grid: Grid,
         params: &P,
-        binds: &[Bind<'_>],
+        binds: B,
     ) -> Result<()> {
-        self.dispatch(kernel, variant, grid, bytemuck::bytes_of(params), binds)
+        assert_eq!(kernel.buffers, B::NAMES, "the buffers of {}", kernel.path);
+        self.dispatch(kernel, variant, grid, bytemuck::bytes_of(params), &binds.in_order())
     }
 
-    /// The same with parameters as bytes.
+    /// The same with parameters as bytes and buffers in the order of the kernel's bindings from 1.
     pub(super) fn dispatch(
         &self,
         kernel: &'static Kernel,

@@ -17,6 +17,7 @@ use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::nn::{Linear, Parameters, Scope, Source, Weights};
 use crate::ops::{Act, activate, clamp, concat_last, lengths, mix};
+use crate::shape::to_u32;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
 
@@ -127,8 +128,8 @@ impl Network {
     /// # Errors
     /// Another shape.
     pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Reading> {
-        let longest = self.config.max_length as u32;
-        let absent = self.config.length_without_end as u32;
+        let longest = to_u32(self.config.max_length);
+        let absent = to_u32(self.config.length_without_end);
         let vision = self.vision.forward(cx, image)?;
         let vision_lengths = lengths(cx, &vision.logits, absent)?;
         let (mut logits, mut counted) = (vision.logits.clone(), vision_lengths.clone());

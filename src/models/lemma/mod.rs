@@ -22,7 +22,7 @@ use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Parameters, Scope, Source, Wei
 use crate::ops::{
     Act, Along, Filter, activate, add, clamp, lengths, pixel_shuffle, resize, slice_last,
 };
-use crate::shape::Window;
+use crate::shape::{Window, to_u32};
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
 use fusion::FusionModel;
@@ -259,8 +259,8 @@ impl Network {
         let config = &self.config.position_prior;
         let steps = config.max_length;
         let count = |logits: &Tensor| {
-            let counted = lengths(cx, logits, config.length_without_end as u32)?;
-            clamp(cx, &counted, SHORTEST, steps as u32)
+            let counted = lengths(cx, logits, to_u32(config.length_without_end))?;
+            clamp(cx, &counted, SHORTEST, to_u32(steps))
         };
         let vision = self.vision.forward(cx, &enlarged)?;
         cx.value("prior.vision", "attn_vecs", &vision.feature, Axes::Same);

@@ -14,6 +14,7 @@ use super::{
     Case, Mask, Row, batched_matmul, dropout, mask_scores, permute, repeat, scale as scaled,
     slice_last, softmax,
 };
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result};
 use tiles::Scores;
@@ -155,23 +156,23 @@ fn scores(cx: &Cx, q: Heads, k: Heads, v: Heads, shape: Attention, mask: Mask) -
         }
     }
     let step = |batch: usize, length: usize, row: usize| {
-        if batch == 1 { 0 } else { (length * row) as u32 }
+        if batch == 1 { 0 } else { to_u32(length * row) }
     };
     Ok(Scores {
-        images: images as u32,
-        lq: lq as u32,
-        lk: lk as u32,
-        heads: heads as u32,
-        width: (width / heads) as u32,
+        images: to_u32(images),
+        lq: to_u32(lq),
+        lk: to_u32(lk),
+        heads: to_u32(heads),
+        width: to_u32(width / heads),
         q_image: step(nq, lq, q_row),
-        q_row: q_row as u32,
-        q_first: q.first as u32,
+        q_row: to_u32(q_row),
+        q_first: to_u32(q.first),
         k_image: step(nk, lk, k_row),
-        k_row: k_row as u32,
-        k_first: k.first as u32,
+        k_row: to_u32(k_row),
+        k_first: to_u32(k.first),
         v_image: step(nv, lk, v_row),
-        v_row: v_row as u32,
-        v_first: v.first as u32,
+        v_row: to_u32(v_row),
+        v_first: to_u32(v.first),
         mask: mask.code(),
         scale,
     })
@@ -195,7 +196,7 @@ fn cases() -> Vec<Case> {
             s.uniform([nq, lq, e], -3.0, 3.0),
             s.signed([n, lk, e]),
             s.signed([n, lk, e]),
-            s.ints([n], 2.min(lk as u32), lk as u32 + 1),
+            s.ints([n], 2.min(to_u32(lk)), to_u32(lk) + 1),
         ];
         let shape = Attention { heads, width: e, scale: 1.0 / (d as f32).sqrt() };
         let run = move |cx: &Cx, t: &[Tensor]| {

@@ -1,8 +1,9 @@
 //! Attention as a node of a pass.
 
-use super::tiles::{Plan, Scores, Values};
+use super::tiles::{Plan, Scores, ScoresBinds, Values, ValuesBinds};
 use crate::Result;
 use crate::gpu::Grid;
+use crate::shape::to_u32;
 use crate::tensor::{Kernels, Op, Tensor};
 
 /// Attention as a node of a pass.
@@ -32,10 +33,8 @@ impl Attend {
     /// What the kernels must know.
     fn params(&self) -> Scores {
         let step = |t: &Tensor| if t.dims()[0] == 1 { 0 } else { t.len() / t.dims()[0] };
-        let [q, k, v] = self
-            .parts
-            .each_ref()
-            .map(|(t, first)| [step(t), t.shape().last(), *first].map(|n| n as u32));
+        let [q, k, v] =
+            self.parts.each_ref().map(|(t, first)| [step(t), t.shape().last(), *first].map(to_u32));
         Scores {
             q_image: q[0],
             q_row: q[1],
@@ -77,11 +76,17 @@ impl Op for Attend {
         let y_out = if fused { &self.y } else { &unused };
         let soft_out = soft.as_ref().unwrap_or(&unused);
         let [q, k, v] = self.parts.each_ref().map(|(t, _)| t.read());
-        let lengths = Tensor::read_or_absent(self.lengths.as_ref());
-        let binds = [q, k, v, lengths, y_out.write(), soft_out.write()];
+        let binds = ScoresBinds {
+            q,
+            k,
+            v,
+            lengths: Tensor::read_or_absent(self.lengths.as_ref()),
+            y: y_out.write(),
+            weights: soft_out.write(),
+        };
         let grid = Grid::linear(n * heads * lq.div_ceil(tile.queries));
         let variant = tile.scores(aligned, fused, soft.is_some());
-        kernels.run(tile.kernel, &variant, grid, &s, &binds)?;
+        kernels.run(tile.kernel, &variant, grid, &s, binds)?;
 
         if let (false, Some(soft)) = (fused, &soft) {
             let Scores {
@@ -91,8 +96,8 @@ impl Op for Attend {
             let tile = &plan.values;
             let groups = lq.div_ceil(tile.queries) * width.div_ceil(tile.channels);
             let grid = Grid::linear(n * self.scores.heads as usize * groups);
-            let binds = [soft.read(), v, self.y.write()];
-            kernels.run(tile.kernel, &tile.variant(aligned), grid, &p, &binds)?;
+            let binds = ValuesBinds { weights: soft.read(), v, y: self.y.write() };
+            kernels.run(tile.kernel, &tile.variant(aligned), grid, &p, binds)?;
         }
         Ok(())
     }

@@ -4,10 +4,10 @@ use crate::gpu::{Gpu, Kernel, Variant};
 use crate::ops::KernelUse;
 use crate::{kernel, params};
 
-kernel!(FWD = "attention/attention_fwd", Scores);
-kernel!(SUBGROUP = "attention/attention_subgroup", Scores);
-kernel!(VALUES = "attention/attention_values", Values);
-kernel!(VALUES_SUBGROUP = "attention/attention_values_subgroup", Values);
+kernel!(FWD = "attention/attention_fwd", Scores, ScoresBinds { q, k, v, lengths, y, weights });
+kernel!(SUBGROUP = "attention/attention_subgroup", Scores, ScoresBinds);
+kernel!(VALUES = "attention/attention_values", Values, ValuesBinds { weights, v, y });
+kernel!(VALUES_SUBGROUP = "attention/attention_values_subgroup", Values, ValuesBinds);
 params! {
     struct Scores {
         images: u32, lq: u32, lk: u32, heads: u32, width: u32,

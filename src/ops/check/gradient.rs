@@ -3,6 +3,7 @@
 use super::{Case, Checker, Row, guards_whole};
 use crate::gpu::Gpu;
 use crate::ops::add;
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Host, Seeded, Tensor, Var};
 use crate::{Error, ErrorKind, Result};
 
@@ -142,7 +143,7 @@ fn gradients(gpu: &Gpu, case: &Case, cotangents: &[Host]) -> Result<(Vec<Host>, 
         .iter()
         .enumerate()
         .map(|(i, h)| match case.wrt.contains(&i) {
-            true => h.upload(gpu).leaf(i as u32),
+            true => h.upload(gpu).leaf(to_u32(i)),
             false => h.upload(gpu),
         })
         .collect();

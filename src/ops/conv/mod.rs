@@ -8,7 +8,7 @@ use super::epilogue::Epilogue;
 use super::gemm::{self, Gemm, kept};
 use super::tracked::Parts;
 use super::{Case, KernelUse, Row, element, linear};
-use crate::shape::Window;
+use crate::shape::{Window, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 use reference::oracle;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use weight::{FLIP_USE, flip};
 use winograd::{suits_winograd, winograd, winograd_weight};
 
-kernel!(DILATE = "layout/dilate_fwd", Dilation);
+kernel!(DILATE = "layout/dilate_fwd", Dilation, DilateBinds { x, y });
 params! { struct Dilation {
     n: u32, height: u32, width: u32, channels: u32, stride_y: u32, stride_x: u32,
 } }
@@ -136,15 +136,15 @@ fn dilate(cx: &Cx, x: &Tensor, stride: (usize, usize)) -> Result<Tensor> {
     let wide = element::width(&[channels]);
     let elements = y.len() / wide;
     let p = Dilation {
-        n: elements as u32,
-        height: height as u32,
-        width: width as u32,
-        channels: (channels / wide) as u32,
-        stride_y: stride.0 as u32,
-        stride_x: stride.1 as u32,
+        n: to_u32(elements),
+        height: to_u32(height),
+        width: to_u32(width),
+        channels: to_u32(channels / wide),
+        stride_y: to_u32(stride.0),
+        stride_x: to_u32(stride.1),
     };
-    let binds = [x.read(), y.write()];
-    cx.run(&DILATE, &element::variant(wide), element::grid(elements), &p, &binds)?;
+    let binds = DilateBinds { x: x.read(), y: y.write() };
+    cx.run(&DILATE, &element::variant(wide), element::grid(elements), &p, binds)?;
     Ok(y)
 }
 

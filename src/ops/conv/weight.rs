@@ -2,10 +2,11 @@
 
 use crate::gpu::Variant;
 use crate::ops::{KernelUse, element};
+use crate::shape::to_u32;
 use crate::tensor::{Cx, Tensor};
 use crate::{Result, kernel, params};
 
-kernel!(FLIP = "conv/flip_weight_fwd", Flip);
+kernel!(FLIP = "conv/flip_weight_fwd", Flip, FlipBinds { x, y });
 params! { struct Flip { n: u32, taps: u32, inputs: u32, outputs: u32 } }
 
 /// `w [KH, KW, Cin, Cout]` to `[KH, KW, Cout, Cin]` with KH and KW reversed; a `transformed` one `[4, 4, Cin, Cout]` to the
@@ -16,13 +17,13 @@ pub(super) fn flip(cx: &Cx, w: &Tensor, transformed: bool) -> Result<Tensor> {
     let width = element::width(&[inputs, outputs]);
     let n = w.len() / (width * width);
     let p = Flip {
-        n: n as u32,
-        taps: (kh * kw) as u32,
-        inputs: (inputs / width) as u32,
-        outputs: (outputs / width) as u32,
+        n: to_u32(n),
+        taps: to_u32(kh * kw),
+        inputs: to_u32(inputs / width),
+        outputs: to_u32(outputs / width),
     };
-    let binds = [w.read(), y.write()];
-    cx.run(&FLIP, &flipping(transformed, width), element::grid(n), &p, &binds)?;
+    let binds = FlipBinds { x: w.read(), y: y.write() };
+    cx.run(&FLIP, &flipping(transformed, width), element::grid(n), &p, binds)?;
     Ok(y)
 }
 

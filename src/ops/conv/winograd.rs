@@ -9,20 +9,24 @@
 
 use super::reference::oracle;
 use super::weight::{FLIP_USE, flip};
-use crate::gpu::{Gpu, Kernel, Variant};
+use crate::gpu::{Gpu, Grid, Kernel, Variant};
 use crate::ops::epilogue::{Epilogue, Residual, Tail, Tailed};
 use crate::ops::gemm::Gemm;
 use crate::ops::tracked::Parts;
 use crate::ops::{Case, KernelUse, Row, element};
-use crate::shape::Window;
+use crate::shape::{Window, to_u32};
 use crate::tensor::{Bind, Cx, Dtype, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
-kernel!(INPUT = "conv/winograd_input", Tiles);
-kernel!(OUTPUT = "conv/winograd_output", Pixels);
-kernel!(OUTPUT_BWD = "conv/winograd_output_bwd", Tiles);
-kernel!(WEIGHT = "conv/winograd_weight", Weights);
-kernel!(WEIGHT_BWD = "conv/winograd_weight_bwd", Weights);
+kernel!(INPUT = "conv/winograd_input", Tiles, InputBinds { x, v });
+kernel!(
+    OUTPUT = "conv/winograd_output",
+    Pixels,
+    OutputBinds { m, b, scale, shift, residual, slope, y }
+);
+kernel!(OUTPUT_BWD = "conv/winograd_output_bwd", Tiles, InputBinds);
+kernel!(WEIGHT = "conv/winograd_weight", Weights, WeightBinds { w, u });
+kernel!(WEIGHT_BWD = "conv/winograd_weight_bwd", Weights, WeightBwdBinds { du, dw });
 params! { struct Weights { n: u32 } }
 params! { struct Tiles { n: u32, height: u32, width: u32, fours: u32, down: u32, across: u32 } }
 params! { struct Pixels {
@@ -93,7 +97,9 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
 pub(super) fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let flipped = flip(cx, w, false)?;
     let [.., outputs, inputs] = flipped.shape().nhwc("winograd")?;
-    let u = weights(cx, &WEIGHT, &flipped, [4, 4, outputs, inputs])?;
+    let u = cx.out([4, 4, outputs, inputs]);
+    let (p, words, grid) = by_fours(cx, &flipped, &u);
+    cx.run(&WEIGHT, &words, grid, &p, WeightBinds { w: flipped.read(), u: u.write() })?;
     winograd(cx, dy, &u, &Epilogue::default())
 }
 
@@ -104,16 +110,17 @@ pub(super) fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor
     let outputs = dm.shape().last();
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16).transposed();
     let du = gemm.run(cx, &v, &dm, &Epilogue::default(), [4, 4, inputs, outputs].into())?;
-    weights(cx, &WEIGHT_BWD, &du, [3, 3, inputs, outputs])
+    let dw = cx.out([3, 3, inputs, outputs]);
+    let (p, words, grid) = by_fours(cx, &du, &dw);
+    cx.run(&WEIGHT_BWD, &words, grid, &p, WeightBwdBinds { du: du.read(), dw: dw.write() })?;
+    Ok(dw)
 }
 
-/// A weight in the other domain.
-fn weights(cx: &Cx, kernel: &'static Kernel, w: &Tensor, shape: [usize; 4]) -> Result<Tensor> {
-    let to = cx.out(shape);
-    let n = shape[2] * shape[3] / 4;
-    let (p, words) = (Weights { n: n as u32 }, words_of(cx.gpu(), [Some(w), Some(&to)]));
-    cx.run(kernel, &words, element::grid(n), &p, &[w.read(), to.write()])?;
-    Ok(to)
+/// How a weight is taken into the other domain, four output channels at a time.
+fn by_fours(cx: &Cx, from: &Tensor, to: &Tensor) -> (Weights, Variant, Grid) {
+    let [.., inputs, outputs] = to.dims() else { unreachable!("a weight has four axes") };
+    let n = inputs * outputs / 4;
+    (Weights { n: to_u32(n) }, words_of(cx.gpu(), [Some(from), Some(to)]), element::grid(n))
 }
 
 /// Whether vec4 operands are loaded and stored as two `u64` words.
@@ -134,15 +141,15 @@ fn by_tiles(cx: &Cx, kernel: &'static Kernel, x: &Tensor) -> Result<Tensor> {
     let v = cx.out([16, n * down * across, channels]);
     let fours = v.len() / 64;
     let p = Tiles {
-        n: fours as u32,
-        height: height as u32,
-        width: width as u32,
-        fours: (channels / 4) as u32,
-        down: down as u32,
-        across: across as u32,
+        n: to_u32(fours),
+        height: to_u32(height),
+        width: to_u32(width),
+        fours: to_u32(channels / 4),
+        down: to_u32(down),
+        across: to_u32(across),
     };
     let words = words_of(cx.gpu(), [Some(x), Some(&v)]);
-    cx.run(kernel, &words, element::grid(fours), &p, &[x.read(), v.write()])?;
+    cx.run(kernel, &words, element::grid(fours), &p, InputBinds { x: x.read(), v: v.write() })?;
     Ok(v)
 }
 
@@ -183,21 +190,29 @@ impl Op for Output {
         let fours = m.len() / 64;
         let repeats = ep.residual.is_some_and(|r| r.len() < y.len());
         let p = Pixels {
-            n: fours as u32,
-            height: height as u32,
-            width: width as u32,
-            cols: outputs as u32,
-            down: height.div_ceil(2) as u32,
-            across: width.div_ceil(2) as u32,
+            n: to_u32(fours),
+            height: to_u32(height),
+            width: to_u32(width),
+            cols: to_u32(outputs),
+            down: to_u32(height.div_ceil(2)),
+            across: to_u32(width.div_ceil(2)),
             b_first: 0,
             epilogue: ep.word(),
-            residual_step: if repeats { 0 } else { (height * width * outputs / 4) as u32 },
+            residual_step: if repeats { 0 } else { to_u32(height * width * outputs / 4) },
         };
         let optional = Tensor::read_or_absent;
         let [scale, shift, residual] = [ep.scale, ep.shift, ep.residual].map(optional);
-        let binds = [m.read(), Bind::Absent, scale, shift, residual, ep.act.slope(), y.write()];
+        let binds = OutputBinds {
+            m: m.read(),
+            b: Bind::Absent,
+            scale,
+            shift,
+            residual,
+            slope: ep.act.slope(),
+            y: y.write(),
+        };
         let words = words_of(k.gpu(), [ep.residual, Some(y)]);
-        k.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, &binds)
+        k.run(&OUTPUT, &ep.on(words), element::grid(fours), &p, binds)
     }
 }
 

@@ -13,7 +13,7 @@ mod vendor_defaults;
 use super::epilogue::{Act, Epilogue};
 use super::pointwise::activate_into;
 use crate::gpu::{Gpu, Grid, Variant};
-use crate::shape::{Shape, Window};
+use crate::shape::{Shape, Window, to_u32};
 use crate::tensor::{Bind, Cx, Dtype, Kernels, Tensor};
 use crate::{Result, kernel, params};
 pub(super) use kernels::KERNELS;
@@ -21,7 +21,11 @@ use kernels::LoadPaths;
 use plan::{IMAGE_WORK, PLAIN_WORK, Plan};
 pub(crate) use product::Product;
 
-kernel!(SPLIT_SUM = "matmul/split_sum", Params);
+kernel!(
+    SPLIT_SUM = "matmul/split_sum",
+    Params,
+    Operands { a, b, scale, shift, residual, slope, y }
+);
 params! {
     struct Params {
         rows: u32, cols: u32, segments: u32, segment: u32, b_stride: u32, b_first: u32,
@@ -48,13 +52,13 @@ impl Gemm {
     /// `[m, k]` times `[k, n]`.
     pub(super) fn matrix(m: usize, k: usize, n: usize) -> Self {
         let p = Params {
-            rows: m as u32,
-            cols: n as u32,
+            rows: to_u32(m),
+            cols: to_u32(n),
             segments: 1,
-            segment: k as u32,
-            b_stride: n as u32,
+            segment: to_u32(k),
+            b_stride: to_u32(n),
             height: 1,
-            run: k as u32,
+            run: to_u32(k),
             step: 0,
             out_height: 1,
             out_width: 1,
@@ -67,25 +71,25 @@ impl Gemm {
 
     /// Only `n` columns of a B with `stride` columns, from `first` on.
     pub(super) fn columns(mut self, first: usize, stride: usize) -> Self {
-        (self.p.b_first, self.p.b_stride) = (first as u32, stride as u32);
+        (self.p.b_first, self.p.b_stride) = (to_u32(first), to_u32(stride));
         self
     }
 
     /// Rows of A as those of a matrix with `stride` columns, from `first` on.
     pub(super) fn rows_of(mut self, first: usize, stride: usize) -> Self {
         let p = &mut self.p;
-        (p.out_width, p.step, p.run) = (p.rows, stride as u32, p.rows * stride as u32);
-        p.pad_x = (first as u32).wrapping_neg();
+        (p.out_width, p.step, p.run) = (p.rows, to_u32(stride), p.rows * to_u32(stride));
+        p.pad_x = to_u32(first).wrapping_neg();
         self
     }
 
     /// The same rows as so many products with one B, which one residual serves.
     fn in_parts(mut self, parts: usize) -> Self {
         let p = &mut self.p;
-        p.rows /= parts as u32;
+        p.rows /= to_u32(parts);
         let [rows, windows, image] =
-            [p.rows, p.out_height * p.out_width, p.height * p.run].map(u64::from);
-        (p.a_batch, p.b_batch) = ((rows * image / windows) as u32, 0);
+            [p.rows, p.out_height * p.out_width, p.height * p.run].map(|n| n as usize);
+        (p.a_batch, p.b_batch) = (to_u32(rows * image / windows), 0);
         self.batch = parts;
         self
     }
@@ -106,19 +110,19 @@ impl Gemm {
         cout: usize,
     ) -> Self {
         let p = Params {
-            rows: (n * oh * ow) as u32,
-            cols: cout as u32,
-            segments: window.kernel.0 as u32,
-            segment: (window.kernel.1 * c) as u32,
-            b_stride: cout as u32,
-            height: h as u32,
-            run: (w * c) as u32,
-            step: (window.stride.1 * c) as u32,
-            out_height: oh as u32,
-            out_width: ow as u32,
-            stride_y: window.stride.0 as u32,
-            pad_y: window.pad.0 as u32,
-            pad_x: (window.pad.1 * c) as u32,
+            rows: to_u32(n * oh * ow),
+            cols: to_u32(cout),
+            segments: to_u32(window.kernel.0),
+            segment: to_u32(window.kernel.1 * c),
+            b_stride: to_u32(cout),
+            height: to_u32(h),
+            run: to_u32(w * c),
+            step: to_u32(window.stride.1 * c),
+            out_height: to_u32(oh),
+            out_width: to_u32(ow),
+            stride_y: to_u32(window.stride.0),
+            pad_y: to_u32(window.pad.0),
+            pad_x: to_u32(window.pad.1 * c),
             splits: 1,
             ..Default::default()
         };
@@ -133,6 +137,7 @@ impl Gemm {
 
     /// The same windows, the first of which begins so many (rows, pixels) before the image: inside it where negative.
     pub(super) fn starting(mut self, (rows, pixels): (isize, isize)) -> Self {
+        // Negative ones wrap, in the kernel as here.
         (self.p.pad_y, self.p.pad_x) = (rows as u32, (pixels * self.p.step as isize) as u32);
         self
     }
@@ -244,22 +249,22 @@ impl Gemm {
     ) -> Result<()> {
         let [a, b] = if plan.tile.images() { [a.image(), b.image()] } else { [a.read(), b.read()] };
         let shuffles = |v: Variant| if self.shuffled { kernels::shuffled(v) } else { v };
-        let run = |splits: usize, ep: &Epilogue, variant: Variant, binds: &[Bind]| {
-            let p = Params { splits: splits as u32, epilogue: ep.word(), ..self.p };
+        let run = |splits: usize, ep: &Epilogue, variant: Variant, binds: Operands<Bind>| {
+            let p = Params { splits: to_u32(splits), epilogue: ep.word(), ..self.p };
             let grid = Grid::planes(plan.tile.count(&p), self.batch * splits);
             k.run(plan.tile.kernel(), &ep.on(variant), grid, &p, binds)
         };
         if plan.splits == 1 {
-            return run(1, ep, shuffles(plan.tile.variant()), &operands(a, b, ep, y));
+            return run(1, ep, shuffles(plan.tile.variant()), operands(a, b, ep, y));
         }
         let parts = k.between([plan.splits, y.len()]);
         let nothing = Epilogue::default();
-        run(plan.splits, &nothing, plan.tile.variant(), &operands(a, b, &nothing, &parts))?;
-        let (rows, splits) = (self.height(), plan.splits as u32);
+        run(plan.splits, &nothing, plan.tile.variant(), operands(a, b, &nothing, &parts))?;
+        let (rows, splits) = (self.height(), to_u32(plan.splits));
         let p = Params { rows, splits, epilogue: ep.word(), ..self.p };
         let grid = Grid::linear(y.len().div_ceil(SUM_GROUP));
         let binds = operands(parts.read(), Bind::Absent, ep, y);
-        k.run(&SPLIT_SUM, &ep.on(shuffles(Variant::new())), grid, &p, &binds)
+        k.run(&SPLIT_SUM, &ep.on(shuffles(Variant::new())), grid, &p, binds)
     }
 }
 
@@ -271,10 +276,10 @@ pub(super) fn kept(cx: &Cx, a: &Tensor, b: &Tensor) -> [Option<Tensor>; 2] {
 /// Outputs of one workgroup of [`SPLIT_SUM`].
 const SUM_GROUP: usize = 64;
 
-fn operands<'a>(a: Bind<'a>, b: Bind<'a>, ep: &'a Epilogue, y: &'a Tensor) -> [Bind<'a>; 7] {
+fn operands<'a>(a: Bind<'a>, b: Bind<'a>, ep: &'a Epilogue, y: &'a Tensor) -> Operands<Bind<'a>> {
     let optional = Tensor::read_or_absent;
     let (scale, shift, residual) = (optional(ep.scale), optional(ep.shift), optional(ep.residual));
-    [a, b, scale, shift, residual, ep.act.slope(), y.write()]
+    Operands { a, b, scale, shift, residual, slope: ep.act.slope(), y: y.write() }
 }
 
 #[cfg(test)]

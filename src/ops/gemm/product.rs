@@ -5,6 +5,7 @@ use super::{Gemm, tune};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::ops::epilogue::{Residual, Tail, Tailed};
+use crate::shape::to_u32;
 use crate::tensor::{Kernels, Op, Tensor};
 use std::ops::Range;
 
@@ -110,7 +111,7 @@ impl Product {
     pub(crate) fn by(&self, b: Tensor, tail: Tail, y: Tensor) -> Self {
         let columns = b.shape().last();
         let mut gemm = self.gemm.columns(0, columns);
-        gemm.p.cols = columns as u32;
+        gemm.p.cols = to_u32(columns);
         Product { gemm, a: self.a.clone(), b, tail, y, plan: None }
     }
 }

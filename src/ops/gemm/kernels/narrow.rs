@@ -2,12 +2,12 @@
 //!
 //! A tile is `[taps, lanes, 0, 0]`: `lanes` windows in each of [`LINES`] lines, `taps` pixels of a window's row at a time.
 
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LANES, LoadPaths, MatrixKernel, Size, Tile, stored};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(NARROW = "matmul/gemm_narrow", Params);
+kernel!(NARROW = "matmul/gemm_narrow", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &NARROW,

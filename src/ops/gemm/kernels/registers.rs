@@ -2,12 +2,12 @@
 //!
 //! A tile is `[rows, vecs, 0, 0]`: eight by eight invocations, each for `rows` by `4·vecs` outputs.
 
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LoadPaths, MatrixKernel, Size, Tile, stored};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(REGISTERS = "matmul/gemm_registers", Params);
+kernel!(REGISTERS = "matmul/gemm_registers", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &REGISTERS,

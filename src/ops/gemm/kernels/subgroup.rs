@@ -2,12 +2,12 @@
 //!
 //! A tile is `[groups, vecs, lanes, 0]`: `groups·lanes` by `lanes·4·vecs` outputs.
 
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LANES, LoadPaths, MatrixKernel, Size, Tile, stored};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(SUBGROUP = "matmul/gemm_subgroup", Params);
+kernel!(SUBGROUP = "matmul/gemm_subgroup", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &SUBGROUP,

@@ -3,12 +3,12 @@
 //! A tile is `[rows, tx, ty, depth]`: `tx·ty` invocations for `ty·rows·4` by `tx·4` outputs, `depth` along K at a time.
 
 use super::super::vendor_defaults::vendor_defaults;
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LoadPaths, MatrixKernel, Size, Tile, stored};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(TILED = "matmul/gemm_tiled", Params);
+kernel!(TILED = "matmul/gemm_tiled", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &TILED,

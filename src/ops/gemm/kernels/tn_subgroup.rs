@@ -2,12 +2,12 @@
 //!
 //! A tile is `[vecs, lanes, 0, 0]`: `lanes·4` by `lanes·4·vecs` outputs.
 
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LANES, LoadPaths, MatrixKernel, Size, Tile, bare, subgroup};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(TN_SUBGROUP = "matmul/gemm_tn_subgroup", Params);
+kernel!(TN_SUBGROUP = "matmul/gemm_tn_subgroup", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &TN_SUBGROUP,

@@ -2,12 +2,12 @@
 //!
 //! A tile is `[side, vecs, 0, 0]`: `side` by `side` invocations for `side·vecs·4` rows and as many columns.
 
-use super::super::{Gemm, Params};
+use super::super::{Gemm, Operands, Params};
 use super::{AccessMode, Adapter, LoadPaths, MatrixKernel, Size, Tile, bare};
 use crate::gpu::Variant;
 use crate::kernel;
 
-kernel!(TN_TILED = "matmul/gemm_tn_tiled", Params);
+kernel!(TN_TILED = "matmul/gemm_tn_tiled", Params, Operands);
 
 pub(super) const KERNEL: MatrixKernel = MatrixKernel {
     kernel: &TN_TILED,
