@@ -233,6 +233,17 @@ fn cases() -> Vec<Case> {
             8,
         ),
         (
+            "attention whose weights nobody reads",
+            Box::new(move |cx, s| {
+                let x = s.signed([2, 6, 8]).upload(cx.gpu());
+                let [q, k, v] = [(); 3].map(|()| activate(cx, &x, Act::Tanh).unwrap());
+                let shape = Attention { heads: 2, width: 8, scale: 0.5 };
+                let [q, k, v] = [&q, &k, &v].map(Heads::whole);
+                vec![attention(cx, q, k, v, shape, Mask::None, true).unwrap().0]
+            }),
+            1,
+        ),
+        (
             "attention with projections of its own, and to another sequence",
             Box::new(move |cx, s| {
                 let x = s.signed([2, 6, 8]).upload(cx.gpu());

@@ -13,6 +13,7 @@ mod shuffle_store;
 mod siblings;
 mod sum_norm;
 mod times;
+mod weights;
 
 use crate::Result;
 use crate::gpu::{KeptPass, Timing};
@@ -28,6 +29,7 @@ const RULES: &[&Rule] = &[
     &shuffle_store::RULE,
     &siblings::RULE,
     &place::RULE,
+    &weights::RULE,
 ];
 
 impl Cx {

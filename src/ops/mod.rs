@@ -40,6 +40,7 @@ mod pixel_shuffle;
 mod pointwise;
 mod reorder;
 mod resize;
+mod roots;
 mod sequence;
 mod sinusoid;
 mod softmax;
@@ -52,8 +53,8 @@ pub use attention::{Attention, Heads, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use broadcast::{expand, repeat, sum_to};
 pub use channel_affine::channel_affine;
-pub use conv::conv2d;
 pub use conv::winograd::{suits_winograd, winograd, winograd_weight};
+pub use conv::{conv2d, spread};
 pub use depthwise::global_depthwise;
 pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};
@@ -74,9 +75,10 @@ pub use peak::{TOOLS, copy_bandwidth, fma_peak};
 pub use pixel_shuffle::pixel_shuffle;
 #[cfg(feature = "train")]
 pub(crate) use pointwise::activation;
-pub use pointwise::{activate, add, mix, mul, scale};
+pub use pointwise::{activate, add, mean_to, mix, mul, scale};
 
 pub use resize::{Filter, resize};
+pub use roots::{reciprocal, sqrt};
 pub use row::{Case, Cost, KernelUse, Row};
 pub use sequence::{argmax, clamp, embedding, lengths};
 pub use sinusoid::sinusoid_table;
@@ -128,6 +130,7 @@ pub const TABLE: &[&Row] = &[
     &pixel_shuffle::ROW,
     &pointwise::ROW,
     &resize::ROW,
+    &roots::ROW,
     &sequence::ROW,
     &softmax::ROW,
     &topk::ROW,

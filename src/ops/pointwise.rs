@@ -4,7 +4,7 @@ use super::epilogue::Tail;
 use super::strided::{self, View, repeated, strides};
 use super::{Act, Case, KernelUse, Row, element, sum_to};
 use crate::gpu::{Grid, Variant};
-use crate::shape::{MAX_RANK, to_u32};
+use crate::shape::{MAX_RANK, Shape, to_u32};
 use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
@@ -264,6 +264,16 @@ pub fn scale(cx: &Cx, x: &Tensor, factor: f32) -> Result<Tensor> {
         ScaleBinds { x: x.read(), y: y.write() },
     )?;
     Ok(cx.record("scale", [x], y, move |cx, dy, _| Ok([Some(scale(cx, &dy, factor)?)])))
+}
+
+/// Means over the axes in which `shape` has 1 where `x` has more, or that it lacks at the front.
+///
+/// # Errors
+/// A `shape` that does not broadcast to that of `x`.
+pub fn mean_to(cx: &Cx, x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    let shape = shape.into();
+    let count = x.len() as f32 / shape.len().max(1) as f32;
+    scale(cx, &sum_to(cx, x, shape)?, count.recip())
 }
 
 /// The row of the table.

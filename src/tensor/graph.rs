@@ -141,7 +141,7 @@ impl Graph {
     }
 
     /// Whether somebody outside the list holds a value.
-    fn is_wanted(&self, t: &Tensor) -> bool {
+    pub(crate) fn is_wanted(&self, t: &Tensor) -> bool {
         self.wanted.contains(&key(t))
     }
 

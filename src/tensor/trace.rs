@@ -17,10 +17,13 @@ pub enum Axes {
     Columns,
     /// `[N, H, W, C]` here, `[N, C, W, H]` there.
     Turned,
+    /// `[N, L, C]` here, `[N, C, L]` there.
+    Transposed,
 }
 
 impl Axes {
-    fn official(self, host: &Host) -> Host {
+    /// Values that lie as here, as they lie there.
+    pub fn official(self, host: &Host) -> Host {
         match self {
             Axes::Same => host.clone(),
             Axes::Image => host.permute(&[0, 3, 1, 2]),
@@ -28,6 +31,7 @@ impl Axes {
             Axes::Rows => merge_first(host.clone()),
             Axes::Columns => merge_first(host.permute(&[0, 2, 1, 3])),
             Axes::Turned => host.permute(&[0, 3, 2, 1]),
+            Axes::Transposed => host.permute(&[0, 2, 1]),
         }
     }
 }

@@ -30,6 +30,16 @@ impl Attend {
         Attend { parts, lengths, scores, y: self.y.clone(), soft: self.soft.clone() }
     }
 
+    /// The weights, where they are asked for.
+    pub(crate) fn weights(&self) -> Option<&Tensor> {
+        self.soft.as_ref()
+    }
+
+    /// The same without writing its weights.
+    pub(crate) fn without_weights(&self) -> Self {
+        Attend { soft: None, ..self.with(self.parts.clone()) }
+    }
+
     /// What the kernels must know.
     fn params(&self) -> Scores {
         let step = |t: &Tensor| if t.dims()[0] == 1 { 0 } else { t.len() / t.dims()[0] };

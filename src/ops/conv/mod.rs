@@ -6,12 +6,14 @@ pub(super) mod winograd;
 
 use super::epilogue::Epilogue;
 use super::gemm::{self, Gemm, kept};
+use super::reorder::read_by;
+use super::strided::View;
 use super::tracked::Parts;
 use super::{Case, KernelUse, Row, element, linear};
 use crate::shape::{Window, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
-use reference::oracle;
+use reference::{apart, oracle};
 use std::sync::Arc;
 use weight::{FLIP_USE, flip};
 use winograd::{suits_winograd, winograd, winograd_weight};
@@ -125,6 +127,25 @@ fn input_gradient(
         .run(cx, &dy, &flipped, &Epilogue::default(), dims.into())
 }
 
+/// A weight `[KH, KW, Cin, Cout]` with `dilation - 1` zeros between its taps, (DY·(KH − 1) + 1) rows and as many columns of DX:
+/// what makes [`conv2d`] a `torch.nn.Conv2d` with that dilation.
+///
+/// # Errors
+/// A weight of other axes.
+pub fn spread(cx: &Cx, w: &Tensor, dilation: (usize, usize)) -> Result<Tensor> {
+    let [kh, kw, inputs, outputs] = w.shape().nhwc("spread")?;
+    let between = |size: usize, by: usize| (size.max(1) - 1) * by.max(1) + 1;
+    let (height, width) = (between(kh, dilation.0), between(kw, dilation.1));
+    let channels = inputs * outputs;
+    let image = w.detached().reshape([1, kh, kw, channels])?;
+    let y = dilate(cx, &image, dilation)?.reshape([height, width, inputs, outputs])?;
+    Ok(cx.record("spread", [w], y, move |cx, dy, _| {
+        let (row, column) = (dilation.0 * width * channels, dilation.1 * channels);
+        let view = View::new(&[(kh, row), (kw, column), (channels, 1)]);
+        Ok([Some(read_by(cx, &dy, &view, [kh, kw, inputs, outputs].into())?)])
+    }))
+}
+
 /// An image with `stride - 1` zeros between its pixels.
 fn dilate(cx: &Cx, x: &Tensor, stride: (usize, usize)) -> Result<Tensor> {
     if stride == (1, 1) {
@@ -205,8 +226,31 @@ fn cases() -> Vec<Case> {
         };
         Case::new(label, inputs, run, reference).without_gradient()
     };
+    let dilated = |why: &str, kernel: (usize, usize), dilation: (usize, usize)| {
+        let label = format!("{kernel:?} taps, {dilation:?} apart: {why}");
+        let mut s = Seeded::new(&label);
+        let inputs = vec![s.signed([2, 9, 8, 5]), s.uniform([kernel.0, kernel.1, 5, 4], -0.2, 0.2)];
+        let wide = |k: usize, d: usize| (k - 1) * d + 1;
+        let window = Window {
+            kernel: (wide(kernel.0, dilation.0), wide(kernel.1, dilation.1)),
+            stride: (2, 2),
+            pad: (kernel.0 / 2 * dilation.0, kernel.1 / 2 * dilation.1),
+        };
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| {
+                let w = spread(cx, &t[1], dilation)?;
+                Ok(vec![conv2d(cx, &t[0], &w, window, &Epilogue::default())?])
+            },
+            move |h| vec![oracle(&h[0], &apart(&h[1], dilation), window)],
+        )
+    };
     let folded = Parts { residual: false, ..Parts::ALL }.with_act(1);
     vec![
+        dilated("down", (3, 1), (3, 1)),
+        dilated("across", (1, 3), (1, 2)),
+        dilated("both ways", (3, 3), (2, 4)),
         plain("one pixel", [1, 1, 1, 1], 1, same(3), Parts::ALL),
         plain("primes", [3, 7, 11, 5], 13, same(3), Parts::ALL),
         plain("positions", [3, 4, 6, 8], 12, same(3), Parts::PLACED),

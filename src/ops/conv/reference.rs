@@ -30,3 +30,15 @@ pub fn oracle(x: &Host, w: &Host, window: Window) -> Host {
     }
     y
 }
+
+/// A weight with zeros between its taps.
+pub fn apart(w: &Host, dilation: (usize, usize)) -> Host {
+    let [kh, kw, inputs, outputs] = w.shape.nhwc("w").expect("a weight");
+    let (channels, width) = (inputs * outputs, (kw - 1) * dilation.1 + 1);
+    let mut y = Host::zeros([(kh - 1) * dilation.0 + 1, width, inputs, outputs]);
+    for (tap, values) in w.data.chunks_exact(channels).enumerate() {
+        let at = tap / kw * dilation.0 * width + tap % kw * dilation.1;
+        y.data[at * channels..][..channels].copy_from_slice(values);
+    }
+    y
+}
