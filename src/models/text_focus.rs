@@ -6,10 +6,11 @@ use super::recipe::{
     Rule::{Affine, Gain},
 };
 use crate::gpu::Gpu;
-use crate::nn::{ConvNorm, LayerNorm, Linear, Parameters, Scope, Source, Weights};
-use crate::ops::{
-    Act, Attention, Heads, Mask, activate, add, attention, concat_last, embedding, max_pool, repeat,
+use crate::nn::{
+    ConvNorm, LayerNorm, Linear, LinearHeads, Parameters, PositionwiseFeedForward, Scope, Source,
+    Weights,
 };
+use crate::ops::{Act, Mask, activate, add, concat_last, embedding, max_pool, repeat};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -78,50 +79,6 @@ struct Stage {
     relu: &'static str,
 }
 
-/// Attention with four separate projections.
-struct MultiHead {
-    path: String,
-    linears: [Linear; 4],
-}
-
-impl MultiHead {
-    fn load(s: &Scope) -> Self {
-        // A projection that compresses the heads stands in every file and takes no part.
-        s.leave("compress_attention_linear.");
-        MultiHead {
-            path: s.path().into(),
-            linears: [0, 1, 2, 3]
-                .map(|i| Linear::load(&s.at(format!("linears.{i}")), WIDTH, WIDTH, true)),
-        }
-    }
-
-    fn forward(
-        &self,
-        cx: &Cx,
-        query: &Tensor,
-        key: &Tensor,
-        mask: Mask,
-    ) -> Result<(Tensor, Tensor)> {
-        let _scope = cx.scope(&self.path);
-        let [lq, lk, lv, lo] = &self.linears;
-        let q = lq.forward(cx, query, Axes::Same)?;
-        let k = lk.forward(cx, key, Axes::Same)?;
-        let v = lv.forward(cx, key, Axes::Same)?;
-        let shape = Attention {
-            heads: HEADS,
-            width: WIDTH,
-            scale: ((WIDTH / HEADS) as f32).sqrt().recip(),
-        };
-        let (q, k, v) = (Heads::whole(&q), Heads::whole(&k), Heads::whole(&v));
-        let (mixed, weights) = attention(cx, q, k, v, shape, mask, true)?;
-        let weights = weights.expect("the weights that were asked for");
-        cx.tap(&self.path, "dropout", &weights, Axes::Same);
-        let y = lo.forward(cx, &mixed, Axes::Same)?;
-        cx.tap(&self.path, "", &y, Axes::Same);
-        Ok((y, weights))
-    }
-}
-
 /// What the recognizer says of a batch, given the words.
 pub struct Focus {
     /// Class scores `[N, L, 37]`, the steps beyond a word's length included.
@@ -136,11 +93,10 @@ pub struct Network {
     stages: Vec<Stage>,
     table: Tensor,
     positions: Tensor,
-    itself: MultiHead,
-    image: MultiHead,
+    itself: LinearHeads,
+    image: LinearHeads,
     norms: [LayerNorm; 3],
-    inner: Linear,
-    outer: Linear,
+    feed_forward: PositionwiseFeedForward,
     classes: Linear,
 }
 
@@ -207,12 +163,11 @@ impl Network {
             ],
             table: s.at("embedding_word.lut").param("weight", &[CLASSES, HALF]),
             positions: s.at("pe").buffer("pe", &[1, POSITIONS, HALF]),
-            itself: MultiHead::load(&decoder.at("mask_multihead")),
-            image: MultiHead::load(&decoder.at("multihead")),
+            itself: LinearHeads::load(&decoder.at("mask_multihead"), WIDTH, HEADS),
+            image: LinearHeads::load(&decoder.at("multihead"), WIDTH, HEADS),
             norms: [1, 2, 3]
                 .map(|i| LayerNorm::load_unbiased(&decoder.at(format!("mul_layernorm{i}")), WIDTH)),
-            inner: Linear::load(&decoder.at("pff.w_1"), WIDTH, INNER, true),
-            outer: Linear::load(&decoder.at("pff.w_2"), INNER, WIDTH, true),
+            feed_forward: PositionwiseFeedForward::load(&decoder.at("pff"), WIDTH, INNER),
             classes: Linear::load(&s.at("generator_word.proj"), WIDTH, CLASSES, true),
         }
     }
@@ -247,21 +202,12 @@ impl Network {
         let query = self.norms[0].forward(cx, &a, &query, Axes::Same)?;
         let (a, attention) = self.image.forward(cx, &query, &image, Mask::None)?;
         let query = self.norms[1].forward(cx, &a, &query, Axes::Same)?;
-        let f = self.feed_forward(cx, &query)?;
+        let f = self.feed_forward.forward(cx, &query)?;
         let y = self.norms[2].forward(cx, &f, &query, Axes::Same)?;
         cx.tap("", "decoder", &y, Axes::Same);
         let logits = self.classes.forward(cx, &y, Axes::Same)?;
         cx.tap("generator_word", "", &logits, Axes::Same);
         Ok(Focus { logits, attention })
-    }
-
-    fn feed_forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        let _scope = cx.scope("decoder.pff");
-        let h = activate(cx, &self.inner.forward(cx, x, Axes::Same)?, Act::Relu)?;
-        cx.tap("decoder.pff", "dropout", &h, Axes::Same);
-        let y = self.outer.forward(cx, &h, Axes::Same)?;
-        cx.tap("decoder.pff", "", &y, Axes::Same);
-        Ok(y)
     }
 
     /// `[N, 32, 128, 1]` to `[N, 8, 32, 1024]`.

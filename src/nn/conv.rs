@@ -27,15 +27,34 @@ impl Conv {
         }
     }
 
+    /// A layer without bias whose weight stands in the file as that of a linear one, `[out, in]`.
+    pub fn load_linear(s: &Scope, input: usize, output: usize) -> Self {
+        let weight = s.transposed("weight", output, input);
+        Conv {
+            path: s.path().into(),
+            weight: weight.reshape([1, 1, input, output]).expect("one tap"),
+            bias: None,
+            window: Window::same(1),
+        }
+    }
+
     /// `conv(x) + bias` of images `[N, H, W, in]`.
     ///
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        self.forward_as(cx, x, Axes::Image)
+    }
+
+    /// The same, named as the module's output with `axes`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_as(&self, cx: &Cx, x: &Tensor, axes: Axes) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
         let ep = Epilogue { shift: self.bias.as_ref(), ..Default::default() };
         let y = conv2d(cx, x, &self.weight, self.window, &ep).map_err(|e| e.within(&self.path))?;
-        cx.tap(&self.path, "", &y, Axes::Image);
+        cx.tap(&self.path, "", &y, axes);
         Ok(y)
     }
 }
