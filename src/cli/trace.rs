@@ -182,7 +182,6 @@ fn differentiate(
     };
     // The recognizer by itself is read through the same table, and is its own recognizer.
     let eyes = match (subject.kind()?, recognizer.as_ref()) {
-        (ModelKind::Abinet, _) => None,
         (ModelKind::TextFocus, _) => Some(weights.subject()),
         (ModelKind::Lemma, Some(recognizer)) => match recognizer.subject().kind()? {
             ModelKind::TextFocus => Some(recognizer.subject()),
@@ -196,6 +195,7 @@ fn differentiate(
             note("no text-focus loss without --recognizer");
             None
         }
+        _ => None,
     };
     let eyes = match eyes {
         None => None,

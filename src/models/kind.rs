@@ -1,8 +1,11 @@
 //! Every network there is: what people and arguments call it, and what its checkpoints are known by.
 
 use super::recipe::Recipe;
-use super::{abinet, lemma, text_focus};
+use super::word::{Boxed, Build, Loading};
+use super::{abinet, lemma, pcan, rcan, san, srcnn, srresnet, tbsrn, text_focus, tsrn};
 use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::nn::Parameters;
 use crate::{Error, ErrorKind, Result};
 
 /// What weights are of.
@@ -14,6 +17,24 @@ pub enum ModelKind {
     Abinet,
     /// The transformer recognizer of the text-focus loss.
     TextFocus,
+    /// SRCNN.
+    Srcnn,
+    /// SRResNet.
+    SrResNet,
+    /// TSRN.
+    Tsrn,
+    /// Text Gestalt.
+    TextGestalt,
+    /// TBSRN.
+    Tbsrn,
+    /// PCAN.
+    Pcan,
+    /// RCAN.
+    Rcan,
+    /// RCAN for values in [0, 1].
+    RcanUnit,
+    /// SAN.
+    San,
 }
 
 /// A row of the table of networks.
@@ -26,9 +47,12 @@ struct Entry {
     /// Names of tensors, all of which its checkpoints have.
     marks: &'static [&'static str],
     recipe: &'static Recipe,
+    /// How it is built, where it super-resolves words and is no LEMMA.
+    build: Option<Build>,
 }
 
-/// A checkpoint is of the first network whose marks it has.
+/// A checkpoint is of the first network whose marks it has. Of networks that have the same tensors the metadata key `arch` tells
+/// one.
 const TABLE: &[Entry] = &[
     Entry {
         kind: ModelKind::Lemma,
@@ -36,6 +60,7 @@ const TABLE: &[Entry] = &[
         word: "lemma",
         marks: &["block1.0.weight", "position_prior.vision.cls.weight"],
         recipe: &lemma::RECIPE,
+        build: None,
     },
     Entry {
         kind: ModelKind::Abinet,
@@ -43,6 +68,7 @@ const TABLE: &[Entry] = &[
         word: "abinet",
         marks: &["vision.cls.weight", "alignment.cls.weight"],
         recipe: &abinet::RECIPE,
+        build: None,
     },
     Entry {
         kind: ModelKind::TextFocus,
@@ -50,14 +76,99 @@ const TABLE: &[Entry] = &[
         word: "text-focus",
         marks: &["generator_word.proj.weight", "embedding_word.lut.weight"],
         recipe: &text_focus::RECIPE,
+        build: None,
+    },
+    Entry {
+        kind: ModelKind::Tbsrn,
+        name: "TBSRN",
+        word: "tbsrn",
+        marks: &["block1.0.weight", "block2.feature_enhancer.linear.weight"],
+        recipe: &tbsrn::RECIPE,
+        build: Some(tbsrn::BUILD),
+    },
+    Entry {
+        kind: ModelKind::Pcan,
+        name: "PCAN",
+        word: "pcan",
+        marks: &["block1.0.weight", "spatial_attention.conv_max.weight"],
+        recipe: &pcan::RECIPE,
+        build: Some(pcan::BUILD),
+    },
+    Entry {
+        kind: ModelKind::SrResNet,
+        name: "SRResNet",
+        word: "srres",
+        marks: &["block1.0.weight", "block8.0.prelu.weight"],
+        recipe: &srresnet::RECIPE,
+        build: Some(srresnet::BUILD),
+    },
+    Entry {
+        kind: ModelKind::Tsrn,
+        name: "TSRN",
+        word: "tsrn",
+        marks: &["block1.0.weight", "block2.gru1.conv1.weight"],
+        recipe: &tsrn::RECIPE,
+        build: Some(tsrn::BUILD),
+    },
+    Entry {
+        kind: ModelKind::TextGestalt,
+        name: "Text Gestalt",
+        word: "tg",
+        marks: &["block1.0.weight", "block2.gru1.conv1.weight"],
+        recipe: &tsrn::TEXT_GESTALT_RECIPE,
+        build: Some(tsrn::TEXT_GESTALT),
+    },
+    Entry {
+        kind: ModelKind::Srcnn,
+        name: "SRCNN",
+        word: "srcnn",
+        marks: &["conv1.weight", "conv2.weight", "conv3.weight"],
+        recipe: &srcnn::RECIPE,
+        build: Some(srcnn::BUILD),
+    },
+    Entry {
+        kind: ModelKind::San,
+        name: "SAN",
+        word: "san",
+        marks: &["head.0.weight", "RG.0.soca.conv_du.0.weight"],
+        recipe: &san::RECIPE,
+        build: Some(san::BUILD),
+    },
+    Entry {
+        kind: ModelKind::Rcan,
+        name: "RCAN",
+        word: "rcan",
+        marks: &["head.0.weight", "body.0.body.0.body.3.conv_du.0.weight"],
+        recipe: &rcan::RECIPE,
+        build: Some(rcan::BUILD),
+    },
+    Entry {
+        kind: ModelKind::RcanUnit,
+        name: "RCAN for values in [0, 1]",
+        word: "rcan-unit",
+        marks: &["head.0.weight", "body.0.body.0.body.3.conv_du.0.weight"],
+        recipe: &rcan::RECIPE,
+        build: Some(rcan::UNIT),
     },
 ];
 
+/// The metadata key that tells networks with the same tensors apart.
+pub const ARCH: &str = "arch";
+
 impl ModelKind {
-    /// What a state dict is of, by the names of its tensors.
+    /// What a state dict is of, by the names of its tensors; by the channels of its images, where it is TSRN or Text Gestalt.
     pub fn of(state: &StateDict) -> Option<Self> {
         let has = |name: &&str| state.tensors.contains_key(*name);
-        TABLE.iter().find(|e| e.marks.iter().all(has)).map(|e| e.kind)
+        let all = TABLE.iter().filter(|e| e.marks.iter().all(has));
+        let found: Vec<&Entry> = all.collect();
+        let told = state.metadata.get(ARCH);
+        let told = told.and_then(|word| found.iter().find(|e| e.word == word));
+        let planes = state.tensors.get("block1.0.weight").and_then(|t| t.shape().get(1).copied());
+        let kind = told.or(found.first()).map(|e| e.kind)?;
+        Some(match (kind, planes) {
+            (ModelKind::Tsrn, Some(3)) if told.is_none() => ModelKind::TextGestalt,
+            _ => kind,
+        })
     }
 
     /// The one that arguments call so.
@@ -77,6 +188,27 @@ impl ModelKind {
     /// What people call it.
     pub fn name(self) -> &'static str {
         self.entry().name
+    }
+
+    /// Whether it super-resolves words.
+    pub fn enlarges(self) -> bool {
+        self == ModelKind::Lemma || self.entry().build.is_some()
+    }
+
+    /// Loads the network, with the parameters that it has in training; none for one that [`ModelKind::enlarges`] nothing, and
+    /// for LEMMA, which says more than an image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for sizes that make
+    /// no network.
+    pub fn load(self, gpu: &Gpu, loading: Loading) -> Option<Result<(Boxed, Parameters)>> {
+        let Entry { word, build, .. } = *self.entry();
+        build.map(|build| loading.load(gpu, word, build))
+    }
+
+    /// What reference files call it.
+    pub(crate) fn key(self) -> &'static str {
+        self.recipe().key
     }
 
     /// Its procedural weights.

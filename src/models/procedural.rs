@@ -4,7 +4,7 @@
 use super::ModelKind;
 use super::recipe::{
     Recipe,
-    Rule::{self, Affine, Bump0, Control, Gain, Row0},
+    Rule::{self, Affine, Bump0, Control, Fixed, Gain, Identity, Row0},
 };
 use crate::data::checkpoint::HostTensor;
 use crate::nn::Source;
@@ -111,6 +111,9 @@ impl Procedural {
                 Bump0(a, b) if i == 0 => b * x + a,
                 Bump0(_, b) => b * x,
                 Control(b) => control(i) + b * x,
+                Identity if i / fan_in == i % fan_in => 1.0,
+                Identity => 0.0,
+                Fixed(values) => values[i % values.len()],
             }
         };
         (0..shape.iter().product()).map(|i| value(i) as f32).collect()

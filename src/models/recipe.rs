@@ -24,4 +24,8 @@ pub(crate) enum Rule {
     Bump0(f64, f64),
     /// The control points of the spatial transformer's start, plus b·x.
     Control(f64),
+    /// 1 where row and column are the same, else 0.
+    Identity,
+    /// These, as they stand.
+    Fixed(&'static [f64]),
 }

@@ -40,7 +40,8 @@ impl std::fmt::Display for Comparison {
 const LEAST_BOUND: f64 = 1e-5;
 
 /// Compares activations with a reference file, in the order of the graph: whole tensors under their names, and the packed
-/// tables `trace.l2` and `trace.first16` with their noise figures `trace.rel32`. Bounds are ten times the reference's own f32
+/// tables `trace.l2` and `trace.first16` with their noise figures `trace.rel32`, in a file of several systems those of each
+/// (`tsrn.trace.l2` by `info.systems.tsrn.trace`). Bounds are ten times the reference's own f32
 /// noise (`info.dev32`, `trace.rel32`), at least 1e-5; integers must be equal.
 ///
 /// # Errors
@@ -51,12 +52,14 @@ pub fn compare(activations: &[Activation], golden: &StateDict) -> Result<Vec<Com
         .as_object()
         .map(|o| o.iter().filter_map(|(k, v)| Some((k.clone(), v[1].as_f64()?))).collect())
         .unwrap_or_default();
-    let packed = Packed::read(golden, &info)?;
+    let mut packed = vec![Packed::read(golden, "", &info)?];
+    for (system, info) in info["systems"].as_object().into_iter().flatten() {
+        packed.push(Packed::read(golden, &format!("{system}."), info)?);
+    }
     let mut out = Vec::new();
     for a in activations {
-        if let Some(row) = packed.rows.get(&(a.name.clone(), a.call)) {
-            out.extend(packed.compare(a, *row));
-        }
+        let rows = |p: &Packed| Some(p.compare(a, *p.rows.get(&(a.name.clone(), a.call))?));
+        out.extend(packed.iter().find_map(rows).into_iter().flatten());
         if let Some(reference) = golden.tensors.get(&a.key()) {
             out.push(compare_whole(a, reference, noise.get(&a.key()).copied())?);
         }
@@ -117,9 +120,10 @@ struct Packed {
 const FIRST: usize = 16;
 
 impl Packed {
-    fn read(golden: &StateDict, info: &serde_json::Value) -> Result<Self> {
+    /// The tables whose names, and those of whose modules, begin with `prefix`.
+    fn read(golden: &StateDict, prefix: &str, info: &serde_json::Value) -> Result<Self> {
         let table = |name: &str| -> Result<Vec<f64>> {
-            match golden.tensors.get(name) {
+            match golden.tensors.get(&format!("{prefix}{name}")) {
                 Some(t) => to_f64(t),
                 None => Ok(Vec::new()),
             }
@@ -146,7 +150,7 @@ impl Packed {
         for (i, name) in names.iter().enumerate() {
             let call = calls.entry(name).or_default();
             *call += 1;
-            rows.insert((name.to_string(), *call), i);
+            rows.insert((format!("{prefix}{name}"), *call), i);
         }
         Ok(Packed { rows, l2, first, noise })
     }

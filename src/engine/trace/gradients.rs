@@ -53,6 +53,9 @@ pub fn gradients(
         ModelKind::Lemma => of_lemma(gpu, subject, inputs, manner, eyes, detail),
         ModelKind::Abinet => of_abinet(gpu, subject, inputs, manner, detail),
         ModelKind::TextFocus => of_text_focus(gpu, subject, inputs, eyes),
+        other => Err(Error::new(ErrorKind::Argument, "gradients", "network")
+            .expected("one whose training loss is known here")
+            .got(other.name())),
     }
 }
 

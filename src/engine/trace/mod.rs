@@ -7,6 +7,7 @@ mod inputs;
 mod lemma;
 mod packed;
 mod text_focus;
+mod word;
 
 pub use compare::{Comparison, compare};
 pub use gradients::{Eyes, Manner, gradients};
@@ -98,8 +99,9 @@ impl Detail {
 ///
 /// LEMMA takes `input.lr_u8 [N, 3, 16, 64]` (bytes) or `input.lr`/`input [N, 4, 16, 64]`; ABINet `input.u8` or `input.rec_u8`
 /// `[N, 3, 32, 128]`, or `prior_input` (floats); the text-focus recognizer `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
-/// and `input.sr` `[N, 3 or 4, 32, 128]`, with `lab.input` and `lab.lengths`; a file that gives a seed instead of its images gets
-/// the images of that seed.
+/// and `input.sr` `[N, 3 or 4, 32, 128]`, with `lab.input` and `lab.lengths`; the other networks that super-resolve words
+/// `input.lr`. A file that gives a seed instead of its images gets the images of that seed. In a file that holds several systems
+/// (`info.systems`) all names begin with that of the network's.
 ///
 /// # Errors
 /// Weights or inputs that do not fit.
@@ -113,7 +115,17 @@ pub fn run(
         ModelKind::Lemma => lemma::run(gpu, subject, inputs, detail),
         ModelKind::Abinet => abinet::run(gpu, subject, inputs, detail),
         ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
+        kind => Ok(placed(word::run(gpu, subject, inputs, detail)?, kind, inputs)),
     }
+}
+
+/// Activations under the names of a file that holds several systems: `tsrn.sr`.
+fn placed(mut all: Vec<Activation>, kind: ModelKind, file: &StateDict) -> Vec<Activation> {
+    let key = kind.key();
+    if info(file).is_some_and(|info| info["systems"].get(key).is_some()) {
+        all.iter_mut().for_each(|a| a.name = format!("{key}.{}", a.name));
+    }
+    all
 }
 
 /// Adds `NAME.img0`, the first image of each named activation.

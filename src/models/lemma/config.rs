@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::models::abinet::{AbinetConfig, DEEPEST, Shaped, Shapes, WIDEST, divides, within};
+use crate::models::textzoom::TrunkConfig;
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +144,12 @@ impl LemmaConfig {
     /// Channels of the trunk and of the guidance.
     pub fn channels(&self) -> usize {
         2 * self.hidden_units
+    }
+
+    /// Sizes of the layers that the network has in common with TSRN.
+    pub(crate) fn trunk(&self) -> TrunkConfig {
+        let LemmaConfig { hidden_units, srb_nums, stn, .. } = *self;
+        TrunkConfig { planes: super::PLANES, hidden_units, srb_nums, stn }
     }
 
     /// Checks that the sizes make a network: they may come from a file.

@@ -7,7 +7,6 @@ mod fusion;
 mod guidance;
 mod loss;
 mod recipe;
-mod stn;
 
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
@@ -15,24 +14,21 @@ pub(crate) use loss::gray;
 pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 pub(crate) use recipe::RECIPE;
 
+use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
-use crate::nn::{BatchNorm, BiGru, Conv, ConvNorm, Parameters, Scope, Source, Weights};
-use crate::ops::{
-    Act, Along, Filter, activate, add, clamp, lengths, pixel_shuffle, resize, slice_last,
-};
+use crate::models::textzoom::{Head, SpatialTransformer, Tail, Warp, expect_low, straighten};
+use crate::models::word::WordNetwork;
+use crate::nn::{BatchNorm, BiGru, ConvNorm, Parameters, Scope, Source, Weights};
+use crate::ops::{Act, Along, Filter, activate, add, clamp, lengths, resize, slice_last};
 use crate::shape::{Window, to_u32};
 use crate::tensor::{Axes, Cx, Tensor};
-use crate::{Error, ErrorKind, Result};
 use fusion::FusionModel;
 use guidance::GuidanceModel;
-use stn::SpatialTransformer;
 
-/// Height and width of the input.
-pub const LOW: (usize, usize) = (16, 64);
-/// Height and width of the output.
-pub const HIGH: (usize, usize) = (32, 128);
+pub use crate::models::textzoom::{HIGH, LOW};
+
 /// Channels of input and output: red, green, blue and the mask of dark pixels.
 pub const PLANES: usize = 4;
 
@@ -113,20 +109,10 @@ pub struct Network {
     warp: Option<SpatialTransformer>,
     vision: VisionModel,
     language: LanguageModel,
-    head: Conv,
-    head_slope: Tensor,
+    head: Head,
     guidance: GuidanceModel,
     blocks: Vec<Block>,
-    trunk_end: ConvNorm,
-    up: Conv,
-    tail: Conv,
-    names: TailNames,
-}
-
-/// Paths of the parts whose number follows from that of the blocks.
-struct TailNames {
-    trunk_end: String,
-    up: String,
+    tail: Tail,
 }
 
 impl Network {
@@ -175,35 +161,16 @@ impl Network {
     }
 
     fn build(s: &Scope, config: LemmaConfig, warps: bool) -> Self {
-        let c = config.channels();
-        let block = |k: usize| format!("block{k}");
-        let tail = config.srb_nums + 2;
-        let (trunk_end, up) = (s.at(block(tail)), s.at(block(tail + 1)));
-        if !warps {
-            s.leave("stn_head.");
-        }
-        // The spline's tables are computed.
-        s.leave("tps.");
+        let trunk = config.trunk();
         let prior = s.at("position_prior");
         Network {
-            warp: warps.then(|| SpatialTransformer::load(&s.at("stn_head"))),
+            warp: SpatialTransformer::if_wanted(s, PLANES, Warp::Itself, warps),
             vision: VisionModel::load(&prior.at("vision"), &config.position_prior),
             language: LanguageModel::load(&prior.at("language"), &config.position_prior),
-            head: Conv::load(&s.at("block1.0"), PLANES, c, Window::same(9), true),
-            head_slope: s.at("block1.1").param("weight", &[1]),
+            head: Head::load(s, PLANES, config.channels()),
             guidance: GuidanceModel::load(&s.at("guidanceGen"), &config),
-            blocks: (2..tail).map(|k| Block::load(&s.at(block(k)), &config)).collect(),
-            trunk_end: ConvNorm::load(
-                &trunk_end.at(0),
-                &trunk_end.at(1),
-                c,
-                c,
-                Window::same(3),
-                true,
-            ),
-            up: Conv::load(&up.at("0.conv"), c, 4 * c, Window::same(3), true),
-            tail: Conv::load(&up.at(1), c, PLANES, Window::same(9), true),
-            names: TailNames { trunk_end: trunk_end.path().into(), up: up.path().into() },
+            blocks: trunk.blocks(s).iter().map(|s| Block::load(s, &config)).collect(),
+            tail: Tail::load(s, &trunk, config.channels()),
             config,
         }
     }
@@ -221,24 +188,14 @@ impl Network {
     /// # Errors
     /// Another shape.
     pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Output> {
-        let n = match image.dims() {
-            [n, h, w, PLANES] if (*h, *w) == LOW => *n,
-            _ => {
-                return Err(Error::new(ErrorKind::Shape, "lemma", "low-resolution images")
-                    .expected("[N, 16, 64, 4]")
-                    .got(image.shape()));
-            }
-        };
-        let warped = match &self.warp {
-            Some(warp) if cx.mode().batch_statistics => warp.forward(cx, image)?,
-            _ => image.clone(),
-        };
-        let image = &warped;
+        self.guided(cx, &straighten(cx, self.warp.as_ref(), image)?)
+    }
+
+    /// The same of an image that has been straightened.
+    fn guided(&self, cx: &Cx, image: &Tensor) -> Result<Output> {
+        let n = expect_low("lemma", image, PLANES)?;
         let prior = self.prior(cx, &image.detached(), n)?;
-        let b1 = activate(cx, &self.head.forward(cx, image)?, Act::Prelu(&self.head_slope))?;
-        for name in ["block1.1", "block1"] {
-            cx.tap(name, "", &b1, Axes::Image);
-        }
+        let b1 = self.head.forward(cx, image)?;
         let maps = prior.maps.reshape([n, prior.maps.dims()[1], LOW.0 * LOW.1])?;
         let evidence =
             Evidence { maps: &maps, text: &prior.text_logits, lengths: &prior.text_lengths };
@@ -247,7 +204,7 @@ impl Network {
         for block in &self.blocks {
             b = block.forward(cx, &b, &guidance.map)?;
         }
-        let image = self.enlarge(cx, &b1, &b)?;
+        let image = self.tail.forward(cx, &b1, &b)?;
         Ok(Output { image, prior, guidance })
     }
 
@@ -284,25 +241,18 @@ impl Network {
         let (image_logits, text_logits) = (vision.logits, language.logits);
         Ok(Prior { maps, image_logits, text_logits, vision_lengths, text_lengths })
     }
+}
 
-    /// Skip connection, enlargement by pixel shuffle, last convolution and tanh.
-    fn enlarge(&self, cx: &Cx, first: &Tensor, last: &Tensor) -> Result<Tensor> {
-        let b = self.trunk_end.forward(cx, last)?;
-        cx.tap(&self.names.trunk_end, "", &b, Axes::Image);
-        let sum = add(cx, first, &b)?;
-        let _scope = cx.scope(&self.names.up);
-        let shuffled = pixel_shuffle(cx, &self.up.forward(cx, &sum)?, 2, Act::None)?;
-        cx.tap(&self.names.up, "0.pixel_shuffle", &shuffled, Axes::Image);
-        let u = activate(cx, &shuffled, Act::Mish)?;
-        for name in ["0.prelu", "0"] {
-            cx.tap(&self.names.up, name, &u, Axes::Image);
-        }
-        cx.in_full(|cx| {
-            let y = self.tail.forward(cx, &u)?;
-            cx.tap(&self.names.up, "", &y, Axes::Image);
-            let y = activate(cx, &y, Act::Tanh)?;
-            cx.value("", "sr", &y, Axes::Image);
-            Ok(y)
-        })
+impl WordNetwork for Network {
+    fn planes(&self) -> usize {
+        PLANES
+    }
+
+    fn warp(&self) -> Option<&SpatialTransformer> {
+        self.warp.as_ref()
+    }
+
+    fn enlarge(&self, cx: &Cx, image: &Tensor) -> Result<Tensor> {
+        Ok(self.guided(cx, image)?.image)
     }
 }
