@@ -9,10 +9,12 @@ mod skip;
 
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Detail, Subject};
+use lemma_gpu::engine::{Engine, SuperResolver};
 use lemma_gpu::gpu::{Gpu, GpuOptions, Precision};
 use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma;
 use lemma_gpu::models::procedural::Procedural;
+use lemma_gpu::models::word::Loading;
 use lemma_gpu::tensor::{Cx, Host, Tensor};
 use reference::{golden, open};
 
@@ -142,6 +144,49 @@ fn official_rcan() {
 #[test]
 fn official_san() {
     check_system(ModelKind::San, "san", &[], 667);
+}
+
+/// A checkpoint of each network is recognized and super-resolves the images of the file as the network does in a trace.
+#[test]
+fn checkpoints_of_every_network() {
+    let engine = Engine::new(GpuOptions { adapter: common::adapter(), ..Default::default() });
+    let engine = engine.expect("an adapter");
+    let reference = golden("baselines");
+    let info = trace::info(&reference).expect("info");
+    let values = |name: &str| {
+        let t = &reference.tensors[name];
+        let values = t.to_f32().expect("floats").into_iter().map(f64::from).collect();
+        Host::new(t.shape(), values).permute(&[0, 2, 3, 1])
+    };
+    let input = values("input.lr").to_f32();
+    for (kind, key, white) in [
+        (ModelKind::Srcnn, "srcnn", 1.0),
+        (ModelKind::SrResNet, "srres", 1.0),
+        (ModelKind::Tsrn, "tsrn", 1.0),
+        (ModelKind::TextGestalt, "tg", 1.0),
+        (ModelKind::Tbsrn, "tbsrn", 1.0),
+        (ModelKind::Pcan, "pcan", 1.0),
+        (ModelKind::Rcan, "rcan", 255.0),
+        (ModelKind::San, "san", 1.0),
+    ] {
+        let source = &Procedural { model: kind, seed: 1 };
+        let learns: &dyn Fn(&str) -> bool = &|_| false;
+        let loading = Loading { source, sizes: None, warps: true, frozen: Some(learns) };
+        let (_, parameters) = kind.load(engine.gpu(), loading).expect("a network").expect("loads");
+        let state = parameters.state_dict(engine.gpu()).expect("a state dict");
+        let network = SuperResolver::load(&engine, state).expect("loads");
+        assert_eq!(network.kind(), kind);
+        let got = network.super_resolve(&input).expect("runs");
+        let want = values(&format!("{key}.sr"));
+        let planes = want.shape.last();
+        let want: Vec<f32> =
+            want.to_f32().chunks_exact(planes).flat_map(|p| [p[0], p[1], p[2]]).collect();
+        let got: Vec<f32> = got.iter().map(|v| v * white).collect();
+        let error = relative(&want, &got);
+        let noise = info["dev32"][format!("{key}.sr")][1].as_f64().expect("its noise in f32");
+        let bound = (10.0 * noise).max(1e-5);
+        assert!(error <= bound, "{key}: {error:.2e} > {bound:.0e}");
+    }
 }
 
 /// ‖got − want‖ / ‖want‖.

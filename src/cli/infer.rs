@@ -16,7 +16,10 @@ use crate::data::picture::{
     self, Decoded, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode_and, encode,
     selection,
 };
-use crate::engine::{Engine, Job, Lemma, Pending, Recognizer, Upscaled, Wanted, WindowResult};
+use crate::engine::{
+    Engine, Job, Lemma, ModelKind, Recognizer, Resolving, Source, SuperResolver, Upscaled, Wanted,
+    WindowResult,
+};
 use crate::{Error, ErrorKind, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal, Write};
@@ -31,13 +34,14 @@ pub struct InferArgs {
     /// Super-resolved image, folder (write / at its end if it is new), or - for standard output
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Weights of LEMMA, ours or an official .pth; the small model inside by default
+    /// Weights of LEMMA, TSRN or another network that super-resolves words, ours or an official .pth; the small LEMMA inside by
+    /// default
     #[arg(short, long, value_name = "FILE[,...]")]
     model: Option<WeightsFile>,
     #[command(flatten)]
     weights: WeightsArgs,
-    /// Weights of an ABINet that reads the super-resolved images; by default the one inside with
-    /// the model inside, and with --model the recognizer that is part of it
+    /// Weights of an ABINet that reads the super-resolved images; by default the one inside, and with --model of a LEMMA the
+    /// recognizer that is part of it
     #[arg(long, alias = "reader", value_name = "FILE[,...]")]
     recognizer: Option<WeightsFile>,
     #[command(flatten)]
@@ -179,13 +183,13 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let engine = global.engine_with(args.run.storage.options())?;
-    let (lemma, model) = load(global, &engine, args)?;
+    let (network, model) = load(global, &engine, args)?;
     let folders =
         [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.several)];
     folders.into_iter().flatten().try_for_each(|folder| make_folder(folder))?;
     let pictures = args.sheet.is_some() || args.maps.is_some();
     let work = Upscaling {
-        lemma,
+        network,
         fit: args.shape.fit,
         rotate: args.shape.rotate == Rotate::Auto,
         wanted: Wanted { text: args.text || args.json.is_some() || pictures, attention: pictures },
@@ -243,31 +247,49 @@ fn check_outputs(args: &InferArgs, nothing: bool) -> Result<()> {
     Ok(())
 }
 
-/// The model with its reader, and what the report says of them.
-fn load(global: &Global, engine: &Engine, args: &InferArgs) -> Result<(Lemma, serde_json::Value)> {
-    let mut lemma = Lemma::load(engine, args.weights.source(global, args.model.as_ref())?)?;
+/// The network with its reader, and what the report says of them.
+fn load(
+    global: &Global,
+    engine: &Engine,
+    args: &InferArgs,
+) -> Result<(SuperResolver, serde_json::Value)> {
+    let source = args.weights.source(global, args.model.as_ref())?;
+    let mut network = SuperResolver::load(engine, source)?;
+    if let (Some(_), None) = (&args.maps, network.lemma()) {
+        return Err(Error::new(
+            ErrorKind::Argument,
+            "--maps",
+            "a network that says where it looks",
+        )
+        .expected(ModelKind::Lemma.name())
+        .got(network.kind().name()));
+    }
     let reader = match (&args.recognizer, &args.model) {
         (Some(file), _) => {
-            lemma = lemma.with_reader(Recognizer::load(engine, file.open(global)?)?);
+            network = network.with_reader(Recognizer::load(engine, file.open(global)?)?);
             file.path.display().to_string()
         }
+        (None, Some(_)) if network.lemma().is_some() => "part of the model".into(),
         (None, None) => "shipped".into(),
-        (None, Some(_)) => "part of the model".into(),
+        (None, Some(_)) => {
+            network = network.with_reader(Recognizer::load(engine, Source::Shipped)?);
+            "shipped".into()
+        }
     };
     let weights =
         args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string());
     let model = serde_json::json!({
-        "name": "LEMMA",
+        "name": network.kind().name(),
         "weights": weights,
         "reader": reader,
-        "configuration": lemma.config(),
+        "configuration": network.lemma().map(Lemma::config),
     });
-    Ok((lemma, model))
+    Ok((network, model))
 }
 
 /// The work of `infer` on each image.
 struct Upscaling {
-    lemma: Lemma,
+    network: SuperResolver,
     fit: Fit,
     rotate: bool,
     wanted: Wanted,
@@ -286,7 +308,7 @@ struct Ready {
 impl Work for Upscaling {
     type Input = Task;
     type Ready = Ready;
-    type Pass = Pending;
+    type Pass = Resolving;
     type Output = WindowResult;
     type Done = Record;
 
@@ -304,11 +326,11 @@ impl Work for Upscaling {
         ready.plan.windows()
     }
 
-    fn submit(&self, windows: &[&RgbImage]) -> Result<Pending> {
-        self.lemma.submit(windows, self.wanted)
+    fn submit(&self, windows: &[&RgbImage]) -> Result<Resolving> {
+        self.network.submit(windows, self.wanted)
     }
 
-    fn wait(&self, pass: Pending) -> Result<Vec<WindowResult>> {
+    fn wait(&self, pass: Resolving) -> Result<Vec<WindowResult>> {
         pass.wait()
     }
 

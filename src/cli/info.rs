@@ -6,7 +6,7 @@ use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
 use crate::bench::numerics;
 use crate::data::checkpoint::{Report, StateDict, inspect};
-use crate::engine::{Lemma, MemoryPlan, ModelKind, configuration, plan_memory};
+use crate::engine::{MemoryPlan, ModelKind, SuperResolver, configuration};
 use crate::error::visible;
 use crate::gpu::{AdapterSummary, GpuOptions};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct InfoArgs {
     /// Weights file to describe; without one, the adapters
     #[arg(conflicts_with_all = ["selftest", "tuning"])]
     file: Option<PathBuf>,
-    /// Bytes by part for a pass over LEMMA, before anything is allocated
+    /// Bytes by part for a pass over the network, before anything is allocated
     #[arg(long, conflicts_with_all = ["selftest", "tuning"])]
     memory: bool,
     /// Images in that pass
@@ -159,12 +159,12 @@ fn weights(state: &StateDict, report: &Report, said: bool, notes: &[String], all
 fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
     let options = GpuOptions { planning: true, ..args.storage.options() };
     let engine = global.engine_with(options)?;
-    let lemma = Lemma::load(
+    let network = SuperResolver::load(
         &engine,
         args.weights.source(global, args.file.as_deref().map(WeightsFile::from).as_ref())?,
     )?;
     let title = format!("a pass over {} images on {}", args.batch, engine.adapter().name);
-    Ok(plan(&title, &plan_memory(&lemma, args.batch as usize)?))
+    Ok(plan(&title, &network.plan_memory(args.batch as usize)?))
 }
 
 /// Bytes by part, a line each.

@@ -1,5 +1,6 @@
 //! How much memory a pass takes, before anything is allocated.
 
+use super::Engine;
 use super::upscale::Lemma;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::tensor::{Cx, Tensor};
@@ -34,7 +35,16 @@ impl MemoryPlan {
 /// # Errors
 /// [`ErrorKind::Argument`] for a model on a device that computes.
 pub fn plan_memory(lemma: &Lemma, batch: usize) -> Result<MemoryPlan> {
-    let gpu = lemma.engine().gpu();
+    plan(lemma.engine(), batch, |cx, input| lemma.network().forward(cx, input))
+}
+
+/// The same of what `forward` records on `[batch, 16, 64, 4]`.
+pub(super) fn plan<T>(
+    engine: &Engine,
+    batch: usize,
+    forward: impl Fn(&Cx, &Tensor) -> Result<T>,
+) -> Result<MemoryPlan> {
+    let gpu = engine.gpu();
     if !gpu.options().planning {
         return Err(Error::new(ErrorKind::Argument, "memory", "device of the model")
             .expected("one opened with `planning`")
@@ -44,7 +54,7 @@ pub fn plan_memory(lemma: &Lemma, batch: usize) -> Result<MemoryPlan> {
     let input = Tensor::upload(gpu, [batch, LOW.0, LOW.1, PLANES], &vec![0.0; pixels]);
     let pass = || {
         let cx = Cx::new(gpu);
-        let output = lemma.network().forward(&cx, &input)?;
+        let output = forward(&cx, &input)?;
         cx.plan()?;
         Ok(output)
     };

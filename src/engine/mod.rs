@@ -10,6 +10,7 @@ mod reading;
 mod recognize;
 mod result;
 mod settled;
+mod super_resolver;
 pub mod trace;
 mod tuning_file;
 mod upscale;
@@ -20,6 +21,7 @@ pub use reading::{Character, Reading};
 pub use recognize::{Head, Recognizer, shipped_reader};
 pub use result::{Attention, Upscaled, Wanted, WindowResult};
 pub use settled::{Given, configuration, settle};
+pub use super_resolver::{Resolving, SuperResolver};
 pub use upscale::{DeviceImages, Job, Lemma, Options, Pending};
 
 use crate::Result;

@@ -92,6 +92,10 @@ impl Lemma {
         &self.network
     }
 
+    pub(super) fn shared_network(&self) -> Arc<Network> {
+        self.network.clone()
+    }
+
     /// Super-resolves images of any size and reads them; blocks until done.
     ///
     /// # Errors
@@ -143,18 +147,7 @@ impl Lemma {
     /// # Errors
     /// [`ErrorKind::Shape`] for a window of another size, [`ErrorKind::Device`] when the device fails.
     pub fn submit<I: Borrow<RgbImage>>(&self, windows: &[I], wanted: Wanted) -> Result<Pending> {
-        let mut values = Vec::with_capacity(windows.len() * LOW.0 * LOW.1 * PLANES);
-        let mut blank = Vec::with_capacity(windows.len());
-        for window in windows {
-            let window: &RgbImage = window.borrow();
-            if window.dimensions() != picture::LR_SIZE {
-                return Err(Error::new(ErrorKind::Shape, "lemma", "size of a window")
-                    .expected(format!("{:?}", picture::LR_SIZE))
-                    .got(format!("{:?}", window.dimensions())));
-            }
-            values.extend(picture::lr_input(window));
-            blank.push(picture::is_blank(window));
-        }
+        let (values, blank) = window_values(windows)?;
         let n = windows.len();
         let run = || {
             let shape = [n, LOW.0, LOW.1, PLANES];
@@ -239,6 +232,23 @@ impl Lemma {
         cx.submit()?;
         Ok(DeviceImages { tensor })
     }
+}
+
+/// Values `[n, 16, 64, 4]` of windows, and which of these have nothing to read.
+pub(super) fn window_values<I: Borrow<RgbImage>>(windows: &[I]) -> Result<(Vec<f32>, Vec<bool>)> {
+    let mut values = Vec::with_capacity(windows.len() * LOW.0 * LOW.1 * PLANES);
+    let mut blank = Vec::with_capacity(windows.len());
+    for window in windows {
+        let window: &RgbImage = window.borrow();
+        if window.dimensions() != picture::LR_SIZE {
+            return Err(Error::new(ErrorKind::Shape, "network", "size of a window")
+                .expected(format!("{:?}", picture::LR_SIZE))
+                .got(format!("{:?}", window.dimensions())));
+        }
+        values.extend(picture::lr_input(window));
+        blank.push(picture::is_blank(window));
+    }
+    Ok((values, blank))
 }
 
 /// Super-resolved images on the device. The memory goes back to the pool when this is dropped.

@@ -221,28 +221,43 @@ impl ModelKind {
     /// # Errors
     /// [`ErrorKind::Format`] saying what it is instead.
     pub fn expect(self, state: &StateDict, place: &str) -> Result<()> {
-        let found = ModelKind::of(state);
-        if found == Some(self) {
-            return Ok(());
+        match ModelKind::of(state) == Some(self) {
+            true => Ok(()),
+            false => Err(other(state, place, &format!("a checkpoint of {}", self.name()))),
         }
-        let got = match found {
-            Some(other) => format!("a checkpoint of {}", other.name()),
-            None => {
-                let names: Vec<&str> = state.tensors.keys().take(3).map(String::as_str).collect();
-                format!("{} tensors: {}, …", state.tensors.len(), names.join(", "))
-            }
-        };
-        let error = Error::new(ErrorKind::Format, place, "what the weights are of")
-            .expected(format!("a checkpoint of {}", self.name()))
-            .got(got);
-        let first = state.tensors.keys().next().and_then(|name| name.split_once('.'));
-        let below = first.filter(|(part, _)| {
-            let part = format!("{part}.");
-            state.tensors.keys().all(|name| name.starts_with(&part))
-        });
-        Err(match below {
-            Some((part, _)) => error.hint(format!("--key {part} takes that off all names")),
-            None => error,
-        })
+    }
+
+    /// What `state` is a checkpoint of, where that super-resolves words.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`] saying what it is instead.
+    pub fn enlarging(state: &StateDict, place: &str) -> Result<Self> {
+        let names = TABLE.iter().filter(|e| e.kind.enlarges()).map(|e| e.name);
+        let names = names.collect::<Vec<_>>().join(", ");
+        ModelKind::of(state)
+            .filter(|kind| kind.enlarges())
+            .ok_or_else(|| other(state, place, &format!("a checkpoint of one of {names}")))
+    }
+}
+
+/// The refusal of weights that are of something else.
+fn other(state: &StateDict, place: &str, expected: &str) -> Error {
+    let got = match ModelKind::of(state) {
+        Some(other) => format!("a checkpoint of {}", other.name()),
+        None => {
+            let names: Vec<&str> = state.tensors.keys().take(3).map(String::as_str).collect();
+            format!("{} tensors: {}, …", state.tensors.len(), names.join(", "))
+        }
+    };
+    let error =
+        Error::new(ErrorKind::Format, place, "what the weights are of").expected(expected).got(got);
+    let first = state.tensors.keys().next().and_then(|name| name.split_once('.'));
+    let below = first.filter(|(part, _)| {
+        let part = format!("{part}.");
+        state.tensors.keys().all(|name| name.starts_with(&part))
+    });
+    match below {
+        Some((part, _)) => error.hint(format!("--key {part} takes that off all names")),
+        None => error,
     }
 }
