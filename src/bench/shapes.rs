@@ -4,7 +4,7 @@
 use super::work::Work;
 use crate::Result;
 use crate::ops::{
-    Act, Along, Attention, Deviation, Epilogue, Filter, GruDirection, Heads, Mask, activate, add,
+    Act, Along, Attention, Deviation, Direction, Epilogue, Filter, Heads, Mask, activate, add,
     attention, batch_norm_train, bidirectional_gru, channel_affine, concat_last, conv2d,
     instance_norm, layer_norm, mul, permute, pixel_shuffle, resize, softmax, sum_to, winograd,
 };
@@ -60,7 +60,7 @@ fn gru(n: usize, along: Along) -> Work {
     let one: [&[usize]; 3] = [&[n, h, w, 3 * units], &[units, 3 * units], &[3 * units]];
     let flops = 12.0 * (n * h * w * units * units) as f64;
     work(name, &[one, one].concat(), flops, move |cx, t| {
-        let d = |i: usize| GruDirection { input: &t[i], weight: &t[i + 1], bias: &t[i + 2] };
+        let d = |i: usize| Direction { input: &t[i], weight: &t[i + 1], bias: &t[i + 2] };
         bidirectional_gru(cx, d(0), d(3), along)
     })
 }

@@ -3,7 +3,7 @@
 use super::RULES;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::ops::{
-    Act, Along, Attention, Epilogue, GruDirection, Heads, Mask, activate, add, attention,
+    Act, Along, Attention, Direction, Epilogue, Heads, Mask, activate, add, attention,
     bidirectional_gru, channel_affine, concat_last, conv2d, instance_norm, linear, linear_columns,
     mul, pixel_shuffle, softmax,
 };
@@ -81,8 +81,7 @@ fn heads(cx: &Cx, q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
 fn recurrence(cx: &Cx, s: &mut Seeded, x: &Tensor) -> Tensor {
     let inputs = [project(cx, s, x, 6), project(cx, s, x, 6)];
     let [weight, bias] = [constant(cx, s, [2, 6], 0.5), constant(cx, s, [6], 0.5)];
-    let [f, b] =
-        inputs.each_ref().map(|input| GruDirection { input, weight: &weight, bias: &bias });
+    let [f, b] = inputs.each_ref().map(|input| Direction { input, weight: &weight, bias: &bias });
     bidirectional_gru(cx, f, b, Along::Rows).unwrap()
 }
 
@@ -160,7 +159,7 @@ fn cases() -> Vec<Case> {
                 let [p, q] = [(); 2].map(|()| project(cx, s, &x, 6));
                 let [weight, bias] = [constant(cx, s, [2, 6], 0.5), constant(cx, s, [6], 0.5)];
                 let [f, b] =
-                    [&p, &q].map(|input| GruDirection { input, weight: &weight, bias: &bias });
+                    [&p, &q].map(|input| Direction { input, weight: &weight, bias: &bias });
                 let y = bidirectional_gru(cx, f, b, Along::Columns).unwrap();
                 let other = project(cx, s, &x, 6);
                 let other = project(cx, s, &other, 4);

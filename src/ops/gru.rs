@@ -47,14 +47,14 @@ const WG_ANY: u32 = 64;
 /// Sequences that [`run_length`] gives a subgroup of a software adapter.
 const SOFTWARE_RUN: u32 = 4;
 
-/// What one direction of a GRU works with; gates in PyTorch's order r, z, n.
+/// What one direction of a recurrence works with, its G gates in PyTorch's order: r, z, n of a GRU, i, f, g, o of an LSTM.
 #[derive(Clone, Copy)]
-pub struct GruDirection<'a> {
-    /// The projected input W_ih x + b_ih, `[N, H, W, 3U]`.
+pub struct Direction<'a> {
+    /// The projected input W_ih x + b_ih, `[.., G·U]`.
     pub input: &'a Tensor,
-    /// W_hh transposed, `[U, 3U]`.
+    /// W_hh transposed, `[U, G·U]`.
     pub weight: &'a Tensor,
-    /// b_hh, `[3U]`.
+    /// b_hh, `[G·U]`.
     pub bias: &'a Tensor,
 }
 
@@ -74,8 +74,8 @@ pub enum Along {
 /// Shapes that do not fit, or more than 256 hidden units.
 pub fn bidirectional_gru(
     cx: &Cx,
-    forward: GruDirection,
-    backward: GruDirection,
+    forward: Direction,
+    backward: Direction,
     along: Along,
 ) -> Result<Tensor> {
     let shape = forward.input.shape();
@@ -203,14 +203,15 @@ struct Saved {
     p: Params,
 }
 
-struct Owned {
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor,
+/// A [`Direction`] that owns its tensors.
+pub(super) struct Owned {
+    pub(super) input: Tensor,
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
 }
 
 impl Owned {
-    fn of(d: GruDirection) -> Self {
+    pub(super) fn of(d: Direction) -> Self {
         let [input, weight, bias] = [d.input, d.weight, d.bias].map(Tensor::detached);
         Owned { input, weight, bias }
     }
@@ -230,7 +231,8 @@ impl Saved {
             return Ok([const { None }; 3]);
         }
         let Owned { input, weight, bias } = &self.directions[direction];
-        let before = self.states_before(cx, direction)?;
+        let Params { step, steps, .. } = self.p;
+        let before = states_before(cx, &self.states, direction, step, steps)?;
         let ep = Epilogue { shift: Some(bias), ..Default::default() };
         let a = linear(cx, &before, weight, &ep)?;
         let transposed = permute(cx, weight, &[1, 0])?;
@@ -284,25 +286,34 @@ impl Saved {
         let db = need[2].then(|| sum_to(cx, &da, bias.shape()));
         Ok([need[0].then_some(dx), dw.transpose()?, db.transpose()?])
     }
-
-    /// The state that every step of a direction starts from, `[N, H, W, U]`.
-    fn states_before(&self, cx: &Cx, direction: usize) -> Result<Tensor> {
-        let Params { step, steps, units, .. } = self.p;
-        let before = cx.out(self.states.shape().with_last(units as usize));
-        let width = element::width(&[units as usize]);
-        let n = before.len() / width;
-        let p = BeforeParams {
-            n: to_u32(n),
-            units: units / to_u32(width),
-            step,
-            steps,
-            direction: to_u32(direction),
-        };
-        let binds = BeforeBinds { y: self.states.read(), h: before.write() };
-        cx.run(&BEFORE, &element::variant(width), element::grid(n), &p, binds)?;
-        Ok(before)
-    }
 }
+
+/// The state that every step of a direction starts from, `[.., U]`: of `states [.., 2U]`, whose `steps` steps lie `step` pixels apart.
+pub(super) fn states_before(
+    cx: &Cx,
+    states: &Tensor,
+    direction: usize,
+    step: u32,
+    steps: u32,
+) -> Result<Tensor> {
+    let units = states.shape().last() / 2;
+    let before = cx.out(states.shape().with_last(units));
+    let width = element::width(&[units]);
+    let n = before.len() / width;
+    let p = BeforeParams {
+        n: to_u32(n),
+        units: to_u32(units / width),
+        step,
+        steps,
+        direction: to_u32(direction),
+    };
+    let binds = BeforeBinds { y: states.read(), h: before.write() };
+    cx.run(&BEFORE, &element::variant(width), element::grid(n), &p, binds)?;
+    Ok(before)
+}
+
+/// That kernel in a row of the table.
+pub(super) const BEFORE_USE: KernelUse = KernelUse { kernel: &BEFORE, variants: element::variants };
 
 /// Sequences per subgroup: several on adapters that few workgroups fill, one on GPUs.
 fn run_length(gpu: &Gpu) -> u32 {
@@ -336,7 +347,7 @@ pub const ROW: Row = Row {
     kernels: &[
         KernelUse { kernel: &GRU, variants: || vec![Variant::new()] },
         KernelUse { kernel: &REGISTERS, variants: registers_variants },
-        KernelUse { kernel: &BEFORE, variants: element::variants },
+        BEFORE_USE,
         KernelUse { kernel: &BACKWARD, variants: || [16, 32, 1].map(backward_variant).to_vec() },
         KernelUse { kernel: &REGISTERS_BACKWARD, variants: registers_variants },
     ],
@@ -366,8 +377,7 @@ fn cases() -> Vec<Case> {
             label,
             inputs,
             move |cx, t| {
-                let d =
-                    |i: usize| GruDirection { input: &t[i], weight: &t[i + 1], bias: &t[i + 2] };
+                let d = |i: usize| Direction { input: &t[i], weight: &t[i + 1], bias: &t[i + 2] };
                 Ok(vec![bidirectional_gru(cx, d(0), d(3), along)?])
             },
             move |h| vec![oracle(h, along)],

@@ -27,6 +27,7 @@ mod instance_norm;
 mod layer_norm;
 mod layout;
 mod loss;
+mod lstm;
 mod mask_scores;
 mod masked_max;
 mod matmul;
@@ -60,11 +61,12 @@ pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};
 pub use gather::{gather_rows, keep_rows, scatter_rows};
 pub use grid_sample::{grid_sample, tps_grid};
-pub use gru::{Along, GruDirection, bidirectional_gru};
+pub use gru::{Along, Direction, bidirectional_gru};
 pub use instance_norm::instance_norm;
 pub use layer_norm::{Deviation, layer_norm};
 pub use layout::{concat_last, permute, slice_last};
 pub use loss::{cross_entropy, mean_absolute, mean_squared};
+pub use lstm::bidirectional_lstm;
 pub use mask_scores::{Mask, mask_scores};
 pub use masked_max::masked_max;
 pub use matmul::{batched_matmul, linear, linear_columns};
@@ -122,6 +124,7 @@ pub const TABLE: &[&Row] = &[
     &layer_norm::ROW,
     &layout::ROW,
     &loss::ROW,
+    &lstm::ROW,
     &mask_scores::ROW,
     &masked_max::ROW,
     &matmul::ROW,
