@@ -1,12 +1,15 @@
 //! Whole models against tensors that the released PyTorch code computed in f64: the official sizes with procedural weights,
 //! every named output and every submodule, and the shipped small models against their own reference.
 
+#[path = "common/agreement.rs"]
+mod agreement;
 mod common;
 #[path = "common/reference.rs"]
 mod reference;
 #[path = "common/skip.rs"]
 mod skip;
 
+use agreement::{expect_agreement, expect_complete};
 use lemma_gpu::data::checkpoint::StateDict;
 use lemma_gpu::engine::trace::{self, Activation, Detail, Subject};
 use lemma_gpu::engine::{Engine, SuperResolver};
@@ -21,36 +24,6 @@ use reference::{golden, open};
 fn shipped(name: &str) -> StateDict {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/weights");
     StateDict::read(format!("{folder}/{name}.safetensors")).expect("a weights file")
-}
-
-/// Fails with every comparison that misses its bound; the first one in graph order leads.
-fn expect_agreement(activations: &[Activation], reference: &StateDict, least: usize) {
-    let comparisons = trace::compare(activations, reference).expect("comparable");
-    assert!(comparisons.len() >= least, "only {} comparisons", comparisons.len());
-    let failed: Vec<String> =
-        comparisons.iter().filter(|c| !c.passes()).map(ToString::to_string).collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {} differ, first in graph order:\n{}",
-        failed.len(),
-        comparisons.len(),
-        failed.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
-    );
-}
-
-/// Every name in the reference was compared, apart from inputs, gradients and what only training uses.
-fn expect_complete(activations: &[Activation], reference: &StateDict, apart: &[&str]) {
-    let compared: Vec<String> = activations.iter().map(Activation::key).collect();
-    let absent: Vec<&String> = reference
-        .tensors
-        .keys()
-        .filter(|k| !compared.contains(k) && !apart.iter().any(|a| k.starts_with(a)))
-        .collect();
-    assert!(absent.is_empty(), "never compared: {absent:?}");
-    let info = trace::info(reference).expect("info");
-    let modules = info["trace"].as_array().expect("a list of modules").len();
-    let traced = activations.iter().filter(|a| a.call > 0).count();
-    assert!(traced >= modules, "{traced} modules traced of {modules}");
 }
 
 /// Every module by itself, and, of the pass as it runs, so many values that fusion leaves.

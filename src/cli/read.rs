@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub struct ReadArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// Weights of ABINet, ours or an official .pth; the small model inside by default
+    /// Weights of a recognizer, ours or an official .pth: ABINet, CRNN; the small ABINet inside by default
     #[arg(short, long, value_name = "FILE[,...]")]
     model: Option<WeightsFile>,
     #[command(flatten)]
@@ -90,10 +90,10 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         rotate: args.shape.rotate == Rotate::Auto,
     };
     let model = serde_json::json!({
-        "name": "ABINet",
+        "name": work.recognizer.kind().name(),
         "weights": args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string()),
         "head": format!("{:?}", work.head).to_lowercase(),
-        "configuration": work.recognizer.config(),
+        "configuration": work.recognizer.configuration(),
     });
     let saying = Saying {
         text: !json_out,

@@ -1,7 +1,7 @@
 //! What comes back of super-resolving an image.
 
-use super::reading::Reading;
 use crate::data::picture::{Map, Plan, RgbImage};
+use crate::models::Reading;
 
 /// What to bring back to the host beside the images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 
 use super::memory::{MemoryPlan, plan};
 use super::pass_cache::{Coming, PassCache};
-use super::recognize::{Head, Recognizer, empty_blank};
+use super::recognize::{Recognizer, empty_blank};
 use super::result::{Wanted, WindowResult};
 use super::upscale::{Lemma, Pending, SHIPPED, window_values};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::RgbImage;
+use crate::models::Head;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::models::word::{Loading, WordNetwork};
 use crate::ops::{concat_last, scale, slice_last};

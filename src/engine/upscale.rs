@@ -2,16 +2,17 @@
 
 use super::future::on_thread;
 use super::pass_cache::{Coming, PassCache};
-use super::reading::Reading;
-use super::recognize::{Head, Recognizer, Scores, decode, empty_blank};
+use super::recognize::{Recognizer, empty_blank};
 use super::result::{Attention, Upscaled, Wanted, WindowResult};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Plan, RgbImage};
 use crate::gpu::HostBuffer;
+use crate::models::abinet;
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
+use crate::models::{Head, Reading};
 use crate::ops::{Filter, resize, slice_last};
 use crate::shape::Shape;
-use crate::tensor::{Cx, Dtype, Tensor};
+use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -162,24 +163,20 @@ impl Lemma {
     /// Records a pass over `input [N, 16, 64, 4]`; what comes back of it, in the order of [`Pending::wait`].
     fn record(&self, cx: &Cx, input: &Tensor, wanted: Wanted) -> Result<Vec<Tensor>> {
         let output = self.network.forward(cx, input)?;
-        let scores = match (&self.reader, wanted.text) {
-            (_, false) => None,
+        let read = match (&self.reader, wanted.text) {
+            (_, false) => Vec::new(),
             (Some(reader), true) => {
                 let rgb = slice_last(cx, &output.image, 0..3)?;
-                Some(reader.record(cx, &rgb, Head::Fusion)?)
+                reader.record(cx, &rgb, Head::Fusion)?
             }
-            (None, true) => Some(Scores {
-                logits: output.prior.image_logits.clone(),
-                maps: output.prior.maps.clone(),
-            }),
+            (None, true) => vec![output.prior.image_logits.clone(), output.prior.maps.clone()],
         };
         let mut tensors = vec![output.image];
-        if let Some(Scores { logits, maps }) = scores {
-            tensors.extend([logits, maps]);
-        }
         if wanted.attention {
             tensors.extend([output.guidance.score, output.prior.maps, output.guidance.order]);
         }
+        // Last, since there may be any number of them.
+        tensors.extend(read);
         Ok(tensors)
     }
 
@@ -293,17 +290,6 @@ impl Pending {
             .chunks_exact(per_image)
             .map(|i| WindowResult { image: i.to_vec(), reading: None, attention: None })
             .collect();
-        if self.wanted.text {
-            let (logits, maps) = (next(), next());
-            let mut readings = match &self.lemma.reader {
-                Some(reader) => reader.decode(&logits, &maps)?,
-                None => decode(&self.lemma.config().position_prior, &logits, &maps)?,
-            };
-            empty_blank(&mut readings, self.blank.iter().copied());
-            for (result, reading) in results.iter_mut().zip(readings) {
-                result.reading = Some(reading);
-            }
-        }
         if self.wanted.attention {
             let (scores, maps, order) = (next().to_f32(), next().to_f32(), next().to_u32());
             let pixels = LOW.0 * LOW.1;
@@ -319,6 +305,20 @@ impl Pending {
                     characters: maps[i * per_maps..][..per_maps].to_vec(),
                     selected,
                 });
+            }
+        }
+        if self.wanted.text {
+            let outputs: Vec<Host> = hosts.collect();
+            let mut readings = match &self.lemma.reader {
+                Some(reader) => reader.decode(&outputs)?,
+                None => {
+                    let config = &self.lemma.config().position_prior;
+                    abinet::readings(config, &outputs[0], &outputs[1])?
+                }
+            };
+            empty_blank(&mut readings, self.blank.iter().copied());
+            for (result, reading) in results.iter_mut().zip(readings) {
+                result.reading = Some(reading);
             }
         }
         Ok(results)

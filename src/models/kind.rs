@@ -2,7 +2,7 @@
 
 use super::recipe::Recipe;
 use super::word::{Boxed, Build, Loading};
-use super::{abinet, lemma, pcan, rcan, san, srcnn, srresnet, tbsrn, text_focus, tsrn};
+use super::{abinet, crnn, lemma, pcan, rcan, san, srcnn, srresnet, tbsrn, text_focus, tsrn};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::nn::Parameters;
@@ -35,6 +35,8 @@ pub enum ModelKind {
     RcanUnit,
     /// SAN.
     San,
+    /// CRNN, a recognizer.
+    Crnn,
 }
 
 /// A row of the table of networks.
@@ -150,6 +152,14 @@ const TABLE: &[Entry] = &[
         recipe: &rcan::RECIPE,
         build: Some(rcan::UNIT),
     },
+    Entry {
+        kind: ModelKind::Crnn,
+        name: "CRNN",
+        word: "crnn",
+        marks: &["cnn.conv0.weight", "rnn.1.embedding.weight"],
+        recipe: &crnn::RECIPE,
+        build: None,
+    },
 ];
 
 /// The metadata key that tells networks with the same tensors apart.
@@ -174,6 +184,11 @@ impl ModelKind {
     /// The one that arguments call so.
     pub fn named(word: &str) -> Option<Self> {
         TABLE.iter().find(|e| e.word == word).map(|e| e.kind)
+    }
+
+    /// What arguments call it.
+    pub fn word(self) -> &'static str {
+        self.entry().word
     }
 
     /// What arguments call each.
@@ -225,6 +240,17 @@ impl ModelKind {
             true => Ok(()),
             false => Err(other(state, place, &format!("a checkpoint of {}", self.name()))),
         }
+    }
+
+    /// What `state` is a checkpoint of, where that is one of these kinds.
+    ///
+    /// # Errors
+    /// As [`ModelKind::expect`].
+    pub fn expect_one_of(kinds: &[Self], state: &StateDict, place: &str) -> Result<Self> {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        ModelKind::of(state)
+            .filter(|kind| kinds.contains(kind))
+            .ok_or_else(|| other(state, place, &format!("a checkpoint of {}", names.join(" or "))))
     }
 
     /// What `state` is a checkpoint of, where that super-resolves words.

@@ -1,13 +1,18 @@
 //! The networks, built from layers. Their parameters are named as in the official state dicts; they know no file.
 
 pub mod abinet;
+pub mod crnn;
 mod kind;
 pub mod lemma;
 pub mod natural;
 pub mod pcan;
+pub(crate) mod prepare;
 pub mod procedural;
 pub mod rcan;
+mod readers;
+mod reading;
 mod recipe;
+mod recognizer;
 pub mod san;
 pub mod srcnn;
 pub mod srresnet;
@@ -18,3 +23,6 @@ pub mod tsrn;
 pub mod word;
 
 pub use kind::ModelKind;
+pub use readers::load_recognizer;
+pub use reading::{Character, Reading};
+pub use recognizer::{Head, WordRecognizer};

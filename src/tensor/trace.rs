@@ -11,6 +11,8 @@ pub enum Axes {
     Image,
     /// `[N, L, C]` here, `[L, N, C]` there.
     Sequence,
+    /// `[N, L, C]` here, `[L·N, C]` there.
+    Steps,
     /// `[N, H, W, C]` here, rows as sequences `[N·H, W, C]` there.
     Rows,
     /// `[N, H, W, C]` here, columns as sequences `[N·W, H, C]` there.
@@ -28,6 +30,7 @@ impl Axes {
             Axes::Same => host.clone(),
             Axes::Image => host.permute(&[0, 3, 1, 2]),
             Axes::Sequence => host.permute(&[1, 0, 2]),
+            Axes::Steps => merge_first(host.permute(&[1, 0, 2])),
             Axes::Rows => merge_first(host.clone()),
             Axes::Columns => merge_first(host.permute(&[0, 2, 1, 3])),
             Axes::Turned => host.permute(&[0, 3, 2, 1]),

@@ -14,6 +14,7 @@ use crate::data::words::Batch;
 use crate::engine::shipped_reader;
 use crate::gpu::{Gpu, KeptPass, Precision, Timing};
 use crate::models::lemma::{Focus, LOSS_SCALE};
+use crate::models::prepare::gray;
 use crate::models::procedural::Stream;
 use crate::models::{abinet, lemma, text_focus};
 use crate::nn::{Parameters, Source};
@@ -349,7 +350,7 @@ impl Trainer {
             Network::Abinet(network) => self.reader(cx, network, x),
             Network::Recognizer(network) => {
                 let words = &x.focus_words;
-                let seen = network.forward(cx, &lemma::gray(cx, &x.hr)?, &words.tokens)?;
+                let seen = network.forward(cx, &gray(cx, &x.hr)?, &words.tokens)?;
                 let loss = lemma::recognition(cx, &seen.logits, words, None)?;
                 Ok(Losses(vec![("loss", loss)]))
             }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Comparison {
     /// What was compared.
     pub name: String,
-    /// Relative L2 error; of integers the share that differs.
+    /// Relative L2 error; of integers and texts the share that differs.
     pub error: f64,
     /// Largest error allowed.
     pub bound: f64,
@@ -41,8 +41,8 @@ const LEAST_BOUND: f64 = 1e-5;
 
 /// Compares activations with a reference file, in the order of the graph: whole tensors under their names, and the packed
 /// tables `trace.l2` and `trace.first16` with their noise figures `trace.rel32`, in a file of several systems those of each
-/// (`tsrn.trace.l2` by `info.systems.tsrn.trace`). Bounds are ten times the reference's own f32
-/// noise (`info.dev32`, `trace.rel32`), at least 1e-5; integers must be equal.
+/// (`tsrn.trace.l2` by `info.systems.tsrn.trace`, `crnn.trace.l2` by `info.crnn.trace`). Bounds are ten times the reference's own
+/// f32 noise (`info.dev32`, `trace.rel32`), at least 1e-5; integers and texts (`info`) must be equal.
 ///
 /// # Errors
 /// [`ErrorKind::Format`] when nothing in the file can be compared.
@@ -52,14 +52,23 @@ pub fn compare(activations: &[Activation], golden: &StateDict) -> Result<Vec<Com
         .as_object()
         .map(|o| o.iter().filter_map(|(k, v)| Some((k.clone(), v[1].as_f64()?))).collect())
         .unwrap_or_default();
-    let mut packed = vec![Packed::read(golden, "", &info)?];
+    let mut packed = vec![Packed::read(golden, "", "", &info["trace"])?];
     for (system, info) in info["systems"].as_object().into_iter().flatten() {
-        packed.push(Packed::read(golden, &format!("{system}."), info)?);
+        let prefix = format!("{system}.");
+        packed.push(Packed::read(golden, &prefix, &prefix, &info["trace"])?);
+    }
+    for (key, names) in info.as_object().into_iter().flatten() {
+        if let Some(network) = key.strip_suffix("trace").filter(|n| n.ends_with('.')) {
+            packed.push(Packed::read(golden, network, "", names)?);
+        }
     }
     let mut out = Vec::new();
     for a in activations {
         let rows = |p: &Packed| Some(p.compare(a, *p.rows.get(&(a.name.clone(), a.call))?));
         out.extend(packed.iter().find_map(rows).into_iter().flatten());
+        if let (Some(texts), Some(reference)) = (a.texts(), info[&a.name].as_array()) {
+            out.push(compare_texts(a, &texts, reference));
+        }
         if let Some(reference) = golden.tensors.get(&a.key()) {
             out.push(compare_whole(a, reference, noise.get(&a.key()).copied())?);
         }
@@ -70,6 +79,19 @@ pub fn compare(activations: &[Activation], golden: &StateDict) -> Result<Vec<Com
             .got(format!("{} tensors", golden.tensors.len())));
     }
     Ok(out)
+}
+
+/// What is read must be the same, word by word.
+fn compare_texts(a: &Activation, texts: &[String], reference: &[serde_json::Value]) -> Comparison {
+    let same = texts.len() == reference.len();
+    let differ = texts.iter().zip(reference).filter(|(got, want)| want.as_str() != Some(got));
+    let differ: Vec<String> = differ.map(|(got, want)| format!("{want}, got {got:?}")).collect();
+    let share = differ.len() as f64 / reference.len().max(1) as f64;
+    let name = match differ.first() {
+        None => a.key(),
+        Some(first) => format!("{}: expected {first}", a.key()),
+    };
+    Comparison { name, error: if same { share } else { 1.0 }, bound: 0.0, worst: None }
 }
 
 fn compare_whole(a: &Activation, reference: &HostTensor, noise: Option<f64>) -> Result<Comparison> {
@@ -120,24 +142,30 @@ struct Packed {
 const FIRST: usize = 16;
 
 impl Packed {
-    /// The tables whose names, and those of whose modules, begin with `prefix`.
-    fn read(golden: &StateDict, prefix: &str, info: &serde_json::Value) -> Result<Self> {
+    /// The tables whose names begin with `prefix`, for the modules `names`, which stand below `place`.
+    fn read(
+        golden: &StateDict,
+        prefix: &str,
+        place: &str,
+        names: &serde_json::Value,
+    ) -> Result<Self> {
         let table = |name: &str| -> Result<Vec<f64>> {
             match golden.tensors.get(&format!("{prefix}{name}")) {
                 Some(t) => to_f64(t),
                 None => Ok(Vec::new()),
             }
         };
-        let names: Vec<&str> = info["trace"]
+        let names: Vec<&str> = names
             .as_array()
             .map(|a| a.iter().filter_map(|v| v.as_str()?.split(' ').next()).collect())
             .unwrap_or_default();
         let (l2, first, noise) =
             (table("trace.l2")?, table("trace.first16")?, table("trace.rel32")?);
         let n = names.len();
-        if (l2.len(), first.len(), noise.len()) != (n, n * FIRST, n) {
+        let or_none = |len: usize, whole: usize| len == whole || len == 0;
+        if l2.len() != n || !or_none(first.len(), n * FIRST) || !or_none(noise.len(), n) {
             return Err(Error::new(ErrorKind::Format, "reference", "sizes of the trace tables")
-                .expected(format!("{n} rows, as many as `info.trace` names"))
+                .expected(format!("{n} rows, as many as `info.{prefix}trace` names"))
                 .got(format!(
                     "{} norms, {} values, {} noise figures",
                     l2.len(),
@@ -150,14 +178,15 @@ impl Packed {
         for (i, name) in names.iter().enumerate() {
             let call = calls.entry(name).or_default();
             *call += 1;
-            rows.insert((format!("{prefix}{name}"), *call), i);
+            rows.insert((format!("{place}{name}"), *call), i);
         }
         Ok(Packed { rows, l2, first, noise })
     }
 
-    /// The norm, and the first values against the size of the tensor's typical values.
-    fn compare(&self, a: &Activation, row: usize) -> [Comparison; 2] {
-        let bound = (10.0 * self.noise[row]).max(LEAST_BOUND);
+    /// The norm, and where there are some, the first values against the size of the tensor's typical values.
+    fn compare(&self, a: &Activation, row: usize) -> Vec<Comparison> {
+        let noise = self.noise.get(row).copied().unwrap_or(0.0);
+        let bound = (10.0 * noise).max(LEAST_BOUND);
         let (want, got) = (self.l2[row], norm(a.value.data.iter().copied()));
         let gap = (want - got).abs();
         let by_norm = Comparison {
@@ -167,6 +196,9 @@ impl Packed {
             worst: Some((0, want, got)),
         };
         let count = a.value.data.len().min(FIRST);
+        if self.first.is_empty() || count == 0 {
+            return vec![by_norm];
+        }
         let want = &self.first[row * FIRST..][..count];
         let got = &a.value.data[..count];
         let typical = self.l2[row] * (count as f64 / a.value.data.len() as f64).sqrt();
@@ -178,6 +210,6 @@ impl Packed {
             bound,
             worst: worst(want, got),
         };
-        [by_norm, first]
+        vec![by_norm, first]
     }
 }

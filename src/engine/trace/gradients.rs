@@ -8,6 +8,7 @@ use crate::data::picture;
 use crate::engine::ModelKind;
 use crate::gpu::Gpu;
 use crate::models::lemma::{Focus, LOSS_SCALE, LossWeights};
+use crate::models::prepare::gray;
 use crate::models::{abinet, lemma, text_focus};
 use crate::nn::Parameters;
 use crate::ops::{Adam, CLOCK_SIZE, adam, backward, mean_absolute, mean_squared, norm_and_clock};
@@ -202,8 +203,8 @@ fn of_text_focus(
     let mut out = Vec::new();
     for part in ["attention", "recognition"] {
         let cx = Cx::new(gpu).with_tape();
-        let seen = network.forward(&cx, &lemma::gray(&cx, &hr)?, &words.tokens)?;
-        let read = network.forward(&cx, &lemma::gray(&cx, &sr)?, &words.tokens)?;
+        let seen = network.forward(&cx, &gray(&cx, &hr)?, &words.tokens)?;
+        let read = network.forward(&cx, &gray(&cx, &sr)?, &words.tokens)?;
         let loss = if part == "attention" {
             mean_absolute(&cx, &seen.attention, &read.attention)?
         } else {

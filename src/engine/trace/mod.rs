@@ -2,10 +2,12 @@
 
 mod abinet;
 mod compare;
+mod crnn;
 mod gradients;
 mod inputs;
 mod lemma;
 mod packed;
+mod recognizers;
 mod text_focus;
 mod word;
 
@@ -37,6 +39,19 @@ impl Activation {
     /// Whether it is one of the graph's named values rather than a module's output.
     pub fn is_value(&self) -> bool {
         self.call == 0
+    }
+
+    /// The texts of a value of code points, whose name ends in `.text`.
+    pub fn texts(&self) -> Option<Vec<String>> {
+        if !self.name.ends_with(".text") || self.value.dims().len() != 2 {
+            return None;
+        }
+        let (n, longest) = (self.value.dims()[0], self.value.dims()[1]);
+        let row = |i: usize| self.value.data[i * longest..][..longest].iter();
+        let text = |i: usize| {
+            row(i).filter_map(|c| char::from_u32(*c as u32).filter(|c| *c != '\0')).collect()
+        };
+        Some((0..n).map(text).collect())
     }
 
     /// Its key in a file: later calls of one module are numbered, `layer1.0.relu#2`.
@@ -98,7 +113,7 @@ impl Detail {
 /// that is asked for, in the order of the graph.
 ///
 /// LEMMA takes `input.lr_u8 [N, 3, 16, 64]` (bytes) or `input.lr`/`input [N, 4, 16, 64]`; ABINet `input.u8` or `input.rec_u8`
-/// `[N, 3, 32, 128]`, or `prior_input` (floats); the text-focus recognizer `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
+/// `[N, 3, 32, 128]`, or `prior_input` (floats); other recognizers `input.rec_u8`; the text-focus recognizer `input.hr_u8` and `input.sr_u8`, or floats `input.hr`
 /// and `input.sr` `[N, 3 or 4, 32, 128]`, with `lab.input` and `lab.lengths`; the other networks that super-resolve words
 /// `input.lr`. A file that gives a seed instead of its images gets the images of that seed. In a file that holds several systems
 /// (`info.systems`) all names begin with that of the network's.
@@ -115,6 +130,7 @@ pub fn run(
         ModelKind::Lemma => lemma::run(gpu, subject, inputs, detail),
         ModelKind::Abinet => abinet::run(gpu, subject, inputs, detail),
         ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
+        ModelKind::Crnn => crnn::run(gpu, subject, inputs, detail),
         kind => Ok(placed(word::run(gpu, subject, inputs, detail)?, kind, inputs)),
     }
 }
@@ -175,13 +191,18 @@ fn collect(gpu: &Gpu, taps: Vec<Tap>) -> Result<Vec<Activation>> {
     Ok(there.iter().zip(hosts).map(activation).collect())
 }
 
-/// Activations as a state dict to write: floats as f32, indices as i32.
+/// Activations as a state dict to write: floats as f32, indices as i32, texts in the JSON object of the metadata key `info`.
 ///
 /// # Errors
 /// [`ErrorKind::Shape`] when a value does not fit its shape, which would be a mistake here.
 pub fn to_state_dict(activations: &[Activation]) -> Result<StateDict> {
     let mut state = StateDict::default();
+    let mut info = serde_json::Map::new();
     for a in activations {
+        if let Some(texts) = a.texts() {
+            info.insert(a.key(), texts.into());
+            continue;
+        }
         let dims = a.value.dims().to_vec();
         let tensor = match a.value.dtype {
             DeviceType::F32 | DeviceType::F16 => HostTensor::from_f32(dims, &a.value.to_f32())?,
@@ -191,6 +212,9 @@ pub fn to_state_dict(activations: &[Activation]) -> Result<StateDict> {
             }
         };
         state.tensors.insert(a.key(), tensor);
+    }
+    if !info.is_empty() {
+        state.metadata.insert("info".into(), serde_json::Value::from(info).to_string());
     }
     Ok(state)
 }

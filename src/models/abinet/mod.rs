@@ -13,12 +13,15 @@ pub use loss::{Loss, Words, loss, reading_loss, shares};
 pub(crate) use recipe::{RECIPE, RULES};
 pub use vision::{Vision, VisionModel};
 
+use super::prepare::high;
+use super::reading::{self, center, each, expect_numbers, until_end};
+use super::recognizer::{Head, WordRecognizer};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::nn::{Linear, Parameters, Scope, Source, Weights};
 use crate::ops::{Act, activate, clamp, concat_last, lengths, mix};
 use crate::shape::to_u32;
-use crate::tensor::{Axes, Cx, Tensor};
+use crate::tensor::{Axes, Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 
 /// Shortest length that the language model is given.
@@ -175,6 +178,50 @@ impl Network {
         let gate = activate(cx, &self.gate.forward(cx, &both, Axes::Same)?, Act::Sigmoid)?;
         self.classes.forward(cx, &mix(cx, &gate, vision, language)?, Axes::Same)
     }
+}
+
+impl WordRecognizer for Network {
+    fn heads(&self) -> &'static [Head] {
+        &[Head::Vision, Head::Language, Head::Fusion]
+    }
+
+    fn configuration(&self) -> serde_json::Value {
+        serde_json::to_value(&self.config).expect("a configuration is plain data")
+    }
+
+    fn record(&self, cx: &Cx, images: &Tensor, head: Head) -> Result<Vec<Tensor>> {
+        let Reading { vision, mut iterations, .. } = self.forward(cx, &high(cx, images)?)?;
+        let last = iterations.pop();
+        let logits = match (head, last) {
+            (Head::Vision, _) | (_, None) => vision.logits,
+            (Head::Language, Some(last)) => last.language.logits,
+            (Head::Fusion, Some(last)) => last.alignment,
+        };
+        Ok(vec![logits, vision.attention])
+    }
+
+    fn decode(&self, outputs: &[Host]) -> Result<Vec<reading::Reading>> {
+        readings(&self.config, &outputs[0], &outputs[1])
+    }
+}
+
+/// What is read in `logits [N, T, classes]` with `maps [N, T, H, W]` of where each step looked.
+///
+/// # Errors
+/// [`ErrorKind::Result`] for scores that are not numbers.
+pub fn readings(
+    config: &AbinetConfig,
+    logits: &Host,
+    maps: &Host,
+) -> Result<Vec<reading::Reading>> {
+    expect_numbers(logits)?;
+    let charset: Vec<char> = config.charset_chars.chars().collect();
+    let (width, cells) = (maps.shape.last(), maps.dims()[2..].iter().product());
+    let symbol = |class: usize| class.checked_sub(1).map(|i| charset[i]);
+    Ok(each(logits, maps, |logits, maps| {
+        let centers = maps.chunks_exact(cells).map(|map| center(map, width));
+        until_end(logits, config.num_classes, centers, symbol)
+    }))
 }
 
 /// The configuration in the metadata of `state`, or what `otherwise` finds.

@@ -3,10 +3,9 @@
 
 use super::Output;
 use crate::Result;
+use crate::models::prepare::gray;
 use crate::models::{abinet, text_focus};
-use crate::ops::{
-    Epilogue, add, cross_entropy, linear, mean_absolute, mean_squared, scale, slice_last, softmax,
-};
+use crate::ops::{add, cross_entropy, mean_absolute, mean_squared, scale, slice_last, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -155,10 +154,4 @@ fn every_step(cx: &Cx, words: &Words) -> abinet::Words {
         ids: words.ids.clone(),
         share: Tensor::upload(cx.gpu(), [n], &abinet::shares(&[n], n, 1.0 / n as f32)),
     }
-}
-
-/// 0.299 R + 0.587 G + 0.114 B of `[N, 32, 128, 4]`: `[N, 32, 128, 1]`.
-pub(crate) fn gray(cx: &Cx, image: &Tensor) -> Result<Tensor> {
-    let weights = Tensor::upload(cx.gpu(), [4, 1], &[0.299, 0.587, 0.114, 0.0]);
-    linear(cx, image, &weights, &Epilogue::default())
 }

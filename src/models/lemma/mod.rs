@@ -10,7 +10,6 @@ mod recipe;
 
 pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
 pub use guidance::{Evidence, Guidance};
-pub(crate) use loss::gray;
 pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 pub(crate) use recipe::RECIPE;
 

@@ -1,5 +1,8 @@
 //! From class scores to text.
 
+use crate::tensor::Host;
+use crate::{Error, ErrorKind, Result};
+
 /// One character of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Character {
@@ -20,17 +23,12 @@ pub struct Reading {
     pub confidence: f32,
 }
 
-/// What turns class scores into readings.
-pub(super) struct Decoder {
-    /// Characters of classes 1, 2, …, of all but the end: a configuration without is refused.
-    pub charset: Vec<char>,
-    /// Positions.
-    pub steps: usize,
-    /// Classes.
-    pub classes: usize,
-}
-
 impl Reading {
+    /// Of its characters.
+    pub(crate) fn of(characters: Vec<Character>) -> Self {
+        Reading { confidence: geometric_mean(&characters), characters }
+    }
+
     /// The text.
     pub fn text(&self) -> String {
         self.characters.iter().map(|c| c.symbol).collect()
@@ -65,7 +63,7 @@ impl Reading {
                 part.into_iter().filter(move |c| range.contains(&c.center))
             })
             .collect();
-        Reading { confidence: geometric_mean(&characters), characters }
+        Reading::of(characters)
     }
 }
 
@@ -93,25 +91,61 @@ fn geometric_mean(characters: &[Character]) -> f32 {
     (logs / characters.len() as f64).exp() as f32
 }
 
-impl Decoder {
-    /// Reads `logits [T, classes]`, cut at the first end; `maps [T, rows · width]` say where each step looked.
-    pub fn read(&self, logits: &[f32], maps: &[f32], width: usize) -> Reading {
-        let cells = maps.len() / self.steps;
-        let mut characters = Vec::new();
-        for (row, map) in logits.chunks_exact(self.classes).zip(maps.chunks_exact(cells)) {
-            let (class, confidence) = best(row);
-            if class == 0 {
-                break;
-            }
-            let symbol = self.charset[class - 1];
-            characters.push(Character { symbol, confidence, center: center(map, width) });
-        }
-        Reading { confidence: geometric_mean(&characters), characters }
+/// Refuses scores that are not numbers: what was read in them would be made up.
+///
+/// # Errors
+/// [`ErrorKind::Result`].
+pub(crate) fn expect_numbers(scores: &Host) -> Result<()> {
+    match scores.data.iter().all(|v| v.is_finite()) {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Result, "recognizer", "a class score is not a number")
+            .hint("weights with NaN, or values beyond f32, give this")),
     }
 }
 
+/// What `one` makes of the rows of every sample of two tensors of a batch, `a [N, ..]` and `b [N, ..]`.
+pub(crate) fn each(a: &Host, b: &Host, one: impl Fn(&[f32], &[f32]) -> Reading) -> Vec<Reading> {
+    let n = a.dims()[0].max(1);
+    let (first, second) = (a.to_f32(), b.to_f32());
+    let samples = first.chunks_exact((first.len() / n).max(1));
+    samples.zip(second.chunks_exact((second.len() / n).max(1))).map(|(a, b)| one(a, b)).collect()
+}
+
+/// A reading step by step: `logits [T, classes]` and where each step looked, as a share of the width. `symbol` gives the
+/// character of a class, and nothing for the end.
+pub(crate) fn until_end(
+    logits: &[f32],
+    classes: usize,
+    mut centers: impl Iterator<Item = f32>,
+    symbol: impl Fn(usize) -> Option<char>,
+) -> Reading {
+    let steps = logits.chunks_exact(classes).map_while(|row| {
+        let (class, confidence) = best(row);
+        let center = centers.next()?;
+        Some(Character { symbol: symbol(class)?, confidence, center })
+    });
+    Reading::of(steps.collect())
+}
+
+/// The best path of connectionist temporal classification through `logits [T, classes]`, whose class 0 is the blank: of equal
+/// neighbors the first, and no blanks.
+pub(crate) fn best_path(logits: &[f32], alphabet: &[char]) -> Reading {
+    let rows = logits.chunks_exact(alphabet.len() + 1);
+    let (count, mut before) = (rows.len() as f32, 0);
+    let mut characters = Vec::new();
+    for (t, row) in rows.enumerate() {
+        let (class, confidence) = best(row);
+        if class != before && class > 0 {
+            let center = (t as f32 + 0.5) / count;
+            characters.push(Character { symbol: alphabet[class - 1], confidence, center });
+        }
+        before = class;
+    }
+    Reading::of(characters)
+}
+
 /// The class of the largest score, the lowest of equals, and its soft-max probability.
-fn best(row: &[f32]) -> (usize, f32) {
+pub(crate) fn best(row: &[f32]) -> (usize, f32) {
     let (class, most) = row
         .iter()
         .enumerate()
@@ -121,7 +155,7 @@ fn best(row: &[f32]) -> (usize, f32) {
 }
 
 /// Center of mass of a map of rows of `width` cells, as a share of the width.
-fn center(map: &[f32], width: usize) -> f32 {
+pub(crate) fn center(map: &[f32], width: usize) -> f32 {
     let (mut sum, mut moment) = (0.0, 0.0);
     for (i, v) in map.iter().enumerate() {
         let v = f64::from(v.max(0.0));
@@ -137,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_reading_ends_at_the_first_end() {
-        let decoder = Decoder { charset: vec!['a', 'b'], steps: 3, classes: 3 };
+        let read = |logits: &[f32], maps: &[f32]| {
+            let centers = maps.chunks_exact(2).map(|map| center(map, 2));
+            until_end(logits, 3, centers, |class| [None, Some('a'), Some('b')][class])
+        };
         let ln = |p: f32| p.ln();
         let logits = [
             [ln(0.1), ln(0.1), ln(0.8)],
@@ -145,14 +182,25 @@ mod tests {
             [ln(0.6), ln(0.2), ln(0.2)],
         ];
         let maps = [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]];
-        let reading = decoder.read(logits.as_flattened(), maps.as_flattened(), 2);
+        let reading = read(logits.as_flattened(), maps.as_flattened());
         assert_eq!(reading.text(), "ba");
         assert!((reading.confidence - 0.4f32.sqrt()).abs() < 1e-6);
         assert_eq!(reading.characters[0].center, 0.75);
         assert_eq!(reading.characters[1].center, 0.5);
-        let empty = decoder.read(&[ln(0.9), ln(0.05), ln(0.05)], maps.as_flattened(), 2);
+        let empty = read(&[ln(0.9), ln(0.05), ln(0.05)], maps.as_flattened());
         assert_eq!(empty.text(), "");
         assert_eq!(empty.confidence, 0.0);
+    }
+
+    #[test]
+    fn the_best_path_has_no_blanks_and_no_repeats_but_across_a_blank() {
+        let row = |class: usize| (0..3).map(move |c| if c == class { 2.0 } else { 0.0 });
+        let logits: Vec<f32> = [1, 1, 2, 2, 0, 2, 0, 0].into_iter().flat_map(row).collect();
+        let reading = best_path(&logits, &['a', 'b']);
+        assert_eq!(reading.text(), "abb");
+        let centers: Vec<f32> = reading.characters.iter().map(|c| c.center).collect();
+        assert_eq!(centers, [0.0625, 0.3125, 0.6875]);
+        assert_eq!(best_path(&logits[12..15], &['a', 'b']), Reading::default());
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Recognizers against tensors that the released PyTorch code computed in f64: the official sizes with procedural weights, every
+//! named output, every submodule where the reference lists them, and what is read; and what becomes of weights that do not fit.
+
+#[path = "common/agreement.rs"]
+mod agreement;
+mod common;
+#[path = "common/reference.rs"]
+mod reference;
+
+use agreement::{expect_agreement, expect_complete};
+use lemma_gpu::data::checkpoint::{Dtype, HostTensor, StateDict};
+use lemma_gpu::data::picture::RgbImage;
+use lemma_gpu::engine::trace::{Detail, Subject};
+use lemma_gpu::engine::{Engine, Head, Recognizer, trace};
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::models::ModelKind;
+use lemma_gpu::models::procedural::Procedural;
+use lemma_gpu::nn::Source;
+use reference::{golden, open};
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// One of the networks that a reference file holds, whose names there begin with its word: every module by itself, and, of the
+/// pass as it runs, so many values that fusion leaves. Names that begin with one `apart` are compared elsewhere.
+fn check(gpu: &Gpu, model: ModelKind, file: &str, apart: &[&str], least: usize, as_run: usize) {
+    let reference = golden(file);
+    let subject = Subject::Procedural(Procedural { model, seed: 1 });
+    let run = |detail| trace::run(gpu, &subject, &reference, detail).expect("runs");
+    let activations = run(Detail::EveryModule);
+    expect_agreement(&activations, &reference, least);
+    let word = model.word();
+    let mut own = reference.clone();
+    own.tensors.retain(|name, _| name.starts_with(&format!("{word}.")));
+    let info = trace::info(&reference).expect("info");
+    let modules = info[format!("{word}.trace")].as_array().cloned().unwrap_or_default();
+    own.metadata.insert("info".into(), serde_json::json!({ "trace": modules }).to_string());
+    let apart: Vec<String> = apart.iter().map(|a| format!("{word}.{a}")).collect();
+    expect_complete(&activations, &own, &apart.iter().map(String::as_str).collect::<Vec<_>>());
+    expect_agreement(&run(Detail::AsRun), &reference, as_run);
+}
+
+/// Procedural weights that keep what was asked of them: a whole state dict.
+struct Recording {
+    of: Procedural,
+    state: RefCell<StateDict>,
+}
+
+impl Source for Recording {
+    fn tensor(&self, name: &str, shape: &[usize]) -> Option<Cow<'_, HostTensor>> {
+        let tensor = self.of.tensor(name, shape)?;
+        self.state.borrow_mut().tensors.insert(name.into(), tensor.clone().into_owned());
+        Some(tensor)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+/// The state dict of a network with procedural weights, as `load` asks for it.
+fn state(model: ModelKind, load: impl FnOnce(&dyn Source) -> lemma_gpu::Result<()>) -> StateDict {
+    let of = Procedural { model, seed: 1 };
+    let recording = Recording { of, state: RefCell::default() };
+    load(&recording).expect("loads");
+    recording.state.into_inner()
+}
+
+/// The library's face reads in the images of a reference what it does, and by every second pixel as often as it can be known.
+fn expect_reading(state: StateDict, file: &str, part: &str) {
+    let reference = golden(file);
+    let info = trace::info(&reference).expect("info");
+    let texts = |key: &str| -> Vec<String> {
+        let list = info[key].as_array().into_iter().flatten();
+        list.filter_map(|t| t.as_str()).map(String::from).collect()
+    };
+    let images = reference.tensors["input.rec_u8"].bytes().chunks_exact(3 * 32 * 128);
+    let images: Vec<RgbImage> = images
+        .map(|planes| {
+            RgbImage::from_fn(128, 32, |x, y| {
+                let at = (y * 128 + x) as usize;
+                image::Rgb([planes[at], planes[4096 + at], planes[2 * 4096 + at]])
+            })
+        })
+        .collect();
+    let engine = Engine::new(GpuOptions { adapter: common::adapter(), ..Default::default() });
+    let recognizer = Recognizer::load(&engine.expect("an adapter"), state).expect("loads");
+    let readings = recognizer.read(&images, Head::Fusion).expect("reads");
+    let read: Vec<String> = readings.iter().map(|r| r.text()).collect();
+    assert_eq!(read, texts(&format!("{part}.text")));
+    for reading in &readings {
+        let sane = |v: f32| v > 0.0 && v <= 1.0;
+        assert!(reading.characters.iter().all(|c| sane(c.confidence) && sane(c.center)));
+    }
+    let low = images.iter().flat_map(|image| {
+        let pixels = (0..16 * 64).map(|i| image.get_pixel(i % 64 * 2, i / 64 * 2));
+        pixels.flat_map(|p| p.0.map(|v| f32::from(v) / 255.0)).collect::<Vec<_>>()
+    });
+    let low: Vec<f32> = low.collect();
+    // The second time the pass that was kept reads.
+    for _ in 0..2 {
+        let readings = recognizer.read_values(&low, (16, 64), Head::Fusion).expect("reads");
+        let read: Vec<String> = readings.iter().map(|r| r.text()).collect();
+        let want = texts(&format!("{part}.text_from_16x64"));
+        assert!(want.is_empty() || read == want, "{read:?}, not {want:?}");
+    }
+    assert!(recognizer.read_values(&low, (16, 65), Head::Fusion).is_err());
+}
+
+#[test]
+fn official_crnn() {
+    let gpu = open();
+    check(&gpu, ModelKind::Crnn, "recognizers", &["trace."], 29 + 4, 12);
+    let state = state(ModelKind::Crnn, |source| {
+        lemma_gpu::models::crnn::Network::load(&gpu, source).map(drop)
+    });
+    expect_reading(state, "recognizers", "crnn");
+}
+
+/// Weights of something else, and of another alphabet, are refused in a line that says so.
+#[test]
+fn weights_that_do_not_fit() {
+    let engine = Engine::new(GpuOptions { adapter: common::adapter(), ..Default::default() });
+    let engine = engine.expect("an adapter");
+    let of = |tensors: &[(&str, &[usize])]| {
+        let mut state = StateDict::default();
+        for (name, shape) in tensors {
+            let zeros = vec![0; 4 * shape.iter().product::<usize>()];
+            let tensor = HostTensor::new(Dtype::F32, *shape, zeros).expect("a tensor");
+            state.tensors.insert((*name).into(), tensor);
+        }
+        state
+    };
+    let refused = |state: StateDict, parts: &[&str]| {
+        let error = Recognizer::load(&engine, state).err().expect("an error").to_string();
+        let first = error.lines().next().expect("a line");
+        assert!(parts.iter().all(|part| first.contains(part)), "{error}");
+    };
+    let conv0: (&str, &[usize]) = ("cnn.conv0.weight", &[64, 1, 3, 3]);
+    refused(
+        of(&[conv0, ("rnn.1.embedding.weight", &[63, 512])]),
+        &["CRNN: classes of the recognizer: expected 37", "got 63"],
+    );
+    refused(
+        of(&[conv0, ("rnn.1.embedding.weight", &[37, 512])]),
+        &["CRNN", "missing, 0 misshapen"],
+    );
+    refused(of(&[conv0]), &["expected a checkpoint of ABINet or CRNN", "got 1 tensors"]);
+    let lemma = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
+    refused(StateDict::read(lemma).expect("weights"), &["got a checkpoint of LEMMA"]);
+}
