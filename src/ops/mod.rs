@@ -17,7 +17,9 @@ mod channel_affine;
 pub mod check;
 mod columns;
 mod conv;
+mod deformable;
 mod depthwise;
+mod depthwise_window;
 mod dropout;
 mod gather;
 mod gemm;
@@ -55,8 +57,10 @@ pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 pub use broadcast::{expand, repeat, sum_to};
 pub use channel_affine::channel_affine;
 pub use conv::winograd::{suits_winograd, winograd, winograd_weight};
-pub use conv::{conv2d, spread};
+pub use conv::{conv_transpose2d, conv2d, spread};
+pub use deformable::deformable_depthwise;
 pub use depthwise::global_depthwise;
+pub use depthwise_window::depthwise_conv2d;
 pub use dropout::dropout;
 pub use epilogue::{Act, Epilogue};
 pub use gather::{gather_rows, keep_rows, scatter_rows};
@@ -115,7 +119,9 @@ pub const TABLE: &[&Row] = &[
     &broadcast::ROW,
     &channel_affine::ROW,
     &conv::ROW,
+    &deformable::ROW,
     &depthwise::ROW,
+    &depthwise_window::ROW,
     &dropout::ROW,
     &gather::ROW,
     &grid_sample::ROW,

@@ -13,7 +13,7 @@ use super::{Case, KernelUse, Row, element, linear};
 use crate::shape::{Window, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
-use reference::{apart, oracle};
+use reference::{apart, oracle, transposed_oracle};
 use std::sync::Arc;
 use weight::{FLIP_USE, flip};
 use winograd::{suits_winograd, winograd, winograd_weight};
@@ -106,6 +106,44 @@ fn conv2d_shuffled(
     ep.check(cx, OP, columns, [n, oh, ow, columns].into())?;
     let gemm = Gemm::windows(dims, (oh, ow), window, columns).shuffled();
     gemm.run(cx, x, w, ep, [n, 2 * oh, 2 * ow, columns / 4].into())
+}
+
+/// `x [N, H, W, Cin]` with `w [KH, KW, Cout, Cin]` → `[N, OH, OW, Cout]`, OH = (H − 1)·SY − 2·PY + KH and OW likewise: the adjoint
+/// of [`conv2d`] with this window, `torch.nn.ConvTranspose2d` without bias and output padding.
+///
+/// # Errors
+/// Operands whose shapes do not fit, and padding that leaves nothing.
+pub fn conv_transpose2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window) -> Result<Tensor> {
+    const OP: &str = "conv_transpose2d";
+    let [n, h, width, inputs] = x.shape().nhwc(OP)?;
+    let [_, _, outputs, _] = w.shape().nhwc(OP)?;
+    let (kh, kw) = window.kernel;
+    cx.expect(OP, "weight", w, [kh, kw, outputs, inputs])?;
+    let size = |n: usize, k: usize, s: usize, p: usize| {
+        (n.checked_sub(1)? * s + k).checked_sub(2 * p).filter(|size| *size > 0)
+    };
+    let size = size(h, kh, window.stride.0, window.pad.0).zip(size(
+        width,
+        kw,
+        window.stride.1,
+        window.pad.1,
+    ));
+    let Some((oh, ow)) = size else {
+        return Err(Error::new(ErrorKind::Shape, OP, "size of the result")
+            .expected("at least one pixel")
+            .got(format!("{window:?} on {}", x.shape())));
+    };
+    let dims = [n, oh, ow, outputs];
+    let y = input_gradient(cx, x, w, window, dims)?;
+    let [x_kept, w_kept] = kept(cx, x, w);
+    Ok(cx.record(OP, [x, w], y, move |cx, dy, _| {
+        let of_x = |w: Tensor| conv2d(cx, &dy, &w, window, &Epilogue::default());
+        let of_w = |x: Tensor| {
+            let gemm = Gemm::windows(dims, (h, width), window, inputs).transposed();
+            gemm.run(cx, &dy, &x, &Epilogue::default(), [kh, kw, outputs, inputs].into())
+        };
+        Ok([w_kept.map(of_x).transpose()?, x_kept.map(of_w).transpose()?])
+    }))
 }
 
 /// dX: windows of dY, dilated by the stride, times the weight with its taps reversed and its channels exchanged.
@@ -246,8 +284,23 @@ fn cases() -> Vec<Case> {
             move |h| vec![oracle(&h[0], &apart(&h[1], dilation), window)],
         )
     };
+    let transposed = |why: &str, dims: [usize; 4], out: usize, window: Window| {
+        let label = format!("{dims:?} ← {out} {window:?}, transposed: {why}");
+        let mut s = Seeded::new(&label);
+        let (kh, kw) = window.kernel;
+        let inputs = vec![s.signed(dims), s.uniform([kh, kw, out, dims[3]], -0.3, 0.3)];
+        Case::new(
+            label,
+            inputs,
+            move |cx, t| Ok(vec![conv_transpose2d(cx, &t[0], &t[1], window)?]),
+            move |h| vec![transposed_oracle(&h[0], &h[1], window)],
+        )
+    };
     let folded = Parts { residual: false, ..Parts::ALL }.with_act(1);
     vec![
+        transposed("no padding", [2, 1, 5, 7], 6, Window { pad: (0, 0), ..same(3).strided(2, 2) }),
+        transposed("strides by height", [2, 3, 5, 4], 8, same(3).strided(2, 1)),
+        transposed("fours", [1, 3, 4, 8], 4, same(3).strided(2, 2)),
         dilated("down", (3, 1), (3, 1)),
         dilated("across", (1, 3), (1, 2)),
         dilated("both ways", (3, 3), (2, 4)),

@@ -42,3 +42,29 @@ pub fn apart(w: &Host, dilation: (usize, usize)) -> Host {
     }
     y
 }
+
+/// The adjoint of a convolution: every pixel of `x` spreads over its window, by `w [KH, KW, Cout, Cin]`.
+pub fn transposed_oracle(x: &Host, w: &Host, window: Window) -> Host {
+    let [n, h, width, c] = x.shape.nhwc("x").expect("an image");
+    let ((kh, kw), out) = (window.kernel, w.dims()[2]);
+    let size = |n: usize, k: usize, s: usize, p: usize| (n - 1) * s + k - 2 * p;
+    let (oh, ow) = (
+        size(h, kh, window.stride.0, window.pad.0),
+        size(width, kw, window.stride.1, window.pad.1),
+    );
+    let mut y = Host::zeros([n, oh, ow, out]);
+    for (pixel, values) in x.data.chunks_exact(c).enumerate() {
+        let (image, iy, ix) = (pixel / (h * width), pixel / width % h, pixel % width);
+        for (tap, weights) in w.data.chunks_exact(out * c).enumerate() {
+            let oy = (iy * window.stride.0 + tap / kw).wrapping_sub(window.pad.0);
+            let ox = (ix * window.stride.1 + tap % kw).wrapping_sub(window.pad.1);
+            if oy < oh && ox < ow {
+                let sums = &mut y.data[((image * oh + oy) * ow + ox) * out..][..out];
+                for (sum, row) in sums.iter_mut().zip(weights.chunks_exact(c)) {
+                    *sum += row.iter().zip(values).map(|(w, v)| w * v).sum::<f64>();
+                }
+            }
+        }
+    }
+    y
+}
