@@ -3,7 +3,8 @@
 use super::{LayerNorm, Linear, Scope};
 use crate::Result;
 use crate::ops::{
-    Act, Attention, Epilogue, Heads, Mask, activate, attention, dropout, linear, linear_columns,
+    Act, Attention, Epilogue, Heads, Mask, activate, add, attention, dropout, linear,
+    linear_columns,
 };
 use crate::tensor::{Axes, Cx, Tensor};
 
@@ -42,6 +43,21 @@ impl MultiHead {
         value: &Tensor,
         mask: Mask,
     ) -> Result<Tensor> {
+        Ok(self.weighted(cx, query, key, value, mask)?.0)
+    }
+
+    /// The same with the weights `[N, heads, Lq, Lk]`, which cost nothing where nobody reads them.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn weighted(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Mask,
+    ) -> Result<(Tensor, Tensor)> {
         self.compute(cx, query, key, value, mask).map_err(|e| e.within(&self.path))
     }
 
@@ -52,32 +68,32 @@ impl MultiHead {
         key: &Tensor,
         value: &Tensor,
         mask: Mask,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, Tensor)> {
         let _scope = cx.scope(&self.path);
         let e = self.shape.width;
         let in_bias = Epilogue::bias(&self.in_bias);
         let project = |x: &Tensor, from: usize, to: usize| {
             linear_columns(cx, x, &self.in_weight, from * e..to * e, &in_bias)
         };
-        let mixed = if query.is(key) && key.is(value) {
+        let (mixed, weights) = if query.is(key) && key.is(value) {
             let qkv = project(query, 0, 3)?;
             let part = |i: usize| Heads::part(&qkv, i * e);
-            attention(cx, part(0), part(1), part(2), self.shape, mask, false)?.0
+            attention(cx, part(0), part(1), part(2), self.shape, mask, true)?
         } else {
             let q = project(query, 0, 1)?;
             if key.is(value) {
                 let kv = project(key, 1, 3)?;
                 let (k, v) = (Heads::part(&kv, 0), Heads::part(&kv, e));
-                attention(cx, Heads::whole(&q), k, v, self.shape, mask, false)?.0
+                attention(cx, Heads::whole(&q), k, v, self.shape, mask, true)?
             } else {
                 let (k, v) = (project(key, 1, 2)?, project(value, 2, 3)?);
                 let (k, v) = (Heads::whole(&k), Heads::whole(&v));
-                attention(cx, Heads::whole(&q), k, v, self.shape, mask, false)?.0
+                attention(cx, Heads::whole(&q), k, v, self.shape, mask, true)?
             }
         };
         let y = linear(cx, &mixed, &self.out_weight, &Epilogue::bias(&self.out_bias))?;
         cx.tap(&self.path, "", &y, Axes::Sequence);
-        Ok(y)
+        Ok((y, weights.expect("the weights that were asked for")))
     }
 }
 
@@ -142,8 +158,21 @@ impl EncoderLayer {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        self.seeking(cx, x, x)
+    }
+
+    /// The same with `positions`, of x's shape, added to queries and keys.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_at(&self, cx: &Cx, x: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        self.seeking(cx, x, &add(cx, x, positions)?)
+    }
+
+    /// With queries and keys of their own.
+    fn seeking(&self, cx: &Cx, x: &Tensor, sought: &Tensor) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let a = dropout(cx, &self.attention.forward(cx, x, x, x, Mask::None)?)?;
+        let a = dropout(cx, &self.attention.forward(cx, sought, sought, x, Mask::None)?)?;
         cx.tap(&self.path, "dropout1", &a, Axes::Sequence);
         let x = self.norms[0].forward(cx, &a, x, Axes::Sequence)?;
         let f = self.feed_forward.forward(cx, &x, "dropout2")?;
@@ -184,13 +213,30 @@ impl DecoderLayer {
         value: &Tensor,
         mask: Mask,
     ) -> Result<Tensor> {
+        Ok(self.forward_from(cx, query, query, key, value, mask)?.0)
+    }
+
+    /// The same of `x [N, Lq, C]` with a query of its own, and the weights of the attention `[N, heads, Lq, Lk]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_from(
+        &self,
+        cx: &Cx,
+        x: &Tensor,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        mask: Mask,
+    ) -> Result<(Tensor, Tensor)> {
         let _scope = cx.scope(&self.path);
-        let a = dropout(cx, &self.attention.forward(cx, query, key, value, mask)?)?;
+        let (a, weights) = self.attention.weighted(cx, query, key, value, mask)?;
+        let a = dropout(cx, &a)?;
         cx.tap(&self.path, "dropout2", &a, Axes::Sequence);
-        let x = self.norms[0].forward(cx, &a, query, Axes::Sequence)?;
+        let x = self.norms[0].forward(cx, &a, x, Axes::Sequence)?;
         let f = self.feed_forward.forward(cx, &x, "dropout3")?;
         let y = self.norms[1].forward(cx, &f, &x, Axes::Sequence)?;
         cx.tap(&self.path, "", &y, Axes::Sequence);
-        Ok(y)
+        Ok((y, weights))
     }
 }

@@ -92,10 +92,27 @@ impl LayerNorm {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, cx: &Cx, x: &Tensor, residual: &Tensor, axes: Axes) -> Result<Tensor> {
+        self.compute(cx, x, Some(residual), axes)
+    }
+
+    /// Normalizes `x [N, L, C]` by itself.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn alone(&self, cx: &Cx, x: &Tensor, axes: Axes) -> Result<Tensor> {
+        self.compute(cx, x, None, axes)
+    }
+
+    fn compute(
+        &self,
+        cx: &Cx,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        axes: Axes,
+    ) -> Result<Tensor> {
         let _scope = cx.scope(&self.path);
-        let y =
-            layer_norm(cx, x, Some(residual), &self.gamma, &self.beta, self.eps, self.deviation)
-                .map_err(|e| e.within(&self.path))?;
+        let y = layer_norm(cx, x, residual, &self.gamma, &self.beta, self.eps, self.deviation)
+            .map_err(|e| e.within(&self.path))?;
         cx.tap(&self.path, "", &y, axes);
         Ok(y)
     }
