@@ -119,6 +119,17 @@ fn official_san() {
     check_system(ModelKind::San, "san", &[], 667);
 }
 
+#[test]
+fn official_tatt() {
+    // Rotated images are seen in training alone.
+    check_system(ModelKind::Tatt, "tatt", &["rot."], 175);
+}
+
+#[test]
+fn official_c3() {
+    check_system(ModelKind::C3, "c3", &[], 106);
+}
+
 /// A checkpoint of each network is recognized and super-resolves the images of the file as the network does in a trace.
 #[test]
 fn checkpoints_of_every_network() {

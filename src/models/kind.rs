@@ -2,7 +2,9 @@
 
 use super::recipe::Recipe;
 use super::word::{Boxed, Build, Loading};
-use super::{abinet, crnn, lemma, pcan, rcan, san, srcnn, srresnet, tbsrn, text_focus, tsrn};
+use super::{
+    abinet, c3, crnn, lemma, pcan, rcan, san, srcnn, srresnet, tatt, tbsrn, text_focus, tsrn,
+};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
 use crate::nn::Parameters;
@@ -37,6 +39,14 @@ pub enum ModelKind {
     San,
     /// CRNN, a recognizer.
     Crnn,
+    /// TATT, each image as if alone.
+    Tatt,
+    /// TATT as released, where an image's place in its batch counts.
+    TattInBatch,
+    /// C3-STISR as released.
+    C3,
+    /// C3-STISR as in its paper, guided by its fused clues.
+    C3Fused,
 }
 
 /// A row of the table of networks.
@@ -79,6 +89,38 @@ const TABLE: &[Entry] = &[
         marks: &["generator_word.proj.weight", "embedding_word.lut.weight"],
         recipe: &text_focus::RECIPE,
         build: None,
+    },
+    Entry {
+        kind: ModelKind::Tatt,
+        name: "TATT",
+        word: "tatt",
+        marks: &["block1.0.weight", "infoGen.init_factor.weight"],
+        recipe: &tatt::RECIPE,
+        build: Some(tatt::BUILD),
+    },
+    Entry {
+        kind: ModelKind::TattInBatch,
+        name: "TATT as its batches count",
+        word: "tatt-batch",
+        marks: &["block1.0.weight", "infoGen.init_factor.weight"],
+        recipe: &tatt::RECIPE,
+        build: Some(tatt::IN_BATCH),
+    },
+    Entry {
+        kind: ModelKind::C3,
+        name: "C3-STISR",
+        word: "c3",
+        marks: &["block1.0.weight", "infoGen_ling.tconv1.weight"],
+        recipe: &c3::RECIPE,
+        build: Some(c3::BUILD),
+    },
+    Entry {
+        kind: ModelKind::C3Fused,
+        name: "C3-STISR with fused clues",
+        word: "c3-fused",
+        marks: &["block1.0.weight", "infoGen_ling.tconv1.weight"],
+        recipe: &c3::RECIPE,
+        build: Some(c3::FUSED),
     },
     Entry {
         kind: ModelKind::Tbsrn,
@@ -210,6 +252,12 @@ impl ModelKind {
         self == ModelKind::Lemma || self.entry().build.is_some()
     }
 
+    /// Whether a recognizer guides it that is no part of its weights.
+    pub fn is_guided(self) -> bool {
+        use ModelKind::{C3, C3Fused, Tatt, TattInBatch};
+        matches!(self, Tatt | TattInBatch | C3 | C3Fused)
+    }
+
     /// Loads the network, with the parameters that it has in training; none for one that [`ModelKind::enlarges`] nothing, and
     /// for LEMMA, which says more than an image.
     ///
@@ -258,11 +306,8 @@ impl ModelKind {
     /// # Errors
     /// [`ErrorKind::Format`] saying what it is instead.
     pub fn enlarging(state: &StateDict, place: &str) -> Result<Self> {
-        let names = TABLE.iter().filter(|e| e.kind.enlarges()).map(|e| e.name);
-        let names = names.collect::<Vec<_>>().join(", ");
-        ModelKind::of(state)
-            .filter(|kind| kind.enlarges())
-            .ok_or_else(|| other(state, place, &format!("a checkpoint of one of {names}")))
+        let kinds: Vec<Self> = TABLE.iter().map(|e| e.kind).filter(|k| k.enlarges()).collect();
+        Self::expect_one_of(&kinds, state, place)
     }
 }
 

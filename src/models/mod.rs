@@ -1,6 +1,7 @@
 //! The networks, built from layers. Their parameters are named as in the official state dicts; they know no file.
 
 pub mod abinet;
+pub mod c3;
 pub mod crnn;
 mod kind;
 pub mod lemma;
@@ -16,8 +17,10 @@ mod recognizer;
 pub mod san;
 pub mod srcnn;
 pub mod srresnet;
+pub mod tatt;
 pub mod tbsrn;
 pub mod text_focus;
+mod text_prior;
 pub mod textzoom;
 pub mod tsrn;
 pub mod word;

@@ -1,5 +1,6 @@
 //! What all networks have in common that super-resolve a word.
 
+use super::crnn;
 use super::textzoom::{SpatialTransformer, straighten};
 use crate::Result;
 use crate::data::checkpoint::StateDict;
@@ -15,6 +16,11 @@ pub trait WordNetwork: Send + Sync {
     /// The value of white in input and output.
     fn white(&self) -> f32 {
         1.0
+    }
+
+    /// Lets `reader`, which reads the poor image, guide the network; one that nobody guides has no use for it.
+    fn guide(&mut self, reader: crnn::Network) {
+        drop(reader);
     }
 
     /// The spatial transformer that straightens words in training, if it was loaded.

@@ -126,12 +126,27 @@ pub fn run(
     inputs: &StateDict,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
+    run_guided(gpu, subject, inputs, detail, None)
+}
+
+/// [`run`] with the recognizer that guides the network, TATT or C3-STISR; without one procedural weights are guided by those of a
+/// CRNN of the same seed, and others by nobody.
+///
+/// # Errors
+/// Weights or inputs that do not fit.
+pub fn run_guided(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+    reader: Option<&Subject>,
+) -> Result<Vec<Activation>> {
     match subject.kind()? {
         ModelKind::Lemma => lemma::run(gpu, subject, inputs, detail),
         ModelKind::Abinet => abinet::run(gpu, subject, inputs, detail),
         ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
         ModelKind::Crnn => crnn::run(gpu, subject, inputs, detail),
-        kind => Ok(placed(word::run(gpu, subject, inputs, detail)?, kind, inputs)),
+        kind => Ok(placed(word::run(gpu, subject, inputs, detail, reader)?, kind, inputs)),
     }
 }
 

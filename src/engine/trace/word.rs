@@ -4,8 +4,9 @@ use super::inputs::float_images;
 use super::{Activation, Detail, Subject, collect};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::models::ModelKind;
+use crate::models::procedural::Procedural;
 use crate::models::word::{Boxed, Loading};
+use crate::models::{ModelKind, crnn};
 use crate::nn::Parameters;
 use crate::ops::scale;
 use crate::tensor::{Axes, Cx, Host, Tensor};
@@ -14,27 +15,60 @@ use crate::{Error, ErrorKind, Result};
 /// What reference files hold of an activation: the activation, and the file's name for what is cut out of it.
 const CUTS: &[(&str, &str)] = &[
     ("sr_unit", "sr_unit.img0"),
+    ("sr_alone", "sr_alone.img0"),
+    ("sr_no_prior", "sr_no_prior.img0"),
+    ("tp_map", "tp_map.ch4"),
+    ("attn", "attn.img0"),
+    ("guidance", "guidance.img0.ch4"),
+    ("clue_rec", "clue_rec.img0.ch4"),
+    ("clue_ling", "clue_ling.img0.ch4"),
+    ("fused", "fused.img0.ch4"),
     ("block2", "block2.img0.ch4"),
     ("block2.feature_enhancer", "block2.enhanced.img0.ch4"),
 ];
 
-/// The graph of such a network: its values and modules, and what its spatial transformer makes of the images.
+/// The graph of such a network: its values and modules, what its spatial transformer makes of the images, and the images that it
+/// makes in its other ways. `reader` is the recognizer that guides it.
 pub(super) fn run(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
     detail: Detail,
+    reader: Option<&Subject>,
 ) -> Result<Vec<Activation>> {
     let kind = subject.kind()?;
-    let (network, _) = load(gpu, subject, kind, None)?;
+    let own = match subject {
+        Subject::Procedural(p) => {
+            Some(Subject::Procedural(Procedural { model: ModelKind::Crnn, ..*p }))
+        }
+        Subject::State(_) => None,
+    };
+    let reader = reader.or(own.as_ref());
+    // What is released of TATT is what reference files hold of it.
+    let whole = if kind == ModelKind::Tatt { ModelKind::TattInBatch } else { kind };
+    let network = guided(gpu, subject, whole, reader)?;
     let image = images(gpu, inputs, &network)?;
     let cx = detail.pass(gpu);
     let _wanted = network.enlarge(&cx, &image)?;
     let mut out = collect(gpu, cx.submit()?)?;
-    if kind == ModelKind::Rcan {
-        let (network, _) = load(gpu, subject, ModelKind::RcanUnit, None)?;
-        let image = images(gpu, inputs, &network)?;
-        out.push(alone("sr_unit", gpu, |cx| network.enlarge(cx, &image))?);
+    let mut other = |name: &str, network: &Boxed, image: &Tensor| -> Result<()> {
+        out.push(alone(name, gpu, |cx| network.enlarge(cx, image))?);
+        Ok(())
+    };
+    match kind {
+        ModelKind::Rcan => {
+            let (network, _) = load(gpu, subject, ModelKind::RcanUnit, None)?;
+            other("sr_unit", &network, &images(gpu, inputs, &network)?)?;
+        }
+        ModelKind::Tatt => {
+            other("sr_swapped", &network, &reversed(gpu, &image)?)?;
+            other("sr_alone", &guided(gpu, subject, kind, reader)?, &image)?;
+            other("sr_no_prior", &load(gpu, subject, kind, None)?.0, &image)?;
+        }
+        ModelKind::C3 => {
+            other("sr_fused", &guided(gpu, subject, ModelKind::C3Fused, reader)?, &image)?;
+        }
+        _ => {}
     }
     if let Some(warp) = network.warp() {
         let cx = detail.pass(gpu);
@@ -43,6 +77,28 @@ pub(super) fn run(
     }
     cut(&mut out, CUTS);
     Ok(out)
+}
+
+/// The network with its spatial transformer, guided by a recognizer.
+fn guided(
+    gpu: &Gpu,
+    subject: &Subject,
+    kind: ModelKind,
+    reader: Option<&Subject>,
+) -> Result<Boxed> {
+    let (mut network, _) = load(gpu, subject, kind, None)?;
+    if let Some(reader) = reader.filter(|_| kind.is_guided()) {
+        network.guide(crnn::Network::load(gpu, reader.source())?);
+    }
+    Ok(network)
+}
+
+/// The same images in the opposite order.
+fn reversed(gpu: &Gpu, images: &Tensor) -> Result<Tensor> {
+    let host = images.to_host(gpu)?;
+    let one = host.data.len() / host.dims()[0].max(1);
+    let data = host.data.chunks_exact(one).rev().flatten().copied().collect();
+    Ok(Host::new(host.shape, data).upload(gpu))
 }
 
 /// The network with its spatial transformer; in training with its parameters, those that are not `frozen` leaves.
