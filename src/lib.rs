@@ -39,9 +39,9 @@
 //! [`data::words`] opens sets of labeled words, stored ones and such as [`data::synth`] draws; a
 //! [`Loader`](data::words::Loader) makes batches of them on threads. A [`Trainer`](train::Trainer) is a network with parameters,
 //! tape and optimizer: [`step`](train::Trainer::step) takes a batch and changes the weights. [`train::run`] is the loop around it,
-//! with checkpoints from which a run goes on; [`train`] lists the settings. [`eval::evaluate`] measures a model on sets of
-//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that a recognizer reads right before and after. [`mod@bench`] measures how fast
-//! an adapter is, and where the time goes.
+//! with checkpoints from which a run goes on; [`train`] lists the settings. An [`eval::Contest`] measures methods on sets of
+//! [`Pairs`](eval::Pairs): PSNR, SSIM, and the words that recognizers read right before and after, beside [`eval::published`]
+//! figures. [`mod@bench`] measures how fast an adapter is, and where the time goes.
 #![warn(missing_docs)]
 
 #[cfg(feature = "train")]

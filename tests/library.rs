@@ -5,7 +5,7 @@ mod common;
 mod skip;
 
 use lemma_gpu::data::picture::{RgbImage, decode};
-use lemma_gpu::engine::{Head, Options, Wanted, plan_memory};
+use lemma_gpu::engine::{Head, Options, Wanted, enlarge, plan_memory};
 use lemma_gpu::gpu::{Gpu, GpuOptions, Part, wgpu};
 use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
@@ -183,7 +183,7 @@ fn no_images_are_no_results() {
         let options = Options { wanted, ..Options::default() };
         assert!(lemma.upscale_with(&[], options).expect("nothing").is_empty());
     }
-    assert!(lemma.baseline(&[]).expect("nothing").is_empty());
+    assert!(enlarge(lemma.engine(), &[]).expect("nothing").is_empty());
     for head in [Head::Vision, Head::Language, Head::Fusion] {
         assert!(reader.read(&[], head).expect("nothing").is_empty());
         assert!(reader.read_values(&[], (32, 128), head).expect("nothing").is_empty());
@@ -239,7 +239,7 @@ fn a_lost_device_is_an_error_everywhere() {
         lost(lemma.upscale(&images));
         lost(lemma.upscale(&[images[0].clone(), images[0].clone()]));
         lost(pollster::block_on(lemma.upscale_async(images.clone())));
-        lost(lemma.baseline(&[0.5; 16 * 64 * 3]));
+        lost(enlarge(lemma.engine(), &[0.5; 16 * 64 * 3]));
         lost(lemma.upscale_on_device(buffer.clone(), 1));
         lost(reader.read(&images, Head::Fusion));
         lost(pollster::block_on(reader.read_async(images.clone(), Head::Vision)));

@@ -274,7 +274,7 @@ fn sets_below_a_folder_are_evaluated_and_saved_again() {
     let lost = root.path().join("data/lost");
     let names: String = (0..30).map(|i| format!("{i}.png\tx\n")).collect();
     labeled(&lost, "gt.txt", format!("coffee.png\tcoffee\n{names}").as_bytes());
-    let args = ["-d", "data", "--json", "-", "--save-images", "seen"];
+    let args = ["-d", "data", "--fold", "--json", "-", "--save-images", "seen"];
     let (output, err) = eval(root.path(), &args);
     assert_eq!(output.status.code(), Some(1), "{err}");
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();

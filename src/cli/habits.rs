@@ -28,9 +28,8 @@ pub fn explained(mut error: Error) -> Error {
 }
 
 /// Names that go on working for one version: command, name, and what it is called now.
-const OLD: [(&str, &str, &str); 7] = [
+const OLD: [(&str, &str, &str); 6] = [
     ("infer", "--reader", "--recognizer"),
-    ("eval", "--judge", "--recognizer"),
     ("eval", "--report", "--html"),
     ("train", "--out", "--output"),
     ("train", "--valid", "--val-data"),
@@ -83,7 +82,6 @@ mod tests {
     fn old_names_work_and_are_noted() {
         let cases = [
             ("infer -i a.png -o b.png --reader r", "--recognizer"),
-            ("eval -d set --judge none", "--recognizer"),
             ("eval -d set --report=a.html", "--html"),
             ("train -s vision -d set --out run", "--output"),
             ("train -s vision -d set -o run --valid set", "--val-data"),

@@ -103,7 +103,7 @@ enum Command {
     Infer(infer::InferArgs),
     /// Read images of words as they are
     Read(read::ReadArgs),
-    /// Measure a model on pairs of images: PSNR, SSIM, words read right
+    /// Measure methods on pairs of images: PSNR, SSIM, words read right, beside published figures
     Eval(eval::EvalArgs),
     /// Show adapters, or what a weights file holds
     Info(info::InfoArgs),

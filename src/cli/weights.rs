@@ -62,7 +62,8 @@ pub fn read(global: &Global, path: &Path, key: Option<&str>) -> Result<StateDict
     Ok(state)
 }
 
-fn say(global: &Global, path: &Path, note: &str) {
+/// Tells a note about a file.
+pub fn say(global: &Global, path: &Path, note: &str) {
     if !global.quiet {
         say!("note: {}: {note}", path.display());
     }
@@ -83,7 +84,10 @@ fn configuration(path: &Path) -> Result<serde_json::Value> {
 }
 
 /// The characters that `--charset` asks for.
-fn characters(wanted: &str) -> Result<String> {
+///
+/// # Errors
+/// A file that cannot be read, or that lists none.
+pub fn characters(wanted: &str) -> Result<String> {
     const DIGITS: &str = "0123456789";
     const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
     const SIGNS: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";

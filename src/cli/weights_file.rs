@@ -1,9 +1,9 @@
 //! The name of a weights file as arguments give it, with what its user knows of it: `FILE,key=NAME,config=FILE,charset=62`.
 
 use super::Global;
-use super::weights::WeightsArgs;
+use super::weights::{WeightsArgs, characters, read, say};
 use crate::data::checkpoint::StateDict;
-use crate::engine::Source;
+use crate::engine::{Given, ModelKind, Source, settle};
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,27 @@ impl WeightsFile {
         self.said.open(global, &self.path)
     }
 
+    /// The weights of a recognizer that reads for an evaluation: an ABINet whose file and user say nothing of its iterations has
+    /// one, as in the released evaluation.
+    ///
+    /// # Errors
+    /// Those of [`WeightsArgs::open`].
+    pub fn evaluator(&self, global: &Global) -> Result<StateDict> {
+        let state = read(global, &self.path, self.said.key.as_deref())?;
+        let silent = !state.metadata.contains_key("config") && self.said.config.is_none();
+        if ModelKind::of(&state) != Some(ModelKind::Abinet) || !silent {
+            return self.open(global);
+        }
+        let mut state = state;
+        let charset = self.said.charset.as_deref().map(characters).transpose()?;
+        let config = Some(serde_json::json!({ "iterations": 1 }));
+        let notes = settle(&mut state, &Given { config, charset });
+        for note in notes.map_err(|e| e.within(self.path.display()))? {
+            say(global, &self.path, &note);
+        }
+        Ok(state)
+    }
+
     /// The same of a file of which options say something too; what stands behind its name goes over them.
     #[must_use]
     pub fn and(&self, options: &WeightsArgs) -> Self {
@@ -94,6 +115,11 @@ impl WeightsFile {
 }
 
 impl WeightsArgs {
+    /// Whether anything is said.
+    pub fn is_something(&self) -> bool {
+        self.key.is_some() || self.config.is_some() || self.charset.is_some()
+    }
+
     /// The weights that a command is told to use, or those that ship.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! Knows models and pictures; knows no terminal, prints nothing, keeps no global state.
 
+mod enlarge;
 mod future;
 mod memory;
 mod pass_cache;
@@ -15,6 +16,7 @@ mod tuning_file;
 mod upscale;
 
 pub use crate::models::{Character, Head, ModelKind, Reading};
+pub use enlarge::enlarge;
 pub use memory::{MemoryPlan, plan_memory};
 pub use recognize::{Recognizer, shipped_reader};
 pub use result::{Attention, Upscaled, Wanted, WindowResult};

@@ -10,7 +10,7 @@ use crate::gpu::HostBuffer;
 use crate::models::abinet;
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
 use crate::models::{Head, Reading};
-use crate::ops::{Filter, resize, slice_last};
+use crate::ops::slice_last;
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -178,29 +178,6 @@ impl Lemma {
         // Last, since there may be any number of them.
         tensors.extend(read);
         Ok(tensors)
-    }
-
-    /// What super-resolution is measured against: `values [n, 16, 64, 3]` enlarged to `[n, 32, 128, 3]`, bicubic with
-    /// half-pixel centers, not clamped.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Shape`] when the values are not those of whole images, [`ErrorKind::Device`] when the device fails.
-    pub fn baseline(&self, values: &[f32]) -> Result<Vec<f32>> {
-        let one = LOW.0 * LOW.1 * 3;
-        if values.is_empty() {
-            return Ok(Vec::new());
-        }
-        if !values.len().is_multiple_of(one) {
-            return Err(Error::new(ErrorKind::Shape, "lemma", "values of images")
-                .expected(format!("a multiple of {one}"))
-                .got(values.len()));
-        }
-        let gpu = self.engine.gpu();
-        let cx = Cx::new(gpu);
-        let input = Tensor::upload(gpu, [values.len() / one, LOW.0, LOW.1, 3], values);
-        let output = resize(&cx, &input, HIGH, Filter::Bicubic, false)?;
-        cx.submit()?;
-        Ok(output.to_host(gpu)?.to_f32())
     }
 
     /// Super-resolves images that are on the device already and leaves the result there: `input` holds f32 `[n, 16, 64, 4]`,

@@ -1,43 +1,25 @@
 //! The words worth looking at.
 
-use crate::data::picture::RgbImage;
+use super::letters::Letters;
+use super::record::{Record, WordRecord};
+use crate::data::metrics::edit_distance;
+use std::collections::BTreeSet;
 
 /// How many words of each kind are kept.
 const MOST: usize = 9;
 
-/// A word with all that is known of it.
+/// A word, and what makes it worth looking at.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// Its set.
-    pub set: String,
-    /// Its place there, from 0.
-    pub index: usize,
-    /// Its label.
-    pub label: String,
-    /// The poor image as the network saw it, 64×16.
-    pub lr: RgbImage,
-    /// The network's image, 128×32.
-    pub sr: RgbImage,
-    /// The true image, 128×32.
-    pub hr: RgbImage,
-    /// What the judge read, in the order of [`VERSIONS`](super::VERSIONS), and how far each reading is from the label.
-    pub readings: Option<[(String, usize); 3]>,
-    /// PSNR in dB of bicubic and of SR.
-    pub psnr: [f64; 2],
-    /// Mean squared difference of SR and bicubic, of bytes.
-    pub change: f64,
-}
-
-impl Example {
+    /// All that was found out about it.
+    pub record: Record,
     /// What super-resolution gains: edits that it saves, and decibels.
-    fn gain(&self) -> (f64, f64) {
-        let edits = self.readings.as_ref().map_or(0.0, |r| r[0].1 as f64 - r[1].1 as f64);
-        let psnr = self.psnr[1] - self.psnr[0];
-        (edits, if psnr.is_nan() { 0.0 } else { psnr })
-    }
+    gain: (f64, f64),
+    /// Mean squared difference of SR and bicubic, of bytes.
+    change: f64,
 }
 
-/// The best, the worst and the most changed words so far.
+/// The best, the worst and the most changed words so far, by the first method and the first judge.
 #[derive(Debug, Clone, Default)]
 pub struct Examples {
     /// Those that gain most: edits first, then PSNR.
@@ -50,18 +32,29 @@ pub struct Examples {
 
 impl Examples {
     /// Looks at a word and keeps it where it belongs among the first.
-    pub fn see(&mut self, word: Example) {
-        let (edits, psnr) = word.gain();
-        if (edits, psnr) > (0.0, 0.0) {
-            keep(&mut self.best, &word, |w| w.gain());
-        } else if (edits, psnr) < (0.0, 0.0) {
-            let loss = |w: &Example| {
-                let (edits, psnr) = w.gain();
-                (-edits, -psnr)
-            };
-            keep(&mut self.worst, &word, loss);
+    pub fn see(&mut self, record: &Record, word: &WordRecord, letters: Letters) {
+        let Some(first) = word.methods.first() else { return };
+        let wrong = |text: &str| edit_distance(&letters.of(text), &letters.of(&word.label)) as f64;
+        let edits = match (word.lr.first(), first.readings.first()) {
+            (Some(lr), Some(sr)) if letters.counts(&word.label) => wrong(lr) - wrong(sr),
+            _ => 0.0,
+        };
+        let psnr = first.fidelity.psnr() - word.bicubic.psnr();
+        let gain = (edits, if psnr.is_nan() { 0.0 } else { psnr });
+        let example = Example { record: record.clone(), gain, change: first.change };
+        if gain > (0.0, 0.0) {
+            keep(&mut self.best, &example, |w| w.gain);
+        } else if gain < (0.0, 0.0) {
+            keep(&mut self.worst, &example, |w| (-w.gain.0, -w.gain.1));
         }
-        keep(&mut self.changed, &word, |w| (w.change, 0.0));
+        keep(&mut self.changed, &example, |w| (w.change, 0.0));
+    }
+
+    /// Sets and numbers from 1 of all the words, each once.
+    pub fn places(&self) -> Vec<(String, usize)> {
+        let all = [&self.best, &self.worst, &self.changed].into_iter().flatten();
+        let place = |e: &Example| (e.record.set.clone(), e.record.sample);
+        all.map(place).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -77,34 +70,41 @@ fn keep(list: &mut Vec<Example>, word: &Example, rank: impl Fn(&Example) -> (f64
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::MadeRecord;
     use super::*;
+    use crate::data::metrics::Fidelity;
 
-    fn word(index: usize, edits: [usize; 2], psnr: [f64; 2], change: f64) -> Example {
-        let image = RgbImage::new(1, 1);
-        let reading = |n| (String::new(), n);
-        Example {
-            set: String::new(),
-            index,
+    /// A word whose reading is `edits` away from its label in LR and SR.
+    fn word(sample: usize, edits: [usize; 2], errors: [f64; 2], change: f64) -> Record {
+        let text = |n: usize| "a".repeat(n);
+        let near = |error| Fidelity { error, ssim: 0.0 };
+        let made = MadeRecord { fidelity: near(errors[1]), change, readings: vec![text(edits[1])] };
+        let word = WordRecord {
             label: String::new(),
-            lr: image.clone(),
-            sr: image.clone(),
-            hr: image,
-            readings: Some([reading(edits[0]), reading(edits[1]), reading(0)]),
-            psnr,
-            change,
-        }
+            size: (1, 1),
+            bicubic: near(errors[0]),
+            lr: vec![text(edits[0])],
+            hr: vec![String::new()],
+            methods: vec![made],
+        };
+        Record { set: "s".into(), sample, left_out: None, word: Some(word) }
     }
 
     #[test]
     fn the_first_of_each_kind_are_kept_in_order() {
         let mut all = Examples::default();
+        let mut see = |record: Record| {
+            all.see(&record, record.word.as_ref().unwrap(), Letters::Released);
+        };
         for i in 0..30 {
-            all.see(word(i, [i % 5, 2], [20.0, 20.0 + i as f64], i as f64));
+            see(word(i, [i % 5, 2], [100.0, 100.0 / (1.0 + i as f64)], i as f64));
         }
-        all.see(word(30, [1, 1], [20.0, f64::NAN], -1.0));
-        let indices = |list: &[Example]| list.iter().map(|w| w.index).collect::<Vec<_>>();
-        assert_eq!(indices(&all.best), [29, 24, 19, 14, 9, 4, 28, 23, 18]);
-        assert_eq!(indices(&all.worst), [0, 5, 10, 15, 20, 25, 1, 6, 11]);
-        assert_eq!(indices(&all.changed), [29, 28, 27, 26, 25, 24, 23, 22, 21]);
+        see(word(30, [1, 1], [0.0, 0.0], -1.0));
+        let samples = |list: &[Example]| list.iter().map(|w| w.record.sample).collect::<Vec<_>>();
+        assert_eq!(samples(&all.best), [29, 24, 19, 14, 9, 4, 28, 23, 18]);
+        assert_eq!(samples(&all.worst), [0, 5, 10, 15, 20, 25, 1, 6, 11]);
+        assert_eq!(samples(&all.changed), [29, 28, 27, 26, 25, 24, 23, 22, 21]);
+        let places = all.places();
+        assert_eq!(places.len(), 22, "each word once: {places:?}");
     }
 }

@@ -4,9 +4,10 @@ use crate::data::degrade::Degradation;
 use crate::data::lmdb::FILE;
 use crate::data::picture::RgbImage;
 use crate::data::random::Random;
-use crate::data::words::{Source, labels, open};
+use crate::data::words::{Identity, Source, labels, open};
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A word twice: as a poor and as a good image, of any size, and what is written there.
 #[derive(Debug, Clone)]
@@ -19,10 +20,12 @@ pub struct Pair {
     pub label: String,
 }
 
-/// A set of pairs in a fixed order, with a name.
+/// A set of pairs in a fixed order, with a name. Clones share the source.
+#[derive(Clone)]
 pub struct Pairs {
     name: String,
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
+    seed: Option<u64>,
 }
 
 impl Pairs {
@@ -36,7 +39,13 @@ impl Pairs {
 
     /// The samples of a source. Tables call the set `name`; `easy`, `medium` and `hard` are averaged as the paper does.
     pub fn new(name: String, source: Box<dyn Source>) -> Self {
-        Pairs { name, source }
+        Pairs { name, source: source.into(), seed: None }
+    }
+
+    /// The good images alone, and for the poor ones what [`Degradation::Paper`] makes of them at their own size. Its generator
+    /// is seeded by `seed`, the set's name and the sample's number from 1, so that two runs agree.
+    pub fn degraded(self, seed: u64) -> Self {
+        Pairs { seed: Some(seed), ..self }
     }
 
     /// The same set by another name.
@@ -49,6 +58,29 @@ impl Pairs {
         &self.name
     }
 
+    /// The seed of the poor images, where they are [degraded](Pairs::degraded).
+    pub fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
+    /// The name, and the seed where there is one: no two sets of an evaluation share it.
+    pub fn id(&self) -> String {
+        match self.seed {
+            Some(seed) => format!("{}-seed{seed}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The file of sample `i`, from 0, as the set names it; none where samples have numbers alone.
+    pub fn file(&self, i: usize) -> Option<&str> {
+        self.source.file(i)
+    }
+
+    /// What the set holds, by samples spread over it.
+    pub fn identity(&self) -> Identity {
+        Identity::of(&self.id(), &*self.source, self.len() as u64)
+    }
+
     /// Number of samples, broken ones included.
     pub fn len(&self) -> usize {
         self.source.len()
@@ -59,7 +91,8 @@ impl Pairs {
         self.len() == 0
     }
 
-    /// Sample `i`, from 0. One without a poor image gets the same one each time, as [`Degradation::Camera`] makes it.
+    /// Sample `i`, from 0. One without a poor image gets the same one each time, as [`Degradation::Camera`] makes it, unless the
+    /// set is [degraded](Pairs::degraded).
     ///
     /// # Errors
     /// A sample that cannot be used; it is counted under the error's [`reason`](Error::reason) and left out.
@@ -73,8 +106,15 @@ impl Pairs {
             return Err(Error::new(ErrorKind::Format, place(), "an image without pixels"));
         }
         let (hr, label) = (sample.hr, sample.label);
-        let made = || Degradation::Camera.apply(&hr, &mut Random::new(&[i as u64]));
-        let lr = sample.lr.unwrap_or_else(made);
+        let lr = match (self.seed, sample.lr) {
+            (Some(seed), _) => {
+                let name = self.name.bytes().map(u64::from);
+                let key: Vec<u64> = [seed].into_iter().chain(name).chain([i as u64 + 1]).collect();
+                Degradation::Paper.apply(&hr, &mut Random::new(&key))
+            }
+            (None, Some(lr)) => lr,
+            (None, None) => Degradation::Camera.apply(&hr, &mut Random::new(&[i as u64])),
+        };
         Ok(Pair { lr, hr, label })
     }
 }
@@ -129,6 +169,12 @@ mod tests {
         let (pair, again) = (set.get(0).unwrap(), set.get(0).unwrap());
         assert_eq!((pair.lr.dimensions(), pair.hr.dimensions()), ((64, 16), (90, 30)));
         assert_eq!(pair.lr, again.lr);
+        let degraded = |seed, name: &str| set.clone().called(name.into()).degraded(seed).get(0);
+        let poor = |seed, name| degraded(seed, name).unwrap().lr;
+        assert_eq!(poor(0, "three").dimensions(), (90, 30));
+        assert_eq!(poor(0, "three"), poor(0, "three"));
+        assert!(poor(0, "three") != poor(1, "three") && poor(0, "three") != poor(0, "four"));
+        assert_eq!(set.clone().degraded(2).id(), "three-seed2");
         assert_eq!(set.get(1).unwrap_err().reason(), "an image without pixels");
         let missing = set.get(2).unwrap_err();
         assert_eq!(missing.reason(), Reason::Missing.to_string());

@@ -1,60 +1,94 @@
-//! What is counted, and the figures that follow from the counts.
+//! What is counted of words, and the figures that follow from the counts.
 
-use super::examples::Examples;
-use crate::data::metrics::{edit_distance, mcnemar, normalized, wilson};
+use super::letters::Letters;
+use crate::data::metrics::{Fidelity, edit_distance, mcnemar, wilson};
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use std::collections::BTreeMap;
 
-/// Sets of the paper with the number of images that weighs them.
-const WEIGHTS: [(&str, f64); 3] = [("easy", 1619.0), ("medium", 1411.0), ("hard", 1343.0)];
+/// Images over which PSNR is pooled.
+pub const BATCH: usize = 64;
 
-/// Everything that an evaluation found.
-#[derive(Debug, Clone, Serialize)]
-pub struct Evaluation {
-    /// Each set, in order.
-    pub sets: Vec<SetResult>,
-    /// Words worth looking at.
-    #[serde(skip)]
-    pub examples: Examples,
-}
-
-/// What a set gave.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct SetResult {
-    /// Its name.
-    pub name: String,
-    /// Images evaluated.
-    pub images: usize,
-    /// Batches of 64, over which PSNR and SSIM are averaged.
-    pub batches: usize,
-    /// Bicubic enlargement against the true images.
-    pub bicubic: EditDistance,
-    /// Super-resolved against the true images.
-    pub super_resolved: EditDistance,
-    /// How the words were read; none without a judge.
-    pub readability: Option<WordAccuracy>,
-    /// Samples left out: reason and number.
-    pub left_out: BTreeMap<String, usize>,
-    /// Labels that are evaluated but out of the ordinary: kind and number.
-    pub unusual_labels: BTreeMap<&'static str, usize>,
-    /// The first label of each kind.
-    #[serde(skip)]
-    pub examples: BTreeMap<&'static str, String>,
-}
-
-/// How near images are to the true ones: means over batches.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct EditDistance {
+/// PSNR and SSIM.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Nearness {
     /// Peak signal-to-noise ratio in dB.
     pub psnr: f64,
     /// Structural similarity.
     pub ssim: f64,
 }
 
-/// How words were read, by the length of their normalized label.
+/// How near images are to the true ones, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fidelities {
+    /// Whole batches, with sums of their figures.
+    batches: (usize, Nearness),
+    /// The images of the batch that is not whole.
+    open: Vec<Fidelity>,
+    /// Images, with sums of their figures.
+    images: (usize, Nearness),
+}
+
+impl Fidelities {
+    /// The next image.
+    pub fn add(&mut self, image: Fidelity) {
+        put(&mut self.images, image);
+        self.open.push(image);
+        if self.open.len() == BATCH {
+            put(&mut self.batches, Fidelity::mean(&self.open));
+            self.open.clear();
+        }
+    }
+
+    /// Batches of 64, the last one with what there is.
+    pub fn batches(&self) -> usize {
+        self.batches.0 + usize::from(!self.open.is_empty())
+    }
+
+    /// Means over batches, as the released evaluation reports: PSNR of the error pooled over a batch; the last batch, however
+    /// small, counts as much as any.
+    pub fn by_batch(&self) -> Nearness {
+        let mut all = self.batches;
+        if !self.open.is_empty() {
+            put(&mut all, Fidelity::mean(&self.open));
+        }
+        mean(all)
+    }
+
+    /// Means over images.
+    pub fn by_image(&self) -> Nearness {
+        mean(self.images)
+    }
+}
+
+fn put(sums: &mut (usize, Nearness), one: Fidelity) {
+    sums.0 += 1;
+    sums.1.psnr += one.psnr();
+    sums.1.ssim += one.ssim;
+}
+
+/// Of nothing there is no mean, which is no number.
+fn mean((n, sum): (usize, Nearness)) -> Nearness {
+    Nearness { psnr: sum.psnr / n as f64, ssim: sum.ssim / n as f64 }
+}
+
+impl Serialize for Fidelities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mean = self.by_batch();
+        let mut out = serializer.serialize_struct("Fidelities", 3)?;
+        out.serialize_field("psnr", &mean.psnr)?;
+        out.serialize_field("ssim", &mean.ssim)?;
+        out.serialize_field("per_image", &self.by_image())?;
+        out.end()
+    }
+}
+
+/// How words were read, by the length of what is compared of their label.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WordAccuracy(pub BTreeMap<usize, Tally>);
+
+/// Lengths that have a bin of their own; longer words share one. Words of whose label nothing is compared have bin 0.
+pub const LONGEST_BIN: usize = 11;
 
 /// Counts over words, in the order of [`VERSIONS`](super::VERSIONS).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -78,6 +112,8 @@ pub struct Tally {
 pub struct Score {
     /// Share of the words read right.
     pub accuracy: f64,
+    /// The same with four digits, as the released evaluation goes on with it.
+    pub rounded: f64,
     /// Wilson's 95 % interval of it.
     pub interval: (f64, f64),
     /// Edits for each character of the labels; none without characters.
@@ -85,7 +121,7 @@ pub struct Score {
 }
 
 impl Tally {
-    /// A word and its three readings, all of them normalized.
+    /// A word and its three readings: what is compared of them.
     pub fn of(label: &str, readings: &[String; 3]) -> Self {
         let right = readings.each_ref().map(|r| usize::from(r == label));
         Tally {
@@ -113,8 +149,10 @@ impl Tally {
     /// The figures of version `i`.
     pub fn score(&self, i: usize) -> Score {
         let share = |n: usize, of: usize| (of > 0).then(|| n as f64 / of as f64);
+        let accuracy = share(self.right[i], self.words).unwrap_or(f64::NAN);
         Score {
-            accuracy: share(self.right[i], self.words).unwrap_or(f64::NAN),
+            accuracy,
+            rounded: four_digits(accuracy),
             interval: wilson(self.right[i], self.words),
             character_error_rate: share(self.edits[i], self.characters),
         }
@@ -124,6 +162,11 @@ impl Tally {
     pub fn p(&self) -> f64 {
         mcnemar(self.only_sr, self.only_lr)
     }
+}
+
+/// A number rounded to four digits, halves to even, as Python does it.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.4}").parse().unwrap_or(f64::NAN)
 }
 
 impl Serialize for Tally {
@@ -145,19 +188,19 @@ impl Serialize for Tally {
 impl Serialize for WordAccuracy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let total = self.total();
-        let mut out = serializer.serialize_struct("WordAccuracy", 3)?;
+        let mut out = serializer.serialize_struct("WordAccuracy", 4)?;
         out.serialize_field("all", &total)?;
         out.serialize_field("mcnemar_p", &total.p())?;
         out.serialize_field("by_length", &self.0)?;
+        out.serialize_field("bins", &self.bins())?;
         out.end()
     }
 }
 
 impl WordAccuracy {
     /// Counts a word.
-    pub fn count(&mut self, label: &str, readings: &[String; 3]) -> Tally {
-        let label = normalized(label);
-        let tally = Tally::of(&label, &readings.each_ref().map(|r| normalized(r)));
+    pub fn count(&mut self, letters: Letters, label: &str, readings: &[&str; 3]) -> Tally {
+        let tally = Tally::of(&letters.of(label), &readings.map(|r| letters.of(r)));
         self.0.entry(tally.characters).or_default().add(&tally);
         tally
     }
@@ -175,134 +218,76 @@ impl WordAccuracy {
         self.0.values().for_each(|t| total.add(t));
         total
     }
-}
 
-impl Evaluation {
-    /// The counts of all sets; none without a judge.
-    pub fn readability(&self) -> Option<WordAccuracy> {
-        let mut all = WordAccuracy::default();
-        for set in self.sets.iter().filter(|s| s.images > 0) {
-            all.add(set.readability.as_ref()?);
-        }
-        (!all.0.is_empty()).then_some(all)
-    }
-
-    /// The paper's average accuracy of LR, SR and HR, (1619·easy + 1411·medium + 1343·hard) / 4373; none unless the sets
-    /// easy, medium and hard are all there.
-    pub fn weighted_accuracy(&self) -> Option<[f64; 3]> {
-        let mut sum = [0.0; 3];
-        for (name, weight) in WEIGHTS {
-            let set = self.sets.iter().find(|s| s.name == name && s.images > 0)?;
-            let total = set.readability.as_ref()?.total();
-            sum.iter_mut().enumerate().for_each(|(i, s)| *s += weight * total.score(i).accuracy);
-        }
-        let all: f64 = WEIGHTS.iter().map(|w| w.1).sum();
-        Some(sum.map(|s| s / all))
-    }
-
-    /// PSNR and SSIM of bicubic and of SR: means over the sets.
-    pub fn nearness(&self) -> [EditDistance; 2] {
-        let sets: Vec<&SetResult> = self.sets.iter().filter(|s| s.images > 0).collect();
-        let mean = |of: &dyn Fn(&SetResult) -> f64| {
-            sets.iter().map(|s| of(s)).sum::<f64>() / sets.len() as f64
-        };
-        [
-            EditDistance { psnr: mean(&|s| s.bicubic.psnr), ssim: mean(&|s| s.bicubic.ssim) },
-            EditDistance {
-                psnr: mean(&|s| s.super_resolved.psnr),
-                ssim: mean(&|s| s.super_resolved.ssim),
-            },
-        ]
-    }
-
-    /// Images evaluated.
-    pub fn images(&self) -> usize {
-        self.sets.iter().map(|s| s.images).sum()
-    }
-
-    /// Samples left out.
-    pub fn left_out(&self) -> usize {
-        self.sets.iter().flat_map(|s| s.left_out.values()).sum()
+    /// The counts of labels of 0, 1, …, 10, and of 11 and more characters.
+    pub fn bins(&self) -> [Tally; LONGEST_BIN + 1] {
+        let mut bins = [Tally::default(); LONGEST_BIN + 1];
+        self.0.iter().for_each(|(length, t)| bins[*length.min(&LONGEST_BIN)].add(t));
+        bins
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Subject, page, tables};
     use super::*;
-    use crate::data::metrics::{Fidelity, Values};
-
-    fn set(name: &str, words: &[(&str, [&str; 3])]) -> SetResult {
-        let mut readability = WordAccuracy::default();
-        for (label, readings) in words {
-            readability.count(label, &readings.map(str::to_string));
-        }
-        SetResult {
-            name: name.into(),
-            images: words.len(),
-            readability: Some(readability),
-            ..SetResult::default()
-        }
-    }
+    use crate::data::metrics::psnr;
 
     #[test]
     fn readings_are_counted_by_length_and_version() {
-        let set = set(
-            "x",
-            &[
-                ("It's", ["its", "ITS", "it's"]),
-                ("cat", ["cot", "cat", "cat"]),
-                ("hotel", ["hotel", "hote", "hotel"]),
-                ("!", ["", "", "x"]),
-            ],
-        );
-        let readability = set.readability.unwrap();
-        let lengths: Vec<usize> = readability.0.keys().copied().collect();
-        assert_eq!(lengths, [0, 3, 5]);
-        let three = readability.0[&3];
-        assert_eq!((three.words, three.right, three.edits), (2, [1, 2, 2], [1, 0, 0]));
-        let all = readability.total();
-        assert_eq!((all.words, all.characters, all.right), (4, 11, [3, 3, 3]));
-        assert_eq!((all.only_sr, all.only_lr, all.p()), (1, 1, 1.0));
-        assert_eq!(all.score(1).character_error_rate, Some(1.0 / 11.0));
-        assert_eq!(readability.0[&0].score(0).character_error_rate, None);
-    }
-
-    #[test]
-    fn of_no_image_nothing_is_a_number_and_nothing_fails() {
-        let sets = [vec![], vec![SetResult::default()], vec![set("easy", &[])]];
-        for sets in sets {
-            let evaluation = Evaluation { sets, examples: Examples::default() };
-            assert!(evaluation.nearness().iter().all(|n| n.psnr.is_nan() && n.ssim.is_nan()));
-            assert_eq!((evaluation.images(), evaluation.left_out()), (0, 0));
-            assert!(evaluation.readability().is_none() && evaluation.weighted_accuracy().is_none());
-            let subject = Subject { model: "m".into(), judge: None, adapter: "a".into() };
-            assert!(tables(&evaluation).is_empty());
-            page(&evaluation, &subject).expect("a page");
-            serde_json::to_string(&evaluation).expect("JSON");
-        }
-        let nobody = Tally::default();
-        assert!(nobody.score(2).accuracy.is_nan() && nobody.p() == 1.0);
-        let blank = Values { data: &[], channels: 3 };
-        assert!(Fidelity::of(blank, blank, 0).ssim.is_nan());
-        assert!(Fidelity::mean(&[]).psnr().is_nan());
-    }
-
-    #[test]
-    fn the_average_weighs_the_sets_as_the_paper_does() {
-        let right = ("a", ["a", "a", "a"]);
-        let wrong = ("a", ["b", "a", "a"]);
-        let sets = vec![
-            set("hard", &[wrong]),
-            set("easy", &[right, right]),
-            set("medium", &[right, wrong, wrong, wrong]),
+        let words = [
+            ("It's", ["its", "ITS", "it's"]),
+            ("cat", ["cot", "cat", "cat"]),
+            ("hotel", ["hotel", "hote", "hotel"]),
+            ("!", ["", "", "x"]),
+            ("abcdefghijkl", ["", "abcdefghijkl", ""]),
+            ("abcdefghijk", ["", "", ""]),
         ];
-        let mut evaluation = Evaluation { sets, examples: Examples::default() };
-        let [lr, sr, _] = evaluation.weighted_accuracy().unwrap();
-        assert!((lr - (1619.0 + 0.25 * 1411.0) / 4373.0).abs() < 1e-12);
-        assert!((sr - 1.0).abs() < 1e-12);
-        assert_eq!(evaluation.readability().unwrap().total().words, 7);
-        evaluation.sets.pop();
-        assert_eq!(evaluation.weighted_accuracy(), None);
+        let mut read = WordAccuracy::default();
+        for (label, readings) in &words {
+            read.count(Letters::Released, label, readings);
+        }
+        let lengths: Vec<usize> = read.0.keys().copied().collect();
+        assert_eq!(lengths, [0, 3, 5, 11, 12]);
+        let three = read.0[&3];
+        assert_eq!((three.words, three.right, three.edits), (2, [1, 2, 2], [1, 0, 0]));
+        let all = read.total();
+        assert_eq!((all.words, all.characters, all.right), (6, 34, [3, 4, 3]));
+        assert_eq!((all.only_sr, all.only_lr, all.p()), (2, 1, 1.0));
+        assert_eq!(read.0[&0].score(0).character_error_rate, None);
+        let bins = read.bins();
+        assert_eq!(bins.map(|b| b.words), [1, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0, 2]);
+        let mut sum = Tally::default();
+        bins.iter().for_each(|b| sum.add(b));
+        assert_eq!(sum, all, "bins add up to the table's accuracy");
+    }
+
+    #[test]
+    fn shares_are_rounded_as_python_rounds() {
+        let share = |right, words| Tally { words, right: [right; 3], ..Tally::default() }.score(0);
+        assert_eq!(share(1, 3).rounded, 0.3333);
+        assert_eq!(share(1, 32).rounded, 0.0312, "the half 0.03125 goes to even");
+        assert_eq!(share(3, 32).rounded, 0.0938, "and 0.09375 to the even one above");
+        assert_eq!(share(1052, 1619).rounded, 0.6498);
+        let nobody = Tally::default();
+        assert!(nobody.score(2).accuracy.is_nan() && nobody.score(2).rounded.is_nan());
+        assert_eq!(nobody.p(), 1.0);
+    }
+
+    #[test]
+    fn batches_count_alike_and_images_alike() {
+        let mut near = Fidelities::default();
+        assert!(near.by_batch().psnr.is_nan() && near.by_image().ssim.is_nan());
+        let image = |i: usize| Fidelity { error: 1.0 + i as f64, ssim: i as f64 / 100.0 };
+        (0..67).for_each(|i| near.add(image(i)));
+        let pooled = |from: usize, to: usize| {
+            psnr((from..to).map(|i| image(i).error).sum::<f64>() / (to - from) as f64)
+        };
+        let batch = near.by_batch();
+        assert_eq!(near.batches(), 2);
+        assert!((batch.psnr - (pooled(0, 64) + pooled(64, 67)) / 2.0).abs() < 1e-12);
+        assert!((batch.ssim - (0.315 + 0.65) / 2.0).abs() < 1e-12);
+        let each = (0..67).map(|i| image(i).psnr()).sum::<f64>() / 67.0;
+        assert!((near.by_image().psnr - each).abs() < 1e-12);
+        assert!((near.by_image().ssim - 0.33).abs() < 1e-12);
     }
 }

@@ -1,5 +1,6 @@
 //! PSNR and SSIM as the reference computes them: on values that are not clamped, SSIM with zeros around the image.
 
+use serde::{Deserialize, Serialize};
 use std::array::from_fn;
 
 /// Width of the Gaussian window.
@@ -26,7 +27,7 @@ impl Values<'_> {
 
 /// How near one image is to another of its size. Of a batch both figures are the means over its images, and the batch's
 /// PSNR is [`psnr`] of the mean error.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fidelity {
     /// Mean of (255·a − 255·b)² over pixels and the three channels.
     pub error: f64,

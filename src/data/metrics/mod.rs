@@ -8,4 +8,4 @@ mod words;
 
 pub use fidelity::{Fidelity, Values, psnr};
 pub use statistics::{mcnemar, wilson};
-pub use words::{edit_distance, normalized};
+pub use words::{edit_distance, normalized, plain};

@@ -7,6 +7,11 @@ pub fn normalized(word: &str) -> String {
     fold(word).to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
+/// The word as the released evaluation compares it: its ASCII letters and digits in lower case, and nothing else; é is dropped.
+pub fn plain(word: &str) -> String {
+    word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Least number of insertions, deletions and replacements of a character that make `a` from `b` (Levenshtein).
 pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -31,6 +36,11 @@ mod tests {
     fn words_are_compared_without_case_and_signs() {
         assert_eq!(normalized("Don't – 42 É!"), "dont42e");
         assert_eq!(normalized("日本"), "");
+        assert_eq!(plain("Don't – 42 É!"), "dont42");
+        assert_eq!(
+            (plain("#1"), plain("it's"), plain("?!")),
+            ("1".into(), "its".into(), "".into())
+        );
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl Page {
         Ok(self.add(&(html + "</div>")))
     }
 
+    /// What another page shows, below this one's.
+    pub fn append(&mut self, other: &Page) -> &mut Self {
+        self.add(&other.body)
+    }
+
     /// The page as one HTML document.
     pub fn html(&self) -> String {
         format!(

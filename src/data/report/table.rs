@@ -71,6 +71,28 @@ impl Table {
         )
     }
 
+    /// The table in Markdown, its caption as a line before it.
+    pub fn markdown(&self) -> String {
+        let row = |cells: &[String]| {
+            let cell = |c: &String| {
+                let plain: String =
+                    c.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+                let plain = plain.replace('\\', "\\\\").replace('|', "\\|");
+                plain.replace('<', "&lt;")
+            };
+            format!("| {} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" | "))
+        };
+        let rule = (0..self.columns.len()).map(|i| if i < self.text { "---|" } else { "---:|" });
+        let mut out = match self.caption.as_str() {
+            "" => String::new(),
+            caption => format!("**{caption}**\n\n"),
+        };
+        out += &row(&self.columns);
+        out += &format!("|{}\n", rule.collect::<String>());
+        self.rows.iter().for_each(|(cells, _)| out += &row(cells));
+        out
+    }
+
     /// The table for a terminal: columns in line, two spaces between them.
     pub fn plain(&self) -> String {
         let one_line = |c: &String| -> String {
@@ -109,6 +131,11 @@ mod tests {
         let mut table = Table::new("Sizes", &["set"], &["images", "dB"]);
         table.row(["éasy", "3", "20.5"]).total(["all", "1619"]);
         assert_eq!(table.plain(), "Sizes\nset   images    dB\néasy       3  20.5\nall     1619\n");
+        table.row(["a|b<c"]);
+        let md = "**Sizes**\n\n| set | images | dB |\n|---|---:|---:|\n| éasy | 3 | 20.5 |\n";
+        let markdown = table.markdown();
+        assert!(markdown.starts_with(md), "{markdown}");
+        assert!(markdown.ends_with("| a\\|b&lt;c |  |  |\n"), "{markdown}");
         let html = table.html();
         assert!(html.contains("<tr class=\"sum\"><td>all</td><td class=\"n\">1619</td>"), "{html}");
     }

@@ -23,7 +23,7 @@ const LOOKED_AT: u64 = 32;
 
 impl Identity {
     /// That of a source of which an epoch takes `share` samples.
-    pub(super) fn of(name: &str, source: &dyn Source, share: u64) -> Self {
+    pub(crate) fn of(name: &str, source: &dyn Source, share: u64) -> Self {
         let samples = source.len() as u64;
         let mut digest = Sha256::new();
         let taken = samples.min(LOOKED_AT);

@@ -42,6 +42,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// What is wrong with it.
     fn get(&self, index: usize) -> Result<Sample, Fault>;
+
+    /// The file that a sample lies in, as the set names it; none where samples have numbers alone.
+    fn file(&self, _index: usize) -> Option<&str> {
+        None
+    }
 }
 
 /// Opens what a data argument names:
@@ -332,6 +337,10 @@ impl Source for Folder {
         let (hr, label) = (read(&self.hr)?, label.clone());
         let places = self.places.get(file).cloned().map(Ok);
         Ok(placed(Sample { lr, hr, label, characters: Vec::new(), flaw: None }, places))
+    }
+
+    fn file(&self, index: usize) -> Option<&str> {
+        Some(&self.entries[index].0)
     }
 }
 
