@@ -12,7 +12,9 @@ use lemma_gpu::data::picture;
 use lemma_gpu::data::random::Random;
 use serde_json::Value;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
 
 mod recount {
     //! Figures of an evaluation, counted again from its words.
@@ -301,4 +303,67 @@ fn sets_of_scene_text_are_degraded_by_their_seeds() {
         let file = at.path().join(format!("seen/SVT-seed{seed}/lr/{:06}.png", i + 1));
         assert_eq!(image::open(file).unwrap().into_rgb8(), picture::bicubic(&poor, 64, 16));
     }
+}
+
+/// A folder with copies of weights that ship, by other names.
+fn weights(at: &Path, files: &[(&str, &str)]) {
+    fs::create_dir_all(at).unwrap();
+    for (file, shipped) in files {
+        fs::copy(package(&format!("weights/{shipped}.safetensors")), at.join(file)).unwrap();
+    }
+}
+
+fn reproduce(at: &TempDir, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    command.current_dir(at.path()).arg("reproduce").args(args).stdin(Stdio::null());
+    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
+        command.args(["-g", &adapter]);
+    }
+    command.output().expect("the binary starts")
+}
+
+#[test]
+fn tables_are_filled_in_with_the_weights_that_are_there() {
+    let at = tempfile::tempdir().unwrap();
+    let test = at.path().join("TextZoom/test");
+    pairs(&test, "easy", &[("coffee", "Coffee!"), ("exit", "EXIT")]);
+    pairs(&test, "medium", &[("station", "STATION")]);
+    pairs(&test, "hard", &[("garden", "garden"), ("year", "?")]);
+    let (lemma, abinet) = ("lemma-nano", "abinet-nano");
+    weights(
+        &at.path().join("w"),
+        &[("LEMMA.safetensors", lemma), ("best-abinet.safetensors", abinet)],
+    );
+    fs::write(at.path().join("w/matrn.pth"), "no weights").unwrap();
+    let args = ["supplement1", "-d", "TextZoom", "-w", "w"];
+    let plan = said(&reproduce(&at, &[&args[..], &["--plan"]].concat()), 0);
+    for part in ["PARSeq    missing", "w/best-abinet.safetensors", "2 images, 1619 in the paper"] {
+        assert!(plan.contains(part), "no {part:?} in:\n{plan}");
+    }
+    let args = [&args[..], &["-o", "out"]].concat();
+    let output = reproduce(&at, &args);
+    let text = said(&output, 1);
+    for part in [
+        "ABINet (best-abinet.safetensors), %",
+        "PARSeq (no weights), %",
+        "missing: weights of TATT",
+        "missing: MATRN cannot be used",
+    ] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    let markdown = fs::read_to_string(at.path().join("out/supplement1.md")).unwrap();
+    let row = |begins: &str| markdown.lines().find(|l| l.starts_with(begins)).expect("a row");
+    assert!(row("| TATT").starts_with("| TATT | no weights | – | 80.67 | – |"), "{markdown}");
+    let json = fs::read(at.path().join("out/supplement1.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    let ours = json["published"][0]["percent"]["easy"]["ours"].as_f64().unwrap();
+    assert!(row("| LEMMA").contains(&format!("| LEMMA.safetensors | {ours:.2} | 82.64 |")));
+    let html = fs::read_to_string(at.path().join("out/supplement1.html")).unwrap();
+    assert!(html.contains("no weights") && html.contains("<svg"), "one page");
+    assert_eq!(
+        fs::read_to_string(at.path().join("out/supplement1.words")).unwrap().lines().count(),
+        6
+    );
+    said(&reproduce(&at, &args), 2);
+    said(&reproduce(&at, &["table3", "-d", "TextZoom", "-w", "w", "-o", "out"]), 2);
 }

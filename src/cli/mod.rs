@@ -17,6 +17,7 @@ mod paths;
 mod pipeline;
 mod progress;
 mod read;
+mod reproduce;
 mod results;
 mod say;
 mod stop;
@@ -105,6 +106,8 @@ enum Command {
     Read(read::ReadArgs),
     /// Measure methods on pairs of images: PSNR, SSIM, words read right, beside published figures
     Eval(eval::EvalArgs),
+    /// Fill in the tables of the paper, with whatever weights are there
+    Reproduce(reproduce::ReproduceArgs),
     /// Show adapters, or what a weights file holds
     Info(info::InfoArgs),
     /// Convert a PyTorch checkpoint to safetensors
@@ -262,6 +265,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Infer(args) => infer::run(&cli.global, args),
         Command::Read(args) => read::run(&cli.global, args),
         Command::Eval(args) => eval::run(&cli.global, args),
+        Command::Reproduce(args) => reproduce::run(&cli.global, args),
         Command::Info(args) => info::run(&cli.global, args),
         Command::Convert(args) => convert::run(&cli.global, args),
         Command::Bench(args) => bench::run(&cli.global, args),
