@@ -9,6 +9,9 @@ const LONGEST: usize = 25;
 /// Labels whose words are not counted among those that are read.
 const OTHER_SCRIPT: &str = "in another script, not among the words that are read";
 
+/// Labels of which letters are dropped.
+const OTHER_LETTERS: &str = "with letters outside a–z";
+
 /// How words are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Letters {
@@ -40,8 +43,8 @@ impl Letters {
             _ if !self.counts(label) => Some(OTHER_SCRIPT),
             (0, _) => Some("without a letter or digit"),
             (n, _) if n > LONGEST => Some("longer than 25 characters"),
-            (_, Kept::Some | Kept::OtherScript) => Some("with letters outside a–z"),
-            (_, Kept::All) if plain(label) != normalized(label) => Some("with letters outside a–z"),
+            (_, Kept::Some | Kept::OtherScript) => Some(OTHER_LETTERS),
+            _ if self.of(label) != normalized(label) => Some(OTHER_LETTERS),
             _ => None,
         }
     }

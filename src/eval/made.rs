@@ -1,7 +1,6 @@
 //! Images that another program made of the samples of sets.
 
-use super::method::HR_SIZE;
-use super::pairs::Pairs;
+use super::pairs::{HR_SIZE, Pairs};
 use crate::data::picture::{RgbImage, decode};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};

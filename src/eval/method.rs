@@ -3,11 +3,8 @@
 use super::made::Made;
 use super::pairs::Pairs;
 use crate::Result;
-use crate::data::picture::{LR_SIZE, RgbImage, SCALE, rgb_input};
+use crate::data::picture::{RgbImage, rgb_input};
 use crate::engine::{Engine, Head, Lemma, Recognizer, Wanted, enlarge};
-
-/// Width and height of the true images.
-pub const HR_SIZE: (u32, u32) = (LR_SIZE.0 * SCALE, LR_SIZE.1 * SCALE);
 
 /// A way to super-resolve, by a name.
 pub struct Method {

@@ -7,6 +7,7 @@
 //! those it has. [`tables`], [`page`] and [`Evaluation::json`] show it beside the [published] figures. Knows engines and data; no
 //! terminal.
 
+mod ablations;
 mod evaluation;
 mod examples;
 mod journal;
@@ -23,14 +24,15 @@ mod run;
 mod score;
 mod seeds;
 
+pub use ablations::{Ablation, Trial};
 pub use evaluation::{Evaluation, MethodResult, Reading, SMALL, SetResult};
 pub use examples::{Example, Examples};
 pub use journal::Journal;
 pub use letters::Letters;
 pub use made::Made;
-pub use method::{HR_SIZE, Judge, Method};
+pub use method::{Judge, Method};
 pub use notes::notes;
-pub use pairs::{Pair, Pairs};
+pub use pairs::{HR_SIZE, Pair, Pairs};
 pub use record::{MadeRecord, Record, WordRecord};
 pub use report::{Subject, page, tables};
 pub use reproduce::{Exhibit, Origins};

@@ -2,12 +2,15 @@
 
 use crate::data::degrade::Degradation;
 use crate::data::lmdb::FILE;
-use crate::data::picture::RgbImage;
+use crate::data::picture::{LR_SIZE, RgbImage, SCALE};
 use crate::data::random::Random;
 use crate::data::words::{Identity, Source, labels, open};
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Width and height of the good images as they are evaluated.
+pub const HR_SIZE: (u32, u32) = (LR_SIZE.0 * SCALE, LR_SIZE.1 * SCALE);
 
 /// A word twice: as a poor and as a good image, of any size, and what is written there.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use super::evaluation::Evaluation;
 use super::letters::Letters;
-use super::method::{HR_SIZE, Judge, Method};
-use super::pairs::Pairs;
+use super::method::{Judge, Method};
+use super::pairs::{HR_SIZE, Pairs};
 use super::record::{MadeRecord, Record, WordRecord};
 use super::score::BATCH;
 use crate::data::metrics::{Fidelity, Values};
@@ -100,7 +100,8 @@ impl Contest<'_> {
                 // The receiver is gone when the walk ended early.
                 std::thread::Builder::new()
                     .spawn_scoped(scope, move || {
-                        (begin..set.len()).try_for_each(|i| sender.send((i, load(set, i))))
+                        let mut wanted = (begin..set.len()).map(|i| (i, load(set, i)));
+                        wanted.all(|sample| sender.send(sample).is_ok())
                     })
                     .map_err(|e| Error::io("a thread", "cannot be started", e))?;
                 let mut walk = Walk { contest: self, set, evaluation, each, left_out: Vec::new() };

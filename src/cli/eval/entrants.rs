@@ -135,13 +135,10 @@ impl Wanted<'_> {
         }
         let load = |named: &Named<Reader>| match &named.what {
             Reader::File(file) => recognizer(global, engine, named.name.as_deref(), file),
-            _ => Ok(Found {
-                what: Recognizer::load(engine, Source::Shipped)?,
-                name: named.name.clone().unwrap_or_else(|| "ABINet (shipped)".into()),
-                stem: String::new(),
-                from: "the shipped ABINet".into(),
-                digest: format!("shipped {}", env!("CARGO_PKG_VERSION")),
-            }),
+            _ => {
+                let found = shipped(engine)?;
+                Ok(Found { name: named.name.clone().unwrap_or(found.name), ..found })
+            }
         };
         self.readers.iter().map(load).collect()
     }
@@ -161,6 +158,20 @@ pub fn network(
     let found = found(named.name.as_deref(), &state, &named.what.path);
     let lemma = Lemma::load(engine, Source::State(state))?;
     Ok(found.with(Entrant::Network(lemma)))
+}
+
+/// The recognizer that ships.
+///
+/// # Errors
+/// Those of the device.
+pub fn shipped(engine: &Engine) -> Result<Found<Recognizer>> {
+    Ok(Found {
+        what: Recognizer::load(engine, Source::Shipped)?,
+        name: "ABINet (shipped)".into(),
+        stem: String::new(),
+        from: "the shipped ABINet".into(),
+        digest: format!("shipped {}", env!("CARGO_PKG_VERSION")),
+    })
 }
 
 /// Loads a recognizer from a file.

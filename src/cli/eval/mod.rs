@@ -5,7 +5,7 @@ mod named;
 mod saved;
 mod walk;
 
-pub use entrants::{Entrants, bicubic, network, recognizer};
+pub use entrants::{Entrants, Found, bicubic, network, recognizer, shipped};
 pub use named::Named;
 pub use walk::{Walk, identity};
 

@@ -1,6 +1,7 @@
 //! `lemma-gpu reproduce`: the tables of the paper, filled in with whatever weights are there.
 
 mod inventory;
+mod trials;
 
 use super::eval::{Entrants, Named, Walk, bicubic, identity, network, recognizer};
 use super::paths::{make_folder, refuse_existing};
@@ -13,7 +14,7 @@ use crate::cli::say::say;
 use crate::data::picture::write_file;
 use crate::data::report::Table;
 use crate::engine::Engine;
-use crate::eval::{Contest, Exhibit, Journal, Letters, Pairs, Subject};
+use crate::eval::{Ablation, Contest, Exhibit, Journal, Letters, Pairs, Subject};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -27,9 +28,9 @@ pub struct ReproduceArgs {
     /// A folder with the sets, at any depth: easy, medium and hard of TextZoom's test; IC15, CUTE80, SVT and SVTP for table5
     #[arg(short, long, value_name = "DIR")]
     data: PathBuf,
-    /// A folder with weights; --help says how files are called
+    /// A folder with weights; --help says how files are called. Ablations are read by its recognizers, or by the one that ships
     #[arg(short, long, value_name = "DIR")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// Folder for the results: TABLE.md, TABLE.json, TABLE.html, and TABLE.words, a line for each word
     #[arg(short, long, value_name = "DIR", required_unless_present = "plan")]
     output: Option<PathBuf>,
@@ -39,6 +40,19 @@ pub struct ReproduceArgs {
     /// Seeds of table5: 0, 1, …
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// Steps of the training of a row of an ablation [default: those of the preset]
+    #[arg(long, value_name = "N", help_heading = ABLATIONS)]
+    steps: Option<usize>,
+    /// Sizes and schedule of the training: nano or paper
+    #[arg(long, value_name = "NAME", default_value = "nano", help_heading = ABLATIONS)]
+    #[arg(value_parser = ["nano", "paper"])]
+    preset: String,
+    /// One more setting of the training of every row, as `train --set` has it
+    #[arg(long, value_name = "KEY=VALUE", help_heading = ABLATIONS)]
+    set: Vec<String>,
+    /// Data to train on, as `train --data` has it [default: train1 and train2 in --data]
+    #[arg(long, value_name = "PATH[@WEIGHT]", num_args = 1.., help_heading = ABLATIONS)]
+    train_data: Vec<String>,
     /// Write over results that are there
     #[arg(long)]
     overwrite: bool,
@@ -49,12 +63,18 @@ pub struct ReproduceArgs {
     storage: StorageArgs,
 }
 
+const ABLATIONS: &str = "Ablations (table1, table2, table4, table6, table7, k, alpha)";
+
 const FILES: &str = "\
 Weights are found by the name of a network in that of the file or of a folder that it lies in, whatever else stands there, in any \
 case: SRCNN, SRResNet, RCAN, SAN, TSRN, TBSRN, PCAN, TG, TATT, C3-STISR (or C3), LEMMA; CRNN, ASTER, MORAN, ABINet, MATRN, PARSeq. \
 So crnn.pth, best-train-abinet.pth, parseq-bb5792a6.pt, RCAN_BIX2.pt and tsrn/model_best.pth are found as they come. In the folder \
 itself demo.pth.tar is ASTER, demo.pth MORAN, and model_best_acc_0.pth LEMMA. Of several files of one network the first by name \
-is taken. Rows without weights are listed as such. An evaluation that was interrupted goes on when the command is given again.";
+is taken. Rows without weights are listed as such. An evaluation that was interrupted goes on when the command is given again.
+
+Ablations train a network for each row, one after the other, in OUTPUT/TABLE/ROW, and go on likewise. With --preset paper the folder's \
+pretrain_transformer.pth looks for the text-focus loss, and pretrain-vision-model.pth with pretrain-language-model.pth begin inside. \
+--plan measures some steps of each row and says what all of them take.";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Which {
@@ -70,15 +90,47 @@ enum Which {
     /// TextZoom read by ABINet, MATRN and PARSeq
     #[value(name = "supplement1")]
     Supplement1,
+    /// Ablation: location attention and feature selection
+    #[value(name = "table1")]
+    Table1,
+    /// Ablation: alignment of image and text
+    #[value(name = "table2")]
+    Table2,
+    /// Ablation: the modules, one after the other
+    #[value(name = "table4")]
+    Table4,
+    /// Ablation: expansion by convolutions, and pixels to regions
+    #[value(name = "table6")]
+    Table6,
+    /// Ablation: the recognizer inside
+    #[value(name = "table7")]
+    Table7,
+    /// Ablation: the number of selected positions
+    K,
+    /// Ablation: the weight of the text-focus loss
+    Alpha,
+}
+
+/// A table that is evaluated with weights that are there, or one whose networks are trained.
+enum Kind {
+    Exhibit(Exhibit),
+    Ablation(Ablation),
 }
 
 impl Which {
-    fn exhibit(self) -> Exhibit {
+    fn kind(self) -> Kind {
         match self {
-            Which::Table3 => Exhibit::Table3,
-            Which::Table5 => Exhibit::Table5,
-            Which::Fig5 => Exhibit::Fig5,
-            Which::Supplement1 => Exhibit::Supplement1,
+            Which::Table3 => Kind::Exhibit(Exhibit::Table3),
+            Which::Table5 => Kind::Exhibit(Exhibit::Table5),
+            Which::Fig5 => Kind::Exhibit(Exhibit::Fig5),
+            Which::Supplement1 => Kind::Exhibit(Exhibit::Supplement1),
+            Which::Table1 => Kind::Ablation(Ablation::Location),
+            Which::Table2 => Kind::Ablation(Ablation::Alignment),
+            Which::Table4 => Kind::Ablation(Ablation::Modules),
+            Which::Table6 => Kind::Ablation(Ablation::Expansion),
+            Which::Table7 => Kind::Ablation(Ablation::Prior),
+            Which::K => Kind::Ablation(Ablation::K),
+            Which::Alpha => Kind::Ablation(Ablation::Alpha),
         }
     }
 }
@@ -93,12 +145,18 @@ struct Found {
 
 /// Reproduces what was asked for.
 pub fn run(global: &Global, args: &ReproduceArgs) -> Result<Outcome> {
-    let exhibit = args.exhibit.exhibit();
+    let exhibit = match args.exhibit.kind() {
+        Kind::Exhibit(exhibit) => exhibit,
+        Kind::Ablation(ablation) => return trials::run(global, args, ablation),
+    };
+    let folder = args.weights.as_ref().ok_or_else(|| {
+        Error::new(ErrorKind::Argument, "--weights", "a folder with weights").got("none")
+    })?;
     let names: Vec<&str> = exhibit.sets().iter().map(|s| s.0).collect();
     let mut found = Found {
         exhibit,
-        methods: inventory::weights(&args.weights, &exhibit.methods())?,
-        judges: inventory::weights(&args.weights, &exhibit.judges())?,
+        methods: inventory::weights(folder, &exhibit.methods())?,
+        judges: inventory::weights(folder, &exhibit.judges())?,
         sets: inventory::sets(&args.data, &names)?,
     };
     let Some(output) = args.output.as_ref().filter(|_| !args.plan) else {
@@ -110,7 +168,7 @@ pub fn run(global: &Global, args: &ReproduceArgs) -> Result<Outcome> {
     }
     if found.judges.is_empty() || found.sets.is_empty() {
         let wanted = if found.sets.is_empty() { names } else { exhibit.judges() };
-        let place = if found.sets.is_empty() { &args.data } else { &args.weights };
+        let place = if found.sets.is_empty() { &args.data } else { folder };
         return Err(Error::new(ErrorKind::Argument, place.display(), "what the table is made of")
             .expected(format!("one of {}", wanted.join(", ")))
             .got("none")

@@ -14,6 +14,7 @@ use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::checkpoint::{StateDict, name_fits};
 use crate::data::part::sweep;
+use crate::data::words::Mix;
 use crate::engine::shipped_reader;
 use crate::gpu::GpuOptions;
 use crate::models::abinet;
@@ -138,8 +139,23 @@ fn micro(text: &str) -> Result<AtOnce, String> {
     }
 }
 
+/// Steps of a run that begins, and images of a step.
+///
+/// # Errors
+/// Settings that do not fit, and data that cannot be opened.
+pub fn size(global: &Global, args: &TrainArgs) -> Result<(usize, usize)> {
+    let config = begin::begin(global, args)?.config;
+    let per_epoch = Mix::open(&args.data)?.epoch_len() as usize / config.batch;
+    Ok((config.total_steps(per_epoch), config.batch))
+}
+
 /// Trains until the steps are done or the user has had enough.
 pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
+    timed(global, args).map(|(outcome, _)| outcome)
+}
+
+/// The same; and images a second, as of the last line of the log.
+pub fn timed(global: &Global, args: &TrainArgs) -> Result<(Outcome, f64)> {
     let begun = Instant::now();
     let note = |text: &str| {
         if !global.quiet {
@@ -262,9 +278,9 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
                     args.output.join(branch::REPORT).display()
                 );
             }
-            Ok(Outcome::Done)
+            Ok((Outcome::Done, watch.speed()))
         }
-        Ended::Stopped => Ok(stop.outcome()),
+        Ended::Stopped => Ok((stop.outcome(), watch.speed())),
     }
 }
 

@@ -52,6 +52,7 @@ pub struct Watch<'a> {
     series: BTreeMap<String, Vec<(f64, f64)>>,
     last_sheet: Option<RgbImage>,
     starved: bool,
+    speed: f64,
 }
 
 /// Share of the time that the device waits for data from which on it is said.
@@ -106,7 +107,13 @@ impl<'a> Watch<'a> {
             series,
             last_sheet: None,
             starved: false,
+            speed: 0.0,
         })
+    }
+
+    /// Images a second, as of the last line of the log.
+    pub fn speed(&self) -> f64 {
+        self.speed
     }
 
     fn say(&self, line: &str) {
@@ -200,6 +207,7 @@ impl Observer for Watch<'_> {
             self.keep(s.step, &values)?;
         }
         let Some(s) = steps.last() else { return Ok(()) };
+        self.speed = s.speed;
         let extra = [
             ("norm".to_string(), f64::from(s.progress.norm)),
             ("skipped".to_string(), s.progress.skipped as f64),

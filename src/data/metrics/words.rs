@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(plain("Don't – 42 É!"), "dont42");
         assert_eq!(
             (plain("#1"), plain("it's"), plain("?!")),
-            ("1".into(), "its".into(), "".into())
+            ("1".into(), "its".into(), String::new())
         );
     }
 

@@ -1,0 +1,310 @@
+//! Ablations: networks that are trained one after the other, and then evaluated side by side.
+
+use super::{ReproduceArgs, inventory};
+use crate::cli::eval::{Entrants, Found, Named, Walk, identity, network, recognizer, shipped};
+use crate::cli::paths::{make_folder, refuse_existing};
+use crate::cli::progress::seconds;
+use crate::cli::say::say;
+use crate::cli::stop::{IMAGES, PATIENCE, Stop};
+use crate::cli::train::{TrainArgs, run as train, size, timed};
+use crate::cli::weights::WeightsArgs;
+use crate::cli::weights_file::WeightsFile;
+use crate::cli::{Global, Outcome, print};
+use crate::data::picture::write_file;
+use crate::data::report::{Page, Table};
+use crate::engine::{Engine, Recognizer};
+use crate::eval::published::TABLE_3_JUDGES;
+use crate::eval::{Ablation, Contest, Evaluation, Journal, Letters, Pairs, Subject, Trial, notes};
+use crate::train::checkpoint::{LAST, list};
+use crate::{Error, ErrorKind, Result};
+use clap::Parser;
+use std::path::{Path, PathBuf};
+
+/// Arguments of a training by themselves.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct Alone {
+    #[command(flatten)]
+    args: TrainArgs,
+}
+
+/// Steps of a training that is only to say how long a step takes; the first ones compile kernels.
+const MEASURED: usize = 4;
+
+/// Who may have pre-trained parts: names of files, and the option of `train` that takes them.
+const PARTS: [(&str, &[&str]); 2] = [
+    ("--recognizer", &["pretrain_transformer.pth"]),
+    ("--prior", &["pretrain-vision-model.pth", "pretrain-language-model.pth"]),
+];
+
+/// Trains and evaluates the rows of an ablation.
+pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<Outcome> {
+    let data = training_data(args)?;
+    let tests = inventory::sets(&args.data, &["easy", "medium", "hard"])?;
+    let Some(output) = args.output.as_ref().filter(|_| !args.plan) else {
+        return print(&plan(global, args, ablation, &data)?);
+    };
+    if tests.is_empty() {
+        return Err(Error::new(ErrorKind::Argument, args.data.display(), "sets to evaluate on")
+            .expected("easy, medium or hard")
+            .got("none"));
+    }
+    let folder = output.join(ablation.name());
+    let result = |kind: &str| output.join(format!("{}.{kind}", ablation.name()));
+    for kind in ["md", "json", "html", "words"] {
+        refuse_existing(&result(kind), args.overwrite)?;
+    }
+    make_folder(&folder)?;
+    for trial in ablation.trials() {
+        let Some(settings) = trial.settings else {
+            say!("note: the row {} stays empty: no setting makes it", trial.name);
+            continue;
+        };
+        let place = folder.join(file_name(trial.name));
+        let mut given = arguments(args, settings, &data, &place);
+        if !list(&place)?.is_empty() {
+            given.push("--resume".into());
+        }
+        if !global.quiet {
+            say!("{}: {}", trial.name, told(settings));
+        }
+        if let Outcome::Interrupted(code) = train(global, &parsed(&given)?)? {
+            say!("the same command goes on with it");
+            return Ok(Outcome::Interrupted(code));
+        }
+    }
+    evaluate(global, args, ablation, &folder, &tests, &result)
+}
+
+/// The arguments of the training of a row.
+fn arguments(
+    args: &ReproduceArgs,
+    settings: &[&str],
+    data: &[String],
+    place: &Path,
+) -> Vec<String> {
+    let mut given = vec!["--stage".into(), "lemma".into(), "--data".into()];
+    given.extend(data.iter().cloned());
+    given.extend(["--output".into(), place.display().to_string()]);
+    given.extend(["--preset".into(), args.preset.clone()]);
+    let steps = args.steps.map(|steps| format!("steps={steps}"));
+    let settings = settings.iter().map(|s| s.to_string());
+    for set in settings.chain(steps).chain(args.set.iter().cloned()) {
+        given.extend(["--set".into(), set]);
+    }
+    for (option, files) in PARTS {
+        let Some(folder) = &args.weights else { continue };
+        let found: Vec<PathBuf> =
+            files.iter().map(|file| folder.join(file)).filter(|path| path.exists()).collect();
+        if found.len() == files.len() && args.preset == "paper" {
+            given.push(option.into());
+            given.extend(found.iter().map(|path| path.display().to_string()));
+        }
+    }
+    given
+}
+
+fn parsed(given: &[String]) -> Result<TrainArgs> {
+    let parsed = Alone::try_parse_from(given).map(|alone| alone.args);
+    parsed.map_err(|e| Error::new(ErrorKind::Argument, "train", e.to_string().trim_end()))
+}
+
+/// What the networks are trained on: the sets given, or TextZoom's.
+fn training_data(args: &ReproduceArgs) -> Result<Vec<String>> {
+    if !args.train_data.is_empty() {
+        return Ok(args.train_data.clone());
+    }
+    let found = inventory::sets(&args.data, &["train1", "train2"])?;
+    if found.is_empty() {
+        return Err(Error::new(ErrorKind::Argument, args.data.display(), "sets to train on")
+            .expected("train1 and train2, or --train-data")
+            .got("none"));
+    }
+    Ok(found.into_iter().map(|(_, argument)| argument).collect())
+}
+
+/// A row's name as a folder may be called.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' }).collect()
+}
+
+fn told(settings: &[&str]) -> String {
+    if settings.is_empty() { "as it is".into() } else { settings.join(" ") }
+}
+
+/// Rows, settings, steps, and the time that this adapter takes by a step that is measured.
+fn plan(
+    global: &Global,
+    args: &ReproduceArgs,
+    ablation: Ablation,
+    data: &[String],
+) -> Result<String> {
+    let mut table = Table::new(ablation.title(), &["row", "settings"], &["steps", "time"]);
+    let mut all = 0.0;
+    for Trial { name, settings, .. } in ablation.trials() {
+        let Some(settings) = settings else {
+            table.row([name, "no setting makes it"]);
+            continue;
+        };
+        let (steps, each) = measured(global, args, settings, data)?;
+        all += steps as f64 * each;
+        let time = format!("{} ({} a step)", seconds(steps as f64 * each), seconds(each));
+        table.row([name.to_string(), told(settings), steps.to_string(), time]);
+    }
+    table.total(["all", "", "", &seconds(all)]);
+    Ok(table.plain())
+}
+
+/// Steps of the training of a row, and the seconds of one.
+fn measured(
+    global: &Global,
+    args: &ReproduceArgs,
+    settings: &[&str],
+    data: &[String],
+) -> Result<(usize, f64)> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io("a folder", "cannot be made", e))?;
+    let place = folder.path().join("run");
+    let mut given = arguments(args, settings, data, &place);
+    let quiet = Global { quiet: true, ..global.clone() };
+    let (steps, batch) = size(&quiet, &parsed(&given)?)?;
+    for set in [format!("steps={MEASURED}"), "log_every=1".into(), "eval_every=0".into()] {
+        given.extend(["--set".into(), set]);
+    }
+    given.extend(["--progress", "none"].map(String::from));
+    let (_, speed) = timed(&quiet, &parsed(&given)?)?;
+    Ok((steps, batch as f64 / speed))
+}
+
+/// The recognizers of a folder, or the one that ships.
+fn judges(
+    global: &Global,
+    args: &ReproduceArgs,
+    engine: &Engine,
+) -> Result<Vec<Found<Recognizer>>> {
+    let found = match &args.weights {
+        Some(folder) => inventory::weights(folder, &TABLE_3_JUDGES)?,
+        None => Vec::new(),
+    };
+    if found.is_empty() {
+        return Ok(vec![shipped(engine)?]);
+    }
+    let load = |(name, path): &(&str, PathBuf)| {
+        recognizer(global, engine, Some(name), &path.as_path().into())
+    };
+    found.iter().map(load).collect()
+}
+
+fn evaluate(
+    global: &Global,
+    args: &ReproduceArgs,
+    ablation: Ablation,
+    folder: &Path,
+    tests: &[(&'static str, String)],
+    result: &dyn Fn(&str) -> PathBuf,
+) -> Result<Outcome> {
+    let engine = global.engine_with(args.storage.options())?;
+    let mut networks = Vec::new();
+    for trial in ablation.trials().iter().filter(|t| t.settings.is_some()) {
+        let file = folder.join(file_name(trial.name)).join(LAST);
+        let what = WeightsFile::from(file.as_path());
+        let named = Named { name: Some(trial.name.into()), what };
+        networks.push(network(global, &engine, &named, &WeightsArgs::default())?);
+    }
+    let entrants = Entrants::of(networks, judges(global, args, &engine)?);
+    let sets = tests
+        .iter()
+        .map(|(name, argument)| Ok(Pairs::open(argument)?.called(name.to_string())))
+        .collect::<Result<Vec<Pairs>>>()?;
+    let contest = Contest {
+        engine: &engine,
+        methods: &entrants.methods,
+        judges: &entrants.judges,
+        sets: &sets,
+        letters: Letters::Released,
+    };
+    let subject = Subject {
+        protocol: "textzoom".into(),
+        models: entrants.models.clone(),
+        judges: entrants.readers.clone(),
+        adapter: engine.adapter().name.clone(),
+    };
+    let of = identity(&contest, &subject, &entrants.identity);
+    let path = result("journal");
+    let mut evaluation = contest.begin();
+    let mut journal = match path.exists() && !args.overwrite {
+        true => Journal::resume(&path, &of, &mut evaluation)?,
+        false => Journal::begin(&path, &of, args.overwrite)?,
+    };
+    let stop = Stop::on_signal(IMAGES, PATIENCE)?;
+    let walk = Walk { global, progress: args.progress, stop: &stop };
+    if !walk.to_the_end(&contest, &mut evaluation, Some(&mut journal), &mut |_, _| Ok(()))? {
+        return Ok(stop.outcome());
+    }
+    let tables = ablation.tables(&evaluation);
+    let lines = lines(args, ablation, &evaluation);
+    let mut page = Page::new(ablation.title(), &format!("Computed on {}.", subject.adapter));
+    let mut markdown = format!("# {}\n\nComputed on {}.\n", ablation.title(), subject.adapter);
+    for table in &tables {
+        page.table(table);
+        markdown += &format!("\n{}", table.markdown());
+    }
+    markdown.push('\n');
+    for line in &lines {
+        page.text(line);
+        markdown += &format!("- {line}\n");
+    }
+    let mut json = evaluation.json(&subject);
+    json["exhibit"] = ablation.name().into();
+    json["trained"] = lines.clone().into();
+    write_file(&result("md"), markdown.as_bytes(), args.overwrite)?;
+    write_file(&result("json"), format!("{json:#}\n").as_bytes(), args.overwrite)?;
+    page.write(&result("html"), args.overwrite)?;
+    journal.finish(Some(&result("words")))?;
+    let tables: Vec<String> = tables.iter().map(Table::plain).collect();
+    print(&tables.join("\n"))?;
+    Ok(if evaluation.left_out() == 0 { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// How the rows were made, and by which rules they are evaluated.
+fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> Vec<String> {
+    let steps = args.steps.map_or("the preset's steps".into(), |n| format!("{n} steps"));
+    let mut lines = vec![format!(
+        "Every network was trained for {steps} with the preset {}, and evaluated with its last weights; the paper's are those \
+         that read best on the test sets.",
+        args.preset
+    )];
+    for trial in ablation.trials() {
+        let settings = trial.settings.map_or("no setting makes it".into(), told);
+        lines.push(format!("{}: {settings}", trial.name));
+    }
+    lines.extend(notes(evaluation));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Preset, Stage, TrainConfig};
+
+    const WHOLE: [f64; 4] = [67.1, 58.8, 40.6, 56.3];
+
+    #[test]
+    fn every_setting_is_one_that_training_has_and_makes_another_network() {
+        use Ablation::{Alignment, Alpha, Expansion, K, Location, Modules, Prior};
+        for ablation in [Location, Alignment, Modules, Expansion, Prior, K, Alpha] {
+            let mut seen = Vec::new();
+            for trial in ablation.trials() {
+                let Some(settings) = trial.settings else { continue };
+                let sets: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
+                let config = TrainConfig::read(Preset::Paper, Stage::Lemma, "", &sets);
+                let config = config.unwrap_or_else(|e| panic!("{}: {e}", trial.name));
+                assert!(!seen.contains(&config), "{}: {}", ablation.title(), trial.name);
+                if trial.accuracy == WHOLE {
+                    assert_eq!(config, TrainConfig::preset(Preset::Paper, Stage::Lemma));
+                }
+                seen.push(config);
+            }
+            assert!(ablation.trials().iter().any(|t| t.accuracy == WHOLE));
+        }
+    }
+}
