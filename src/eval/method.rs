@@ -3,8 +3,8 @@
 use super::made::Made;
 use super::pairs::Pairs;
 use crate::Result;
-use crate::data::picture::{RgbImage, rgb_input};
-use crate::engine::{Engine, Head, Lemma, Recognizer, Wanted, enlarge};
+use crate::data::picture::{RgbImage, lr_input, rgb_input};
+use crate::engine::{Engine, Head, Recognizer, SuperResolver, enlarge};
 
 /// A way to super-resolve, by a name.
 pub struct Method {
@@ -13,7 +13,7 @@ pub struct Method {
 }
 
 enum Maker {
-    Network(Lemma),
+    Network(SuperResolver),
     Images(Made),
     Bicubic(Engine),
 }
@@ -26,7 +26,7 @@ pub struct Judge {
 
 impl Method {
     /// A network.
-    pub fn network(name: impl Into<String>, network: Lemma) -> Self {
+    pub fn network(name: impl Into<String>, network: SuperResolver) -> Self {
         Method { name: name.into(), maker: Maker::Network(network) }
     }
 
@@ -54,9 +54,8 @@ impl Method {
     ) -> Result<Vec<f32>> {
         match &self.maker {
             Maker::Network(network) => {
-                let colors = |p: &[f32]| [p[0], p[1], p[2]];
-                let images = network.submit(lr, Wanted::default())?.wait()?;
-                Ok(images.iter().flat_map(|i| i.image.chunks_exact(4).flat_map(colors)).collect())
+                let values: Vec<f32> = lr.iter().flat_map(|image| lr_input(image)).collect();
+                network.super_resolve(&values)
             }
             Maker::Bicubic(engine) => {
                 let values: Vec<f32> = lr.iter().flat_map(|image| rgb_input(image)).collect();

@@ -5,7 +5,7 @@ use crate::cli::Global;
 use crate::cli::weights::WeightsArgs;
 use crate::cli::weights_file::WeightsFile;
 use crate::data::checkpoint::StateDict;
-use crate::engine::{Engine, Lemma, ModelKind, Recognizer, Source};
+use crate::engine::{Engine, ModelKind, Recognizer, Source, SuperResolver};
 use crate::eval::{Judge, Made, Method, Pairs};
 use crate::train::Content;
 use crate::{Error, ErrorKind, Result};
@@ -66,6 +66,8 @@ pub struct Wanted<'a> {
 /// A network or a folder that was found, before it has its name.
 pub struct Found<T> {
     what: T,
+    /// Of what network its weights are.
+    kind: Option<ModelKind>,
     name: String,
     /// What tells it from one of the same name.
     stem: String,
@@ -91,6 +93,7 @@ impl Wanted<'_> {
         for (folder, made) in self.folders.iter().zip(made) {
             let stem = stem(&folder.what);
             methods.push(Found {
+                kind: None,
                 name: folder.name.clone().unwrap_or_else(|| stem.clone()),
                 stem,
                 from: folder.what.display().to_string(),
@@ -103,9 +106,10 @@ impl Wanted<'_> {
 
     fn networks(&self, global: &Global, engine: &Engine) -> Result<Vec<Found<Entrant>>> {
         if self.models.is_empty() && self.folders.is_empty() {
-            let lemma = Lemma::load(engine, self.weights.source(global, None)?)?;
+            let lemma = SuperResolver::load(engine, self.weights.source(global, None)?)?;
             return Ok(vec![Found {
                 what: Entrant::Network(lemma),
+                kind: Some(ModelKind::Lemma),
                 name: "LEMMA (shipped)".into(),
                 stem: String::new(),
                 from: "the shipped LEMMA".into(),
@@ -156,8 +160,8 @@ pub fn network(
 ) -> Result<Found<Entrant>> {
     let state = named.what.and(weights).open(global)?;
     let found = found(named.name.as_deref(), &state, &named.what.path);
-    let lemma = Lemma::load(engine, Source::State(state))?;
-    Ok(found.with(Entrant::Network(lemma)))
+    let network = SuperResolver::load(engine, Source::State(state))?;
+    Ok(found.with(Entrant::Network(network)))
 }
 
 /// The recognizer that ships.
@@ -167,6 +171,7 @@ pub fn network(
 pub fn shipped(engine: &Engine) -> Result<Found<Recognizer>> {
     Ok(Found {
         what: Recognizer::load(engine, Source::Shipped)?,
+        kind: Some(ModelKind::Abinet),
         name: "ABINet (shipped)".into(),
         stem: String::new(),
         from: "the shipped ABINet".into(),
@@ -207,7 +212,7 @@ impl Entrants {
                 .into_iter()
                 .zip(methods)
                 .map(|(name, found)| match found.what {
-                    Entrant::Network(lemma) => Method::network(name, lemma),
+                    Entrant::Network(network) => Method::network(name, network),
                     Entrant::Images(made) => Method::images(name, made),
                     Entrant::Bicubic(engine) => Method::bicubic(name, engine),
                 })
@@ -225,6 +230,7 @@ impl Entrants {
 pub fn bicubic(engine: &Engine) -> Found<Entrant> {
     Found {
         what: Entrant::Bicubic(engine.clone()),
+        kind: None,
         name: "bicubic ×2".into(),
         stem: String::new(),
         from: "no network".into(),
@@ -239,7 +245,7 @@ fn distinct_names<T>(all: &[Found<T>]) -> Vec<String> {
 /// A way to super-resolve.
 pub enum Entrant {
     /// A network.
-    Network(Lemma),
+    Network(SuperResolver),
     /// Images that are there already.
     Images(Made),
     /// Bicubic enlargement.
@@ -248,17 +254,45 @@ pub enum Entrant {
 
 impl<T> Found<T> {
     fn with<U>(self, what: U) -> Found<U> {
-        let Found { name, stem, from, digest, .. } = self;
-        Found { what, name, stem, from, digest }
+        let Found { kind, name, stem, from, digest, .. } = self;
+        Found { what, kind, name, stem, from, digest }
+    }
+
+    /// Refuses weights of another network than the row of a table that its name is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`].
+    pub fn as_named(self) -> Result<Self> {
+        let row = |kind: ModelKind| match kind {
+            ModelKind::RcanUnit => "RCAN".into(),
+            kind => row_of(kind),
+        };
+        match self.kind.map(row) {
+            Some(row) if row != self.name => {
+                Err(Error::new(ErrorKind::Format, self.from, "what the weights are of")
+                    .expected(self.name)
+                    .got(row))
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+/// What tables call a network.
+fn row_of(kind: ModelKind) -> String {
+    match kind {
+        ModelKind::TextGestalt => "TG".into(),
+        kind => kind.name().into(),
     }
 }
 
 /// What there is to say of the weights of a file.
 fn found(name: Option<&str>, state: &StateDict, path: &Path) -> Found<()> {
-    let kind = ModelKind::of(state).map(|kind| kind.name().to_string());
+    let kind = ModelKind::of(state);
     Found {
         what: (),
-        name: name.map(String::from).or(kind).unwrap_or_else(|| stem(path)),
+        kind,
+        name: name.map(String::from).or(kind.map(row_of)).unwrap_or_else(|| stem(path)),
         stem: stem(path),
         from: path.display().to_string(),
         digest: Content::of_state(None, state).digest,

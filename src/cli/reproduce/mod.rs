@@ -3,7 +3,9 @@
 mod inventory;
 mod trials;
 
-use super::eval::{Entrants, Named, Walk, bicubic, identity, network, recognizer};
+use super::eval::{
+    Entrants, Found as EntrantFound, Named, Walk, bicubic, identity, network, recognizer,
+};
 use super::paths::{make_folder, refuse_existing};
 use super::progress::Mode;
 use super::stop::{IMAGES, PATIENCE, Stop};
@@ -250,10 +252,12 @@ fn load(
         let what = WeightsFile::from(path.as_path());
         let named = Named { name: Some(name.to_string()), what };
         let loaded = network(global, engine, &named, &WeightsArgs::default());
+        let loaded = loaded.and_then(EntrantFound::as_named);
         loaded.map(|own| methods.push(own)).map_err(|e| unusable.push((*name, e))).is_ok()
     });
     found.judges.retain(|(name, path)| {
         let loaded = recognizer(global, engine, Some(name), &path.as_path().into());
+        let loaded = loaded.and_then(EntrantFound::as_named);
         loaded.map(|own| judges.push(own)).map_err(|e| unusable.push((*name, e))).is_ok()
     });
     for (name, e) in &unusable {
