@@ -16,12 +16,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins one at `path`; what is there goes if `overwrite`.
+    /// Begins one at `path`; what is there goes if `overwrite`, or if it holds no sample yet.
     ///
     /// # Errors
     /// [`ErrorKind::Argument`] where there is one already, [`ErrorKind::Io`].
     pub fn begin(path: &Path, of: &Value, overwrite: bool) -> Result<Self> {
-        if !overwrite && path.symlink_metadata().is_ok() {
+        let samples = || File::open(path).map(|file| BufReader::new(file).lines().nth(1).is_some());
+        if !overwrite && samples().unwrap_or_else(|_| path.symlink_metadata().is_ok()) {
             return Err(Error::new(ErrorKind::Argument, path.display(), "a journal is there")
                 .expected("no evaluation that was interrupted")
                 .hint("--resume goes on with it, --overwrite begins anew"));

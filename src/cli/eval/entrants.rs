@@ -262,7 +262,7 @@ impl<T> Found<T> {
     ///
     /// # Errors
     /// [`ErrorKind::Format`].
-    pub fn as_named(self) -> Result<Self> {
+    pub fn checked(self) -> Result<Self> {
         let row = |kind: ModelKind| match kind {
             ModelKind::RcanUnit => "RCAN".into(),
             kind => row_of(kind),

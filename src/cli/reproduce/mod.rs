@@ -252,12 +252,12 @@ fn load(
         let what = WeightsFile::from(path.as_path());
         let named = Named { name: Some(name.to_string()), what };
         let loaded = network(global, engine, &named, &WeightsArgs::default());
-        let loaded = loaded.and_then(EntrantFound::as_named);
+        let loaded = loaded.and_then(EntrantFound::checked);
         loaded.map(|own| methods.push(own)).map_err(|e| unusable.push((*name, e))).is_ok()
     });
     found.judges.retain(|(name, path)| {
         let loaded = recognizer(global, engine, Some(name), &path.as_path().into());
-        let loaded = loaded.and_then(EntrantFound::as_named);
+        let loaded = loaded.and_then(EntrantFound::checked);
         loaded.map(|own| judges.push(own)).map_err(|e| unusable.push((*name, e))).is_ok()
     });
     for (name, e) in &unusable {
