@@ -6,7 +6,7 @@
 //! Who owns what: the first gradient that arrives at a value is moved, later ones are added to it; a value's gradient is gone
 //! as soon as its node has used it, and a leaf's stays until [`Grads::take`], or goes where [`Cx::backward_to`] is told.
 
-use super::tape::{Record, Var};
+use super::tape::{Entry, Record, Tape, Var};
 use super::{Cx, Tensor};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
@@ -98,7 +98,7 @@ impl Cx {
             tape.values += 1;
             Tensor { var: Var::Value(tape.values), ..t }
         });
-        tape.records.push(Record {
+        let record = Record {
             op,
             place: self.place(),
             inputs: inputs.iter().map(|t| (t.var, t.len())).collect(),
@@ -113,7 +113,8 @@ impl Cx {
                 let grads = grads.try_into().expect("one gradient for each output");
                 Ok(backward(cx, grads, need)?.into())
             }),
-        });
+        };
+        self.entries.borrow_mut().push(Entry::Record(record));
         outputs
     }
 
@@ -124,7 +125,7 @@ impl Cx {
         }
     }
 
-    /// Walks the tape back from `seeds`, values with their gradients, and takes it off the pass. `add` sums gradients that
+    /// Walks the list back from `seeds`, values with their gradients, and takes the tape off the pass. `add` sums gradients that
     /// meet at one value.
     ///
     /// # Errors
@@ -148,14 +149,25 @@ impl Cx {
         self.walk_back(add, seeds, Some(sink)).map(drop)
     }
 
+    /// What is recorded so far, in order, and the tape. Both leave the list, which goes on with gradients.
+    fn recorded(&self) -> (Vec<Record<Cx>>, Tape) {
+        let mut entries = self.entries.borrow_mut();
+        let is_record = |entry: &mut Entry<Cx>| matches!(entry, Entry::Record(_));
+        let records = entries.extract_if(.., is_record).filter_map(|entry| match entry {
+            Entry::Record(record) => Some(record),
+            Entry::Node(_) => None,
+        });
+        (records.collect(), self.tape.borrow_mut().take().unwrap_or_default())
+    }
+
     fn walk_back(
         &self,
         add: Add,
         seeds: &[(&Tensor, &Tensor)],
         mut sink: Option<&mut Sink<'_>>,
     ) -> Result<Grads> {
+        let (records, tape) = self.recorded();
         self.turn();
-        let tape = self.tape.borrow_mut().take().unwrap_or_default();
         let mut grads = Grads::default();
         let mut watched = HashMap::new();
         for (value, grad) in seeds {
@@ -165,10 +177,10 @@ impl Cx {
             }
         }
         let mut uses: HashMap<Var, usize> = HashMap::new();
-        for (var, _) in tape.records.iter().flat_map(|n| &n.inputs) {
+        for (var, _) in records.iter().flat_map(|n| &n.inputs) {
             *uses.entry(*var).or_default() += 1;
         }
-        for node in tape.records.into_iter().rev() {
+        for node in records.into_iter().rev() {
             let _scope = self.back_at(node.place);
             // A value may have been used under another shape than the operation gave it.
             let shaped = |(i, shape): &(u32, Shape)| {

@@ -2,7 +2,7 @@
 
 use super::label::Label;
 use super::node::{Copy, Dispatch, Node, Op, Turn};
-use super::tape::Tape;
+use super::tape::{Entry, Tape};
 use super::{Axes, Bind, Dtype, Tap, Tensor};
 use crate::gpu::{Bindings, Gpu, Grid, Kernel, Params, Recorder, Variant, Workspace};
 use crate::shape::Shape;
@@ -15,12 +15,12 @@ use std::sync::Arc;
 pub struct Cx {
     pub(super) gpu: Gpu,
     pub(super) recorder: Recorder,
-    pub(super) nodes: RefCell<Vec<Node>>,
+    pub(super) entries: RefCell<Vec<Entry<Cx>>>,
     pub(super) taps: Option<RefCell<Vec<Tap>>>,
     /// Whether what layers name is computed for its own sake, so that nothing fuses across it.
     pub(super) holds_names: bool,
     scope: RefCell<Arc<str>>,
-    pub(super) tape: RefCell<Option<Tape<Cx>>>,
+    pub(super) tape: RefCell<Option<Tape>>,
     mode: RefCell<Mode>,
     /// How the floats of new tensors are stored.
     stored: Cell<Dtype>,
@@ -55,7 +55,7 @@ impl Cx {
         Cx {
             gpu: gpu.clone(),
             recorder: gpu.record(),
-            nodes: RefCell::default(),
+            entries: RefCell::default(),
             taps: None,
             holds_names: false,
             scope: RefCell::new("".into()),
@@ -186,7 +186,7 @@ impl Cx {
     /// Appends an operation.
     pub(crate) fn push(&self, op: impl Op) {
         let scope = self.scope.borrow().clone();
-        self.nodes.borrow_mut().push(Node { op: Box::new(op), scope });
+        self.entries.borrow_mut().push(Entry::Node(Node { op: Box::new(op), scope }));
     }
 
     /// Appends a kernel as an operation that no rule looks into.

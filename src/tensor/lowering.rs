@@ -2,6 +2,7 @@
 
 use super::graph::{Graph, Rule};
 use super::node::placed;
+use super::tape::Entry;
 use super::{Cx, Kernels, Tap};
 use crate::Result;
 use crate::gpu::Pass;
@@ -15,12 +16,16 @@ impl Cx {
     /// # Errors
     /// A kernel that the device's compiler refuses, no memory, and operands of a pass that was not submitted.
     pub(crate) fn lowered(self, rules: &[&Rule]) -> Result<(Pass, Vec<Tap>)> {
-        // What the tape still holds is for a backward that nobody asked for.
-        let Cx { gpu, recorder, nodes, taps, holds_names, tape, .. } = self;
+        let Cx { gpu, recorder, entries, taps, holds_names, tape, .. } = self;
         drop(tape);
+        // What is still recorded is for a walk back that nobody asked for.
+        let nodes = entries.into_inner().into_iter().filter_map(|entry| match entry {
+            Entry::Node(node) => Some(node),
+            Entry::Record(_) => None,
+        });
         let taps = taps.map(RefCell::into_inner).unwrap_or_default();
         let idle = taps.iter().filter(|_| !holds_names).map(|tap| &tap.tensor);
-        let mut graph = Graph::new(&gpu, nodes.into_inner(), idle);
+        let mut graph = Graph::new(&gpu, nodes.collect(), idle);
         graph.rewrite(rules)?;
         let nodes = graph.into_needed();
         if gpu.measures_choices() {

@@ -1,7 +1,8 @@
-//! What was computed that a gradient is asked of, in order. Knows no operation and no pass.
+//! The list of a pass, and what a walk back over it needs to know. Knows no operation and no pass.
 
 use super::Tensor;
 use super::label::Place;
+use super::node::Node;
 use crate::Result;
 use crate::shape::Shape;
 
@@ -30,15 +31,16 @@ pub(super) struct Record<C> {
     pub(super) backward: Backward<C>,
 }
 
-/// The operations of a pass `C` in order.
-pub(super) struct Tape<C> {
-    pub(super) records: Vec<Record<C>>,
-    pub(super) values: u32,
-    pub(super) watched: Vec<Tensor>,
+/// An entry of the list that a pass `C` is: what lowering turns into dispatches, and what a walk back over the same list turns
+/// into gradients.
+pub(super) enum Entry<C> {
+    Node(Node),
+    Record(Record<C>),
 }
 
-impl<C> Default for Tape<C> {
-    fn default() -> Self {
-        Tape { records: Vec::new(), values: 0, watched: Vec::new() }
-    }
+/// What a pass knows of its tape besides the list: how many values have a number, and whose gradients are to be kept.
+#[derive(Default)]
+pub(super) struct Tape {
+    pub(super) values: u32,
+    pub(super) watched: Vec<Tensor>,
 }
