@@ -8,12 +8,16 @@ use crate::ops::{
     mul, pixel_shuffle, softmax,
 };
 use crate::shape::{Shape, Window};
-use crate::tensor::{Cx, Rule, Seeded, Tensor};
+use crate::tensor::{Cx, Dtype, Rule, Seeded, Tensor};
 
 type Build = dyn Fn(&Cx, &mut Seeded) -> Vec<Tensor>;
 
+fn adapter() -> Option<String> {
+    std::env::var("LEMMA_GPU_ADAPTER").ok()
+}
+
 fn open(f16: bool) -> Gpu {
-    let adapter = std::env::var("LEMMA_GPU_ADAPTER").ok();
+    let adapter = adapter();
     let precision = if f16 { crate::gpu::Precision::F16 } else { crate::gpu::Precision::F32 };
     let options =
         GpuOptions { adapter, precision, checked: true, poison: true, ..Default::default() };
@@ -36,13 +40,19 @@ fn values(gpu: &Gpu, name: &str, rules: &[&Rule], build: &Build) -> (Vec<Vec<f64
 fn compared(gpu: &Gpu, name: &str, build: &Build) -> [usize; 2] {
     let (fused, few) = values(gpu, name, RULES, build);
     let (plain, many) = values(gpu, name, &[], build);
-    for (a, b) in fused.iter().zip(&plain) {
-        let largest = b.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
-        for (a, b) in a.iter().zip(b) {
-            assert!((a - b).abs() <= 1e-5 * largest.max(1e-3), "{name}: {a} fused, {b} unfused");
-        }
-    }
+    let apart = difference(&fused, &plain);
+    assert!(apart <= 1e-5, "{name}: fused and unfused differ by {apart:.1e}");
     [few, many]
+}
+
+/// The largest difference of two graphs' outputs, as a share of the largest value of an output.
+fn difference(fused: &[Vec<f64>], plain: &[Vec<f64>]) -> f64 {
+    let each = fused.iter().zip(plain).map(|(a, b)| {
+        let largest = b.iter().fold(1e-3, |most: f64, v| most.max(v.abs()));
+        let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        apart.fold(0.0, |most: f64, v| if v > most || v.is_nan() { v } else { most }) / largest
+    });
+    each.fold(0.0, |most: f64, v| if v > most || v.is_nan() { v } else { most })
 }
 
 fn constant(cx: &Cx, s: &mut Seeded, shape: impl Into<Shape>, bound: f64) -> Tensor {
@@ -360,4 +370,39 @@ fn random_graphs_compute_the_same_fused_and_unfused() {
         saved += many - few;
     }
     assert!(saved > 60, "{saved} dispatches saved");
+}
+
+#[test]
+fn values_become_f16_but_those_that_stay_in_full() {
+    let gpu = match Gpu::new(GpuOptions { adapter: adapter(), ..Default::default() }) {
+        Ok(gpu) if gpu.summary().features.contains(&"shader-f16") => open(true),
+        _ => {
+            let skips = std::env::var("LEMMA_GPU_SKIP").unwrap_or_default();
+            assert!(skips.split(',').any(|s| s == "f16"), "no shader-f16; LEMMA_GPU_SKIP=f16");
+            eprintln!("SKIPPED by LEMMA_GPU_SKIP: what needs f16");
+            return;
+        }
+    };
+    let both = |cx: &Cx, s: &mut Seeded| {
+        let x = s.signed([2, 4, 6, 8]).upload(cx.gpu());
+        let y = conv(cx, s, &x, 3, 8, true);
+        let y = norm(cx, s, &y);
+        let full = cx.in_full(|cx| norm(cx, s, &y));
+        vec![y, full]
+    };
+    let types = |rules: &[&Rule]| {
+        let cx = Cx::new(&gpu);
+        let outputs = both(&cx, &mut Seeded::new("f16"));
+        cx.lowered(rules).unwrap().0.submit().unwrap();
+        [outputs[0].dtype(), outputs[1].dtype()]
+    };
+    assert_eq!(types(&[]), [Dtype::F32; 2]);
+    assert_eq!(types(RULES), [Dtype::F16, Dtype::F32]);
+    for i in 0..20 {
+        let name = format!("f16 graph {i}");
+        let (half, plain) =
+            (values(&gpu, &name, RULES, &drawn).0, values(&gpu, &name, &[], &drawn).0);
+        let apart = difference(&half, &plain);
+        assert!(apart <= 3e-2, "{name}: f16 and f32 differ by {apart:.1e}");
+    }
 }

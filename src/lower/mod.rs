@@ -7,6 +7,7 @@ mod activation;
 mod affine;
 #[cfg(test)]
 mod cases;
+mod f16;
 mod place;
 mod residual;
 mod shuffle_store;
@@ -30,6 +31,7 @@ const RULES: &[&Rule] = &[
     &siblings::RULE,
     &place::RULE,
     &weights::RULE,
+    &f16::RULE,
 ];
 
 impl Cx {

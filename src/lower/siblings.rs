@@ -39,7 +39,7 @@ fn apply(graph: &mut Graph, first: usize) -> Result<()> {
     };
     let b = joined(&|p| Ok(Some(p.weight().clone())))?.expect("several weights");
     let one = products[0].result();
-    let wide = graph.value(one.shape().with_last(b.shape().last()), one.dtype());
+    let wide = graph.value(one.shape().with_last(b.shape().last()), one);
     let fused = products[0].by(b, tail, wide.clone());
     let mut places = Vec::new();
     for y in products.iter().map(|p| p.result()) {

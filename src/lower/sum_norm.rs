@@ -47,7 +47,7 @@ fn apply(graph: &mut Graph, to: usize) -> Result<()> {
     let shift_before = theirs.shift.as_ref().map(scaled).transpose()?;
     let other_tail = Tail { scale: Some(scale.clone()), shift: shift_before, ..theirs };
     // Another value than the one it was before, which may have a name.
-    let scaled = graph.value(other.shape(), other.dtype());
+    let scaled = graph.value(other.shape(), &other);
     let residual = Some(scaled.clone());
     let tail = Tail { residual, scale: Some(scale.clone()), shift: Some(shift), ..norm };
     let first = tailed(graph, before, |n| n.merge(other_tail, scaled)).expect("the node of before");

@@ -22,8 +22,8 @@ pub struct Cx {
     scope: RefCell<Arc<str>>,
     pub(super) tape: RefCell<Option<Tape>>,
     mode: RefCell<Mode>,
-    /// How the floats of new tensors are stored.
-    stored: Cell<Dtype>,
+    /// Whether the floats of new tensors stay in 32 bits whatever the device's precision.
+    full: Cell<bool>,
     pub(super) label: RefCell<Label>,
 }
 
@@ -61,7 +61,7 @@ impl Cx {
             scope: RefCell::new("".into()),
             tape: RefCell::default(),
             mode: RefCell::default(),
-            stored: Cell::new(gpu.options().precision.into()),
+            full: Cell::default(),
             label: RefCell::default(),
         }
     }
@@ -107,9 +107,9 @@ impl Cx {
 
     /// Runs `f` with every new tensor in 32 bits, whatever the device's precision.
     pub fn in_full<T>(&self, f: impl FnOnce(&Self) -> T) -> T {
-        let stored = self.stored.replace(Dtype::F32);
+        let full = self.full.replace(true);
         let result = f(self);
-        self.stored.set(stored);
+        self.full.set(full);
         result
     }
 
@@ -164,23 +164,19 @@ impl Cx {
         self.label.replace(label);
     }
 
-    /// A tensor of floats with unspecified content, stored as the device's precision says.
+    /// A tensor of floats with unspecified content, stored as the device's precision says where the pass is lowered.
     pub fn out(&self, shape: impl Into<Shape>) -> Tensor {
-        self.alloc(shape.into(), self.stored.get())
+        Tensor::awaited(shape.into(), Dtype::F32, !self.full.get())
     }
 
     /// A tensor of 32-bit floats with unspecified content: what is summed or compared further.
     pub fn out_f32(&self, shape: impl Into<Shape>) -> Tensor {
-        self.alloc(shape.into(), Dtype::F32)
+        Tensor::awaited(shape.into(), Dtype::F32, false)
     }
 
     /// A tensor of unsigned integers with unspecified content.
     pub fn out_u32(&self, shape: impl Into<Shape>) -> Tensor {
-        self.alloc(shape.into(), Dtype::U32)
-    }
-
-    fn alloc(&self, shape: Shape, dtype: Dtype) -> Tensor {
-        Tensor::awaited(shape, dtype)
+        Tensor::awaited(shape.into(), Dtype::U32, false)
     }
 
     /// Appends an operation.
@@ -219,7 +215,9 @@ impl Cx {
     /// # Errors
     /// [`ErrorKind::Shape`] when they do not fit or are halves.
     pub fn copy_into(&self, from: &Tensor, to: &Tensor, at: usize) -> Result<()> {
-        // Copies move words, so no half may lie beside one of another tensor.
+        // Copies move words, so what is yet to be computed stays in 32 bits.
+        from.storage.pin();
+        to.storage.pin();
         let words = from.dtype().bytes() == 4;
         let room = at.checked_add(from.len()).is_some_and(|end| end <= to.len());
         if !room || from.dtype() != to.dtype() || !words {

@@ -3,8 +3,8 @@
 //! A value is the memory that nodes write and read. Who holds a tensor of it outside the list (the caller, a tape, a name of a
 //! traced pass) wants it computed; a value that nobody holds may vanish where a rule computes what reads it in one kernel.
 
+use super::Tensor;
 use super::node::{Node, Op};
-use super::{Dtype, Tensor};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::shape::Shape;
@@ -135,9 +135,16 @@ impl Graph {
         t.storage.place().is_none() && self.uses.get(&key(t)).is_some_and(made)
     }
 
-    /// A value for a node to write.
-    pub(crate) fn value(&self, shape: Shape, dtype: Dtype) -> Tensor {
-        Tensor::awaited(shape, dtype)
+    /// A value for a node to write, to be stored as `like`.
+    pub(crate) fn value(&self, shape: Shape, like: &Tensor) -> Tensor {
+        Tensor::awaited(shape, like.dtype(), like.storage.narrows())
+    }
+
+    /// Stores the floats that the node there writes as f16, but those that are to be kept in full.
+    pub(crate) fn narrow(&self, at: usize) {
+        if let Some(node) = &self.nodes[at] {
+            node.op.writes(&mut |t| t.storage.narrow());
+        }
     }
 
     /// Whether somebody outside the list holds a value.

@@ -44,12 +44,12 @@ impl Kernels {
 
     /// A value of 32-bit floats between two kernels of one operation.
     pub(crate) fn between(&self, shape: impl Into<Shape>) -> Tensor {
-        self.between_as(shape, Dtype::F32)
+        Tensor::awaited(shape.into(), Dtype::F32, false)
     }
 
-    /// A value between two kernels of one operation.
-    pub(crate) fn between_as(&self, shape: impl Into<Shape>, dtype: Dtype) -> Tensor {
-        Tensor::awaited(shape.into(), dtype)
+    /// A value between two kernels of one operation, stored as `like`.
+    pub(crate) fn between_as(&self, shape: impl Into<Shape>, like: &Tensor) -> Tensor {
+        Tensor::awaited(shape.into(), like.dtype(), false)
     }
 
     /// Dispatches a kernel; what it writes gets memory if it has none.
@@ -101,10 +101,8 @@ impl Kernels {
 }
 
 impl Tensor {
-    /// A value that a pass is to compute.
-    pub(super) fn awaited(shape: Shape, dtype: Dtype) -> Self {
-        let bytes = (shape.len() as u64).saturating_mul(dtype.bytes());
-        let storage = super::Storage::awaited(bytes);
-        Tensor { storage, offset: 0, shape, dtype, var: super::Var::Constant }
+    /// A value that a pass is to compute; whether it may be stored as f16.
+    pub(super) fn awaited(shape: Shape, dtype: Dtype, narrows: bool) -> Self {
+        Tensor::of(super::Storage::awaited(shape.len(), dtype, narrows), shape)
     }
 }

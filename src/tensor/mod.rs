@@ -69,10 +69,9 @@ impl From<Precision> for Dtype {
 #[derive(Clone)]
 pub struct Tensor {
     storage: Arc<Storage>,
-    /// Where it begins in the storage, in bytes.
-    offset: u64,
+    /// Where it begins in the storage, in elements.
+    first: usize,
     shape: Shape,
-    dtype: Dtype,
     var: Var,
 }
 
@@ -92,8 +91,11 @@ impl Tensor {
     }
 
     fn placed(buffer: Arc<Buffer>, offset: u64, shape: Shape, dtype: Dtype) -> Self {
-        let storage = Storage::placed(buffer, offset, shape.len() as u64 * dtype.bytes());
-        Tensor { storage, offset: 0, shape, dtype, var: Var::Constant }
+        Tensor::of(Storage::placed(buffer, offset, shape.len(), dtype), shape)
+    }
+
+    fn of(storage: Arc<Storage>, shape: Shape) -> Self {
+        Tensor { storage, first: 0, shape, var: Var::Constant }
     }
 
     /// A tensor of nothing, in the place of those that are not there yet: nobody may read it.
@@ -207,7 +209,7 @@ impl Tensor {
 
     /// Element type.
     pub fn dtype(&self) -> Dtype {
-        self.dtype
+        self.storage.dtype()
     }
 
     /// The buffer behind it.
@@ -220,17 +222,17 @@ impl Tensor {
 
     /// Bytes of its elements.
     pub fn bytes(&self) -> u64 {
-        self.len() as u64 * self.dtype.bytes()
+        self.len() as u64 * self.dtype().bytes()
     }
 
     /// Whether it is the same memory as another.
     pub fn is(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.storage, &other.storage) && self.offset == other.offset
+        Arc::ptr_eq(&self.storage, &other.storage) && self.first == other.first
     }
 
     /// Whether it is all of the memory behind it.
     pub(crate) fn is_whole(&self) -> bool {
-        self.bytes() == self.storage.bytes
+        self.len() == self.storage.elements()
     }
 
     /// The same elements under another shape; gradients find their way through it.
@@ -255,9 +257,9 @@ impl Tensor {
     pub fn view(&self, first: usize, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         let inside = first.checked_add(shape.len()).is_some_and(|end| end <= self.len());
-        let before = if inside { first as u64 * self.dtype.bytes() } else { 0 };
-        let offset = self.offset + before;
-        if !inside || !offset.is_multiple_of(Part::ALIGN) {
+        self.storage.pin();
+        let begin = self.first + if inside { first } else { 0 };
+        if !inside || !(begin as u64 * self.dtype().bytes()).is_multiple_of(Part::ALIGN) {
             return Err(Error::new(ErrorKind::Shape, "view", "elements")
                 .expected(format!(
                     "some of {}, from a multiple of {} bytes on",
@@ -266,7 +268,7 @@ impl Tensor {
                 ))
                 .got(format!("{shape} from {first} on")));
         }
-        Ok(Tensor { shape, offset, ..self.detached() })
+        Ok(Tensor { shape, first: begin, ..self.detached() })
     }
 
     /// The bytes of its elements.
@@ -279,7 +281,8 @@ impl Tensor {
 
     fn part_if_there(&self) -> Option<Part<'_>> {
         let place = self.storage.place()?;
-        let (offset, half) = (place.offset + self.offset, self.dtype == Dtype::F16);
+        let offset = place.offset + self.first as u64 * self.dtype().bytes();
+        let half = self.dtype() == Dtype::F16;
         Some(Part { buffer: &place.buffer, offset, bytes: self.bytes(), half })
     }
 
@@ -287,7 +290,7 @@ impl Tensor {
     pub(crate) fn fits_image(&self, gpu: &Gpu) -> bool {
         match self.storage.place() {
             Some(place) => gpu.fits_image(&place.buffer),
-            None => gpu.would_fit_image(self.storage.bytes),
+            None => gpu.would_fit_image(self.storage.bytes()),
         }
     }
 
@@ -328,7 +331,11 @@ impl Tensor {
         let parts = tensors.iter().map(|t| t.part_if_there().ok_or_else(|| t.not_there()));
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let bytes = gpu.read(&parts)?;
-        Ok(tensors.iter().zip(bytes).map(|(t, b)| Host::from_bytes(t.shape, t.dtype, &b)).collect())
+        Ok(tensors
+            .iter()
+            .zip(bytes)
+            .map(|(t, b)| Host::from_bytes(t.shape, t.dtype(), &b))
+            .collect())
     }
 }
 
@@ -355,6 +362,6 @@ pub enum Bind<'a> {
 
 impl std::fmt::Debug for Tensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}{}", self.dtype, self.shape)
+        write!(f, "{:?}{}", self.dtype(), self.shape)
     }
 }

@@ -1,19 +1,23 @@
 //! What is behind a tensor: memory of the device, a value that a pass is yet to compute, or a constant whose values stay on the
 //! host until a pass reads them.
 
-use super::Tensor;
+use super::{Dtype, Tensor};
 use crate::gpu::{Buffer, Gpu};
 use crate::{Error, ErrorKind, Result};
 use half::f16;
 use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Memory that several tensors may share, as soon as there is any.
 pub(super) struct Storage {
-    /// Bytes of all elements.
-    pub(super) bytes: u64,
+    elements: usize,
+    /// What elements are, unless they become f16.
+    dtype: Dtype,
+    /// Whether they may be stored as f16: floats that are yet to be computed, of which nobody knows where they lie.
+    narrows: AtomicBool,
+    narrow: AtomicBool,
     place: OnceLock<Place>,
     constant: Option<Constant>,
 }
@@ -40,27 +44,75 @@ type Key = (&'static str, Range<usize>, Vec<u64>);
 
 impl Storage {
     /// Memory that is there.
-    pub(super) fn placed(buffer: Arc<Buffer>, offset: u64, bytes: u64) -> Arc<Self> {
+    pub(super) fn placed(
+        buffer: Arc<Buffer>,
+        offset: u64,
+        elements: usize,
+        dtype: Dtype,
+    ) -> Arc<Self> {
         let place = OnceLock::from(Place { buffer, offset });
-        Arc::new(Storage { bytes, place, constant: None })
+        Arc::new(Storage { place, ..Self::empty(elements, dtype) })
     }
 
-    /// A value to be computed.
-    pub(super) fn awaited(bytes: u64) -> Arc<Self> {
-        Arc::new(Storage { bytes, place: OnceLock::new(), constant: None })
+    /// A value to be computed; whether it may be stored as f16 where the pass is lowered so.
+    pub(super) fn awaited(elements: usize, dtype: Dtype, narrows: bool) -> Arc<Self> {
+        Arc::new(Storage { narrows: narrows.into(), ..Self::empty(elements, dtype) })
+    }
+
+    fn empty(elements: usize, dtype: Dtype) -> Self {
+        Storage {
+            elements,
+            dtype,
+            narrows: false.into(),
+            narrow: false.into(),
+            place: OnceLock::new(),
+            constant: None,
+        }
     }
 
     /// A constant, stored as halves if `half`.
     pub(super) fn constant(values: Vec<f32>, half: bool) -> Arc<Self> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let bytes = values.len() as u64 * if half { 2 } else { 4 };
+        let (elements, dtype) = (values.len(), if half { Dtype::F16 } else { Dtype::F32 });
         let constant = Constant {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             half,
             values: Mutex::new(Some(Arc::new(values))),
             derived: Mutex::default(),
         };
-        Arc::new(Storage { bytes, place: OnceLock::new(), constant: Some(constant) })
+        Arc::new(Storage { constant: Some(constant), ..Self::empty(elements, dtype) })
+    }
+
+    /// What elements are.
+    pub(super) fn dtype(&self) -> Dtype {
+        if self.narrow.load(Ordering::Relaxed) { Dtype::F16 } else { self.dtype }
+    }
+
+    /// Number of elements.
+    pub(super) fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// Bytes of all elements.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.elements as u64).saturating_mul(self.dtype().bytes())
+    }
+
+    /// Whether it may yet be stored as f16.
+    pub(super) fn narrows(&self) -> bool {
+        self.narrows.load(Ordering::Relaxed)
+    }
+
+    /// Stores floats as f16 where that is still open.
+    pub(super) fn narrow(&self) {
+        if self.narrows() && self.place.get().is_none() {
+            self.narrow.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves elements as they are: somebody knows where each lies.
+    pub(super) fn pin(&self) {
+        self.narrows.store(false, Ordering::Relaxed);
     }
 
     /// Where it lies, if it does.
@@ -71,7 +123,7 @@ impl Storage {
     /// Where it lies, by `allocate` if it does not yet.
     pub(super) fn place_or(&self, allocate: impl FnOnce(u64) -> (Arc<Buffer>, u64)) -> &Place {
         self.place.get_or_init(|| {
-            let (buffer, offset) = allocate(self.bytes);
+            let (buffer, offset) = allocate(self.bytes());
             Place { buffer, offset }
         })
     }
@@ -79,7 +131,7 @@ impl Storage {
     /// Uploads a constant that does not lie on the device yet, and gives what has no elements a place. What can be read back
     /// from the device need not stay on the host.
     pub(super) fn upload(&self, gpu: &Gpu) {
-        if self.bytes == 0 {
+        if self.elements == 0 {
             self.place_or(|_| gpu.upload_guarded(&[]));
         }
         let Some(constant) = self.constant.as_ref().filter(|_| self.place.get().is_none()) else {
@@ -111,9 +163,8 @@ impl Tensor {
     pub fn constant(gpu: &Gpu, shape: impl Into<crate::shape::Shape>, values: Vec<f32>) -> Self {
         let shape = shape.into();
         assert_eq!(shape.len(), values.len(), "values for a tensor of shape {shape}");
-        let dtype = Self::weight_type(gpu, shape);
-        let storage = Storage::constant(values, dtype == super::Dtype::F16);
-        Tensor { storage, offset: 0, shape, dtype, var: super::Var::Constant }
+        let half = Self::weight_type(gpu, shape) == Dtype::F16;
+        Tensor::of(Storage::constant(values, half), shape)
     }
 
     /// Whether it is a whole constant, so that others can be derived from it.

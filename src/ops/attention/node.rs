@@ -82,7 +82,7 @@ impl Op for Attend {
         let soft = self.soft.clone().or_else(|| (!fused).then(between));
 
         // An output that a variant does not write is bound all the same.
-        let unused = kernels.between_as([1], self.y.dtype());
+        let unused = kernels.between_as([1], &self.y);
         let y_out = if fused { &self.y } else { &unused };
         let soft_out = soft.as_ref().unwrap_or(&unused);
         let [q, k, v] = self.parts.each_ref().map(|(t, _)| t.read());

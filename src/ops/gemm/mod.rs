@@ -213,7 +213,7 @@ impl Gemm {
         y: &Tensor,
     ) -> Result<()> {
         if ep.curved() && k.gpu().traits().compiles_slowly && self.work() <= PLAIN_WORK {
-            let sum = k.between_as(y.shape(), y.dtype());
+            let sum = k.between_as(y.shape(), y);
             self.lower(k, a, b, &Epilogue { act: Act::None, ..*ep }, &sum)?;
             return activate_into(k, &sum, ep.act, y);
         }
