@@ -40,14 +40,14 @@ fn check(gpu: &Gpu, model: ModelKind, file: &str, apart: &[&str], least: usize, 
 #[test]
 fn official_lemma() {
     let gpu = open();
-    check(&gpu, ModelKind::Lemma, "lemma_eval", &["trace.", "input."], 2 * 603 + 18, 718);
+    check(&gpu, ModelKind::Lemma, "lemma_eval", &["trace.", "input."], 2 * 603 + 18, 714);
 }
 
 #[test]
 fn official_abinet() {
     let gpu = open();
     let apart = ["trace.", "input.", "grad.", "target."];
-    check(&gpu, ModelKind::Abinet, "abinet_eval", &apart, 2 * 385 + 19, 515);
+    check(&gpu, ModelKind::Abinet, "abinet_eval", &apart, 2 * 385 + 19, 511);
 }
 
 #[test]

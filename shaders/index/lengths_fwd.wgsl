@@ -1,11 +1,11 @@
-//! formula: y = 1 + the first step whose class 0 is at least as large as every other class; `absent` without such a step
+//! formula: y = 1 + the first step whose class 0 is at least as large as every other class, `absent` without such a step, within low and high
 //! bindings: x [N, T, C] -> y u32 [N]
 //! grid: one workgroup per sample, folded into x and y, its invocations along the steps; any sizes
 //! cost: reads x once; one comparison an element
 
 #import index
 
-struct Params { samples: u32, steps: u32, classes: u32, absent: u32 }
+struct Params { samples: u32, steps: u32, classes: u32, absent: u32, low: u32, high: u32 }
 
 override WG: u32 = 32u;
 
@@ -35,6 +35,6 @@ fn main(
     workgroupBarrier();
     if (lid == 0u) {
         for (var i = 1u; i < WG; i++) { first = min(first, sh_first[i]); }
-        y[sample] = select(p.absent, first + 1u, first < p.steps);
+        y[sample] = clamp(select(p.absent, first + 1u, first < p.steps), p.low, p.high);
     }
 }

@@ -1,5 +1,5 @@
 //! formula: y[n, i, j] = Σ w(i)·w(j)·x[n, ·, ·] over the TAPS² nearest pixels, border repeated; 1 nearest, 2 bilinear, 4 bicubic
-//! bindings: x [N, H, W, C] -> y [N, OH, OW, C]
+//! bindings: x [N, H, W, x_row], of which the C elements of a pixel from x_first on -> y [N, OH, OW, C]
 //! grid: one invocation per ROWS outputs below each other of 1 or 4 channels, folded into x and y; exact for sizes up to 16 384
 //! cost: reads TAPS values for each row of x that its outputs lie in, TAPS more rows for the first; 2·TAPS flops a value read and written
 // indices: j a tap across, k a tap down.
@@ -16,6 +16,8 @@ struct Params {
     width: u32,
     out_height: u32,
     out_width: u32,
+    x_row: u32,
+    x_first: u32,
     a_y: i32, b_y: i32, d_y: i32,
     a_x: i32, b_x: i32, d_x: i32,
 }
@@ -41,7 +43,7 @@ fn main(
     let first = (strip - image * strips) * ROWS;
     let px = place(column, p.a_x, p.b_x, p.d_x);
 #repeat j 0..TAPS
-    let column{j} = u32(clamp(px.whole - FIRST + {j}, 0, i32(p.width) - 1)) * p.channels + c;
+    let column{j} = u32(clamp(px.whole - FIRST + {j}, 0, i32(p.width) - 1)) * p.x_row + p.x_first + c;
     let w{j} = weight({j}u, px.part);
 #end
 
@@ -54,7 +56,7 @@ fn main(
         let wanted = py.whole - FIRST;
         for (top = max(top, wanted - i32(TAPS)); top < wanted; top++) {
             let row = u32(clamp(top + i32(TAPS), 0, i32(p.height) - 1));
-            let base = (image * p.height + row) * p.width * p.channels;
+            let base = (image * p.height + row) * p.width * p.x_row;
             var sum = Element();
 #repeat j 0..TAPS
             sum += w{j} * x[base + column{j}];

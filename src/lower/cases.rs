@@ -3,9 +3,9 @@
 use super::RULES;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::ops::{
-    Act, Along, Attention, Direction, Epilogue, Heads, Mask, activate, add, attention,
-    bidirectional_gru, channel_affine, concat_last, conv2d, instance_norm, linear, linear_columns,
-    mul, pixel_shuffle, softmax,
+    Act, Along, Attention, Direction, Epilogue, Filter, Heads, Mask, activate, add, attention,
+    bidirectional_gru, channel_affine, clamp, concat_last, conv2d, instance_norm, lengths, linear,
+    linear_columns, mul, pixel_shuffle, resize, slice_last, softmax,
 };
 use crate::shape::{Shape, Window};
 use crate::tensor::{Cx, Dtype, Rule, Seeded, Tensor};
@@ -222,6 +222,46 @@ fn cases() -> Vec<Case> {
                 let y = activate(cx, &x, Act::Tanh).unwrap();
                 let g = norm(cx, s, &y);
                 vec![concat_last(cx, &[&x, &g]).unwrap()]
+            }),
+            1,
+        ),
+        (
+            "lengths within bounds",
+            Box::new(move |cx, s| {
+                let logits = s.signed([40, 9, 3]).upload(cx.gpu());
+                let counted = lengths(cx, &logits, 9).unwrap();
+                let bounded = clamp(cx, &counted, 2, 6).unwrap();
+                vec![clamp(cx, &bounded, 3, 26).unwrap()]
+            }),
+            2,
+        ),
+        (
+            "lengths that somebody wants as they are",
+            Box::new(move |cx, s| {
+                let logits = s.signed([40, 9, 3]).upload(cx.gpu());
+                let counted = lengths(cx, &logits, 0).unwrap();
+                vec![clamp(cx, &counted, 2, 6).unwrap(), counted]
+            }),
+            0,
+        ),
+        (
+            "some channels of an image, resized",
+            Box::new(move |cx, s| {
+                let x = image(cx, s, 8);
+                let each = [0..3, 4..8, 5..6].map(|channels| {
+                    let some = slice_last(cx, &x, channels).unwrap();
+                    resize(cx, &some, (7, 11), Filter::Bicubic, true).unwrap()
+                });
+                each.into()
+            }),
+            3,
+        ),
+        (
+            "a product of constants",
+            Box::new(move |cx, s| {
+                let positions = constant(cx, s, [1, 6, 8], 1.0);
+                let y = project(cx, s, &positions, 12);
+                vec![add(cx, &s.signed([2, 6, 12]).upload(cx.gpu()), &y).unwrap()]
             }),
             1,
         ),

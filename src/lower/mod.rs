@@ -5,8 +5,11 @@
 
 mod activation;
 mod affine;
+mod bounds;
 #[cfg(test)]
 mod cases;
+mod channels;
+mod constants;
 mod f16;
 mod place;
 mod residual;
@@ -27,11 +30,14 @@ const RULES: &[&Rule] = &[
     &sum_norm::RULE,
     &activation::RULE,
     &times::RULE,
+    &bounds::RULE,
+    &channels::RULE,
     &shuffle_store::RULE,
     &siblings::RULE,
     &place::RULE,
     &weights::RULE,
     &f16::RULE,
+    &constants::RULE,
 ];
 
 impl Cx {

@@ -126,6 +126,11 @@ pub(crate) struct CopyColumns {
 }
 
 impl CopyColumns {
+    /// The first column that it takes, if these are all that `y` has.
+    pub(crate) fn slice(&self) -> Option<usize> {
+        (self.to == 0 && self.cols == self.y.shape().last()).then_some(self.from)
+    }
+
     /// Whether all columns of x are copied.
     pub(crate) fn is_of_all(&self) -> bool {
         self.from == 0 && self.cols == self.x.shape().last()

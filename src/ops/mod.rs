@@ -106,6 +106,8 @@ pub(crate) mod nodes {
     pub(crate) use super::layout::CopyColumns;
     pub(crate) use super::pixel_shuffle::Shuffle;
     pub(crate) use super::pointwise::{Activate, Binary};
+    pub(crate) use super::resize::Resize;
+    pub(crate) use super::sequence::{Clamp, Lengths};
 }
 
 use crate::Result;

@@ -4,13 +4,14 @@
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::Variant;
 use crate::shape::to_u32;
-use crate::tensor::{Cx, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(RESIZE = "sample/resize_fwd", Params, ResizeBinds { x, y });
 kernel!(BACKWARD = "sample/resize_bwd", Axis, BackwardBinds { dy, dx });
 params! { struct Params {
     n: u32, channels: u32, height: u32, width: u32, out_height: u32, out_width: u32,
+    x_row: u32, x_first: u32,
     a_y: i32, b_y: i32, d_y: i32,
     a_x: i32, b_x: i32, d_x: i32,
 } }
@@ -64,36 +65,69 @@ pub fn resize(
     if y.is_empty() {
         return Ok(y);
     }
-    let width = element::width(&[c]);
-    let elements = n * to.0.div_ceil(ROWS) * to.1 * c / width;
-    let (a_y, b_y, d_y) = position(h, to.0, filter, align_corners);
-    let (a_x, b_x, d_x) = position(w, to.1, filter, align_corners);
-    let p = Params {
-        n: to_u32(elements),
-        channels: to_u32(c / width),
-        height: to_u32(h),
-        width: to_u32(w),
-        out_height: to_u32(to.0),
-        out_width: to_u32(to.1),
-        a_y,
-        b_y,
-        d_y,
-        a_x,
-        b_x,
-        d_x,
-    };
-    let variant = forward(width, filter);
-    cx.run(
-        &RESIZE,
-        &variant,
-        element::grid(elements),
-        &p,
-        ResizeBinds { x: x.read(), y: y.write() },
-    )?;
+    element::grid(y.len()).check(&RESIZE)?;
+    let from = x.detached();
+    cx.push(Resize { x: from, first: 0, filter, align_corners, y: y.clone() });
     Ok(cx.record("resize", [x], y, move |cx, dy, _| {
         let columns = adjoint(cx, &dy, [n * to.0, to.1, w, c], filter, align_corners)?;
         Ok([Some(adjoint(cx, &columns, [n, to.0, h, w * c], filter, align_corners)?)])
     }))
+}
+
+/// A resized image as a node of a pass.
+pub(crate) struct Resize {
+    pub(crate) x: Tensor,
+    /// The first of the channels of x that are resized.
+    first: usize,
+    filter: Filter,
+    align_corners: bool,
+    y: Tensor,
+}
+
+impl Resize {
+    /// The same of the channels of `x` from `first` on.
+    pub(crate) fn of_channels(&self, x: Tensor, first: usize) -> Self {
+        let (filter, align_corners, y) = (self.filter, self.align_corners, self.y.clone());
+        Resize { x, first, filter, align_corners, y }
+    }
+}
+
+impl Op for Resize {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Resize { x, first, filter, align_corners, y } = self;
+        let [_, h, w, row] = x.shape().nhwc("resize")?;
+        let [n, out_h, out_w, c] = y.shape().nhwc("resize")?;
+        let width = element::width(&[c, row, *first]);
+        let elements = n * out_h.div_ceil(ROWS) * out_w * c / width;
+        let (a_y, b_y, d_y) = position(h, out_h, *filter, *align_corners);
+        let (a_x, b_x, d_x) = position(w, out_w, *filter, *align_corners);
+        let p = Params {
+            n: to_u32(elements),
+            channels: to_u32(c / width),
+            height: to_u32(h),
+            width: to_u32(w),
+            out_height: to_u32(out_h),
+            out_width: to_u32(out_w),
+            x_row: to_u32(row / width),
+            x_first: to_u32(first / width),
+            a_y,
+            b_y,
+            d_y,
+            a_x,
+            b_x,
+            d_x,
+        };
+        let binds = ResizeBinds { x: x.read(), y: y.write() };
+        k.run(&RESIZE, &forward(width, *filter), element::grid(elements), &p, binds)
+    }
 }
 
 /// The gradient of one axis: `dy [outer, outputs, inner]` → `[outer, inputs, inner]`.

@@ -3,7 +3,7 @@
 use super::{Case, KernelUse, Row, element};
 use crate::gpu::{Grid, Variant};
 use crate::shape::to_u32;
-use crate::tensor::{Cx, Dtype, Host, Seeded, Tensor};
+use crate::tensor::{Cx, Dtype, Host, Kernels, Op, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
 
 kernel!(ARGMAX = "index/argmax_fwd", Rows, ArgmaxBinds { x, y });
@@ -12,7 +12,9 @@ kernel!(CLAMP = "index/clamp_fwd", Bounds, ClampBinds { x, y });
 kernel!(EMBEDDING = "index/embedding_fwd", Table, EmbeddingBinds { ids, table, y });
 kernel!(EMBEDDING_BWD = "index/embedding_bwd", Uses, EmbeddingBwdBinds { ids, dy, dtable });
 params! { struct Rows { rows: u32, classes: u32 } }
-params! { struct Steps { samples: u32, steps: u32, classes: u32, absent: u32 } }
+params! { struct Steps {
+    samples: u32, steps: u32, classes: u32, absent: u32, low: u32, high: u32,
+} }
 params! { struct Bounds { len: u32, low: u32, high: u32 } }
 params! { struct Table { rows: u32, entries: u32, width: u32, scale: f32 } }
 params! { struct Uses { n: u32, rows: u32, entries: u32, cols: u32, scale: f32 } }
@@ -28,10 +30,43 @@ pub fn lengths(cx: &Cx, logits: &Tensor, absent: u32) -> Result<Tensor> {
     let [n, steps, classes] = logits.shape().nlc("lengths")?;
     at_least_one("lengths", "classes", classes)?;
     let y = cx.out_u32([n]);
-    let p = Steps { samples: to_u32(n), steps: to_u32(steps), classes: to_u32(classes), absent };
-    let grid = Grid::linear(n);
-    cx.run(&LENGTHS, &variant(32), grid, &p, LengthsBinds { x: logits.read(), y: y.write() })?;
+    let (samples, steps, classes) = (to_u32(n), to_u32(steps), to_u32(classes));
+    let p = Steps { samples, steps, classes, absent, low: 0, high: u32::MAX };
+    Grid::linear(n).check(&LENGTHS)?;
+    cx.push(Lengths { x: logits.detached(), p, y: y.clone() });
     Ok(y)
+}
+
+/// Lengths as a node of a pass.
+pub(crate) struct Lengths {
+    x: Tensor,
+    p: Steps,
+    y: Tensor,
+}
+
+impl Lengths {
+    /// The same within the bounds of `clamp`.
+    pub(crate) fn within(&self, clamp: &Clamp) -> Self {
+        // Bounds that were there hold first.
+        let bounded = |v: u32| v.clamp(clamp.low, clamp.high);
+        let p = Steps { low: bounded(self.p.low), high: bounded(self.p.high), ..self.p };
+        Lengths { x: self.x.clone(), p, y: clamp.y.clone() }
+    }
+}
+
+impl Op for Lengths {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let binds = LengthsBinds { x: self.x.read(), y: self.y.write() };
+        k.run(&LENGTHS, &variant(32), Grid::linear(self.p.samples as usize), &self.p, binds)
+    }
 }
 
 /// Index of the largest element of every row of `x [.., C]`, the lowest among equals. Gives u32 `[..]`.
@@ -55,10 +90,33 @@ pub fn argmax(cx: &Cx, x: &Tensor) -> Result<Tensor> {
 pub fn clamp(cx: &Cx, x: &Tensor, low: u32, high: u32) -> Result<Tensor> {
     indices("clamp", "x", x)?;
     let y = cx.out_u32(x.shape());
-    let p = Bounds { len: to_u32(x.len()), low, high };
-    let grid = Grid::linear(x.len().div_ceil(WG));
-    cx.run(&CLAMP, &variant(WG), grid, &p, ClampBinds { x: x.read(), y: y.write() })?;
+    cx.push(Clamp { x: x.detached(), low, high, y: y.clone() });
     Ok(y)
+}
+
+/// Bounded integers as a node of a pass.
+pub(crate) struct Clamp {
+    pub(crate) x: Tensor,
+    low: u32,
+    high: u32,
+    y: Tensor,
+}
+
+impl Op for Clamp {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Clamp { x, low, high, y } = self;
+        let p = Bounds { len: to_u32(x.len()), low: *low, high: *high };
+        let grid = Grid::linear(x.len().div_ceil(WG));
+        k.run(&CLAMP, &variant(WG), grid, &p, ClampBinds { x: x.read(), y: y.write() })
+    }
 }
 
 /// Row `ids[n, l]` of `table [V, E]` times `scale`, for u32 `ids [N, L]`: `torch.nn.Embedding`, then the square root of the

@@ -89,6 +89,16 @@ impl Kernels {
         self.recorder.borrow_mut().dispatch(kernel, variant, grid, params, &binds)
     }
 
+    /// Gives `to` the memory of `of`, which nobody writes.
+    ///
+    /// # Errors
+    /// As [`Kernels::run`].
+    pub(super) fn share(&self, of: &Tensor, to: &Tensor) -> Result<()> {
+        let part = self.there(of)?;
+        to.storage.place_or(|_| (part.buffer.clone(), part.offset));
+        Ok(())
+    }
+
     fn there<'t>(&self, t: &'t Tensor) -> Result<Part<'t>> {
         t.storage.upload(&self.gpu);
         t.part_if_there().ok_or_else(|| t.not_there())

@@ -24,6 +24,10 @@ impl Cx {
             Entry::Record(_) => None,
         });
         let taps = taps.map(RefCell::into_inner).unwrap_or_default();
+        if holds_names {
+            // A constant that was named may be in no pass but in what was made of it.
+            taps.iter().for_each(|tap| tap.tensor.storage.upload(&gpu));
+        }
         let idle = taps.iter().filter(|_| !holds_names).map(|tap| &tap.tensor);
         let mut graph = Graph::new(&gpu, nodes.collect(), idle);
         graph.rewrite(rules)?;

@@ -22,7 +22,7 @@ pub use cx::{Cx, Dropout, Mode};
 pub(crate) use graph::{Graph, Rule};
 pub use host::{Host, Seeded};
 pub(crate) use kernels::Kernels;
-pub(crate) use node::Op;
+pub(crate) use node::{Known, Op};
 pub use scoped::Scoped;
 pub use tape::Var;
 pub use trace::{Axes, Tap};

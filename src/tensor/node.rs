@@ -123,6 +123,27 @@ impl Op for Copy {
     }
 }
 
+/// A value that is known before the pass runs.
+pub(crate) struct Known {
+    /// A constant, stored as `y` is.
+    pub(crate) value: Tensor,
+    pub(crate) y: Tensor,
+}
+
+impl Op for Known {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.value);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.y);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        k.share(&self.value, &self.y)
+    }
+}
+
 /// The end of a forward pass, where [`MemoryUse`](crate::gpu::MemoryUse) sees what its backward needs.
 pub(super) struct Turn;
 

@@ -97,7 +97,7 @@ pub fn winograd(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue) -> Result<Tensor
 pub(super) fn input_gradient(cx: &Cx, dy: &Tensor, w: &Tensor) -> Result<Tensor> {
     let flipped = flip(cx, w, false)?;
     let [.., outputs, inputs] = flipped.shape().nhwc("winograd")?;
-    let u = cx.out([4, 4, outputs, inputs]);
+    let u = cx.out_f32([4, 4, outputs, inputs]);
     let (p, words, grid) = by_fours(cx, &flipped, &u);
     cx.run(&WEIGHT, &words, grid, &p, WeightBinds { w: flipped.read(), u: u.write() })?;
     winograd(cx, dy, &u, &Epilogue::default())
@@ -110,7 +110,7 @@ pub(super) fn weight_gradient(cx: &Cx, x: &Tensor, dy: &Tensor) -> Result<Tensor
     let outputs = dm.shape().last();
     let gemm = Gemm::matrix(tiles, inputs, outputs).batch(16).transposed();
     let du = gemm.run(cx, &v, &dm, &Epilogue::default(), [4, 4, inputs, outputs].into())?;
-    let dw = cx.out([3, 3, inputs, outputs]);
+    let dw = cx.out_f32([3, 3, inputs, outputs]);
     let (p, words, grid) = by_fours(cx, &du, &dw);
     cx.run(&WEIGHT_BWD, &words, grid, &p, WeightBwdBinds { du: du.read(), dw: dw.write() })?;
     Ok(dw)
@@ -137,20 +137,44 @@ fn words_of(gpu: &Gpu, tensors: [Option<&Tensor>; 2]) -> Variant {
 /// An image `[N, H, W, C]` as sixteen numbers for each of its tiles, `[16, T, C]`.
 fn by_tiles(cx: &Cx, kernel: &'static Kernel, x: &Tensor) -> Result<Tensor> {
     let [n, height, width, channels] = x.shape().nhwc("winograd")?;
-    let (down, across) = (height.div_ceil(2), width.div_ceil(2));
-    let v = cx.out([16, n * down * across, channels]);
-    let fours = v.len() / 64;
-    let p = Tiles {
-        n: to_u32(fours),
-        height: to_u32(height),
-        width: to_u32(width),
-        fours: to_u32(channels / 4),
-        down: to_u32(down),
-        across: to_u32(across),
-    };
-    let words = words_of(cx.gpu(), [Some(x), Some(&v)]);
-    cx.run(kernel, &words, element::grid(fours), &p, InputBinds { x: x.read(), v: v.write() })?;
+    let v = cx.out([16, n * height.div_ceil(2) * width.div_ceil(2), channels]);
+    element::grid(v.len() / 64).check(kernel)?;
+    cx.push(Input { kernel, x: x.detached(), v: v.clone() });
     Ok(v)
+}
+
+/// An image in the other domain as a node of a pass: which loads serve it is known when its values have a type.
+struct Input {
+    kernel: &'static Kernel,
+    x: Tensor,
+    v: Tensor,
+}
+
+impl Op for Input {
+    fn reads<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.x);
+    }
+
+    fn writes<'a>(&'a self, see: &mut dyn FnMut(&'a Tensor)) {
+        see(&self.v);
+    }
+
+    fn lower(&self, k: &Kernels) -> Result<()> {
+        let Input { kernel, x, v } = self;
+        let [_, height, width, channels] = x.shape().nhwc("winograd")?;
+        let fours = v.len() / 64;
+        let p = Tiles {
+            n: to_u32(fours),
+            height: to_u32(height),
+            width: to_u32(width),
+            fours: to_u32(channels / 4),
+            down: to_u32(height.div_ceil(2)),
+            across: to_u32(width.div_ceil(2)),
+        };
+        let words = words_of(k.gpu(), [Some(x), Some(v)]);
+        let binds = InputBinds { x: x.read(), v: v.write() };
+        k.run(kernel, &words, element::grid(fours), &p, binds)
+    }
 }
 
 fn transformed(cx: &Cx, x: &Tensor, u: &Tensor, ep: &Epilogue, y: &Tensor) -> Result<()> {

@@ -95,6 +95,42 @@ impl Product {
         plain.then(|| (&self.a, &self.b, first..first + p.cols as usize))
     }
 
+    /// Its result, where A, B and all behind them are constants; none for other products.
+    ///
+    /// # Errors
+    /// A device that does not give a constant back.
+    pub(crate) fn constant(&self, gpu: &Gpu) -> Result<Option<Tensor>> {
+        let Some((a, b, columns)) = self.columns() else { return Ok(None) };
+        let Tail { scale, shift, residual, act, .. } = &self.tail;
+        let vectors: Vec<&Tensor> = [scale, shift].into_iter().flatten().collect();
+        let constant = [a, b].iter().chain(&vectors).all(|t| t.is_constant());
+        let (depth, rows) =
+            (b.shape().rows_by_last().0, a.len() / b.shape().rows_by_last().0.max(1));
+        if !constant || residual.is_some() || *act != 0 || rows * depth != a.len() {
+            return Ok(None);
+        }
+        let others: Vec<&Tensor> = std::iter::once(b).chain(vectors).collect();
+        let (stride, width) = (b.shape().last(), columns.len());
+        let (scaled, shifted) = (scale.is_some(), shift.is_some());
+        let value =
+            a.derived_by(gpu, ("product", columns.clone()), &others, self.y.shape(), |v| {
+                let mut vectors = v[2..].iter();
+                let scale = scaled.then(|| vectors.next().expect("a scale"));
+                let shift = shifted.then(|| vectors.next().expect("a shift"));
+                let of = |row: usize, col: usize| {
+                    let at = |i: usize| {
+                        f64::from(v[0][row * depth + i])
+                            * f64::from(v[1][i * stride + columns.start + col])
+                    };
+                    let sum: f64 = (0..depth).map(at).sum();
+                    let scale = scale.map_or(1.0, |s| f64::from(s[col]));
+                    (sum * scale + shift.map_or(0.0, |s| f64::from(s[col]))) as f32
+                };
+                (0..rows * width).map(|i| of(i / width, i % width)).collect()
+            })?;
+        Ok(Some(value))
+    }
+
     /// B.
     pub(crate) fn weight(&self) -> &Tensor {
         &self.b
