@@ -9,7 +9,7 @@ use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
     Activation, Comparison, Detail, Eyes, Manner, Subject, compare, compare_packed, gradients,
-    run as run_graph, to_state_dict,
+    run_guided, to_state_dict,
 };
 use crate::gpu::Gpu;
 use crate::models::procedural::Procedural;
@@ -26,7 +26,8 @@ pub struct TraceArgs {
     model: String,
     #[command(flatten)]
     weights: WeightsArgs,
-    /// Raw tensors in safetensors: `input.lr_u8` for LEMMA, `input.u8` for ABINet
+    /// Raw tensors in safetensors: `input.lr_u8` for LEMMA, `input.u8` for ABINet, `input.lr` for the networks that LEMMA is
+    /// compared with
     #[arg(short, long, value_name = "FILE")]
     input: PathBuf,
     /// Safetensors file for the named activations
@@ -42,15 +43,16 @@ pub struct TraceArgs {
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
     /// Losses and gradients too, of the labels in the input: `lab.ids`, `lab.input` and `lab.lengths`, or `target.ids` and
-    /// `target.lengths` for ABINet
+    /// `target.lengths` for ABINet, or `labels` of its `info`
     #[arg(long, value_enum, value_name = "MANNER")]
     grad: Option<GradManner>,
     /// Look at the pass as it runs in production: at those values alone that fusion leaves
     #[arg(long)]
     as_run: bool,
-    /// Weights of the text-focus recognizer that supplies the attention of LEMMA's loss: a checkpoint or
-    /// `procedural:text-focus:SEED`; without it there is no text-focus loss
-    #[arg(long, value_name = "FILE", requires = "grad")]
+    /// Weights of the recognizer that supplies the attention of LEMMA's, TBSRN's or Text Gestalt's loss, or that guides TATT and
+    /// C3-STISR: a checkpoint or `procedural:text-focus:SEED`, stroke-focus or crnn; without it there is no text-focus loss, and
+    /// nobody guides
+    #[arg(long, value_name = "FILE")]
     recognizer: Option<String>,
     /// Table for the text-focus cross entropy: safetensors with `weight37` or `matrix62`, the reference's file of distances,
     /// or distances as text; default: one in the input, else the built-in one
@@ -100,7 +102,11 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine_with(args.storage.options())?;
     let activations = match args.grad {
-        None => run_graph(engine.gpu(), &weights.subject(), &inputs, args.detail()),
+        None => {
+            let reader = recognizer.as_ref().map(Weights::subject);
+            let (subject, detail) = (weights.subject(), args.detail());
+            run_guided(engine.gpu(), &subject, &inputs, detail, reader.as_ref())
+        }
         Some(manner) => {
             differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, manner)
         }
@@ -180,22 +186,23 @@ fn differentiate(
         GradManner::Frozen => Manner::Frozen,
         GradManner::Train => Manner::Train,
     };
-    // The recognizer by itself is read through the same table, and is its own recognizer.
-    let eyes = match (subject.kind()?, recognizer.as_ref()) {
-        (ModelKind::TextFocus, _) => Some(weights.subject()),
-        (ModelKind::Lemma, Some(recognizer)) => match recognizer.subject().kind()? {
-            ModelKind::TextFocus => Some(recognizer.subject()),
+    let kind = subject.kind()?;
+    let eyes = match (kind.critic(), recognizer.as_ref()) {
+        // The recognizer by itself is read through the same table, and is its own recognizer.
+        _ if kind == ModelKind::TextFocus => Some(weights.subject()),
+        (Some(critic), Some(recognizer)) => match recognizer.subject().kind()? {
+            found if found == critic => Some(recognizer.subject()),
             other => {
                 return Err(Error::new(ErrorKind::Argument, "--recognizer", "weights")
-                    .expected(ModelKind::TextFocus.name())
+                    .expected(critic.name())
                     .got(other.name()));
             }
         },
-        (ModelKind::Lemma, None) => {
+        (Some(_), None) => {
             note("no text-focus loss without --recognizer");
             None
         }
-        _ => None,
+        (None, _) => None,
     };
     let eyes = match eyes {
         None => None,

@@ -23,6 +23,7 @@ pub mod picture;
 pub mod random;
 #[cfg(feature = "train")]
 pub mod report;
+pub mod spelling;
 #[cfg(feature = "synth")]
 pub mod synth;
 #[cfg(feature = "train")]

@@ -1,6 +1,8 @@
 //! Every network there is: what people and arguments call it, and what its checkpoints are known by.
 
+use super::objective::Objective;
 use super::recipe::Recipe;
+use super::text_focus::Spelling;
 use super::word::{Boxed, Build, Loading};
 use super::{
     abinet, c3, crnn, lemma, pcan, rcan, san, srcnn, srresnet, tatt, tbsrn, text_focus, tsrn,
@@ -19,6 +21,8 @@ pub enum ModelKind {
     Abinet,
     /// The transformer recognizer of the text-focus loss.
     TextFocus,
+    /// The same that spells by strokes, of Text Gestalt's loss.
+    StrokeFocus,
     /// SRCNN.
     Srcnn,
     /// SRResNet.
@@ -61,6 +65,8 @@ struct Entry {
     recipe: &'static Recipe,
     /// How it is built, where it super-resolves words and is no LEMMA.
     build: Option<Build>,
+    /// What it is trained on, where that is known of an image alone.
+    objective: Option<Objective>,
 }
 
 /// A checkpoint is of the first network whose marks it has. Of networks that have the same tensors the metadata key `arch` tells
@@ -73,6 +79,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "position_prior.vision.cls.weight"],
         recipe: &lemma::RECIPE,
         build: None,
+        objective: None,
     },
     Entry {
         kind: ModelKind::Abinet,
@@ -81,6 +88,7 @@ const TABLE: &[Entry] = &[
         marks: &["vision.cls.weight", "alignment.cls.weight"],
         recipe: &abinet::RECIPE,
         build: None,
+        objective: None,
     },
     Entry {
         kind: ModelKind::TextFocus,
@@ -89,6 +97,19 @@ const TABLE: &[Entry] = &[
         marks: &["generator_word.proj.weight", "embedding_word.lut.weight"],
         recipe: &text_focus::RECIPE,
         build: None,
+        objective: None,
+    },
+    Entry {
+        kind: ModelKind::StrokeFocus,
+        name: "stroke-focus recognizer",
+        word: "stroke-focus",
+        marks: &[
+            "generator_word_with_upperword.proj.weight",
+            "embedding_word_with_upperword.lut.weight",
+        ],
+        recipe: &text_focus::STROKES_RECIPE,
+        build: None,
+        objective: None,
     },
     Entry {
         kind: ModelKind::Tatt,
@@ -97,6 +118,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "infoGen.init_factor.weight"],
         recipe: &tatt::RECIPE,
         build: Some(tatt::BUILD),
+        objective: None,
     },
     Entry {
         kind: ModelKind::TattInBatch,
@@ -105,6 +127,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "infoGen.init_factor.weight"],
         recipe: &tatt::RECIPE,
         build: Some(tatt::IN_BATCH),
+        objective: None,
     },
     Entry {
         kind: ModelKind::C3,
@@ -113,6 +136,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "infoGen_ling.tconv1.weight"],
         recipe: &c3::RECIPE,
         build: Some(c3::BUILD),
+        objective: None,
     },
     Entry {
         kind: ModelKind::C3Fused,
@@ -121,6 +145,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "infoGen_ling.tconv1.weight"],
         recipe: &c3::RECIPE,
         build: Some(c3::FUSED),
+        objective: None,
     },
     Entry {
         kind: ModelKind::Tbsrn,
@@ -129,6 +154,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "block2.feature_enhancer.linear.weight"],
         recipe: &tbsrn::RECIPE,
         build: Some(tbsrn::BUILD),
+        objective: Some(tbsrn::OBJECTIVE),
     },
     Entry {
         kind: ModelKind::Pcan,
@@ -137,6 +163,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "spatial_attention.conv_max.weight"],
         recipe: &pcan::RECIPE,
         build: Some(pcan::BUILD),
+        objective: Some(pcan::OBJECTIVE),
     },
     Entry {
         kind: ModelKind::SrResNet,
@@ -145,6 +172,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "block8.0.prelu.weight"],
         recipe: &srresnet::RECIPE,
         build: Some(srresnet::BUILD),
+        objective: Some(Objective::SQUARED),
     },
     Entry {
         kind: ModelKind::Tsrn,
@@ -153,6 +181,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "block2.gru1.conv1.weight"],
         recipe: &tsrn::RECIPE,
         build: Some(tsrn::BUILD),
+        objective: Some(tsrn::OBJECTIVE),
     },
     Entry {
         kind: ModelKind::TextGestalt,
@@ -161,6 +190,7 @@ const TABLE: &[Entry] = &[
         marks: &["block1.0.weight", "block2.gru1.conv1.weight"],
         recipe: &tsrn::TEXT_GESTALT_RECIPE,
         build: Some(tsrn::TEXT_GESTALT),
+        objective: Some(tsrn::TEXT_GESTALT_OBJECTIVE),
     },
     Entry {
         kind: ModelKind::Srcnn,
@@ -169,6 +199,7 @@ const TABLE: &[Entry] = &[
         marks: &["conv1.weight", "conv2.weight", "conv3.weight"],
         recipe: &srcnn::RECIPE,
         build: Some(srcnn::BUILD),
+        objective: Some(Objective::SQUARED),
     },
     Entry {
         kind: ModelKind::San,
@@ -177,6 +208,7 @@ const TABLE: &[Entry] = &[
         marks: &["head.0.weight", "RG.0.soca.conv_du.0.weight"],
         recipe: &san::RECIPE,
         build: Some(san::BUILD),
+        objective: Some(Objective::ABSOLUTE),
     },
     Entry {
         kind: ModelKind::Rcan,
@@ -185,6 +217,7 @@ const TABLE: &[Entry] = &[
         marks: &["head.0.weight", "body.0.body.0.body.3.conv_du.0.weight"],
         recipe: &rcan::RECIPE,
         build: Some(rcan::BUILD),
+        objective: Some(rcan::OBJECTIVE),
     },
     Entry {
         kind: ModelKind::RcanUnit,
@@ -193,6 +226,7 @@ const TABLE: &[Entry] = &[
         marks: &["head.0.weight", "body.0.body.0.body.3.conv_du.0.weight"],
         recipe: &rcan::RECIPE,
         build: Some(rcan::UNIT),
+        objective: Some(Objective::ABSOLUTE),
     },
     Entry {
         kind: ModelKind::Crnn,
@@ -201,6 +235,7 @@ const TABLE: &[Entry] = &[
         marks: &["cnn.conv0.weight", "rnn.1.embedding.weight"],
         recipe: &crnn::RECIPE,
         build: None,
+        objective: None,
     },
 ];
 
@@ -233,6 +268,11 @@ impl ModelKind {
         self.entry().word
     }
 
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|e| e.kind)
+    }
+
     /// What arguments call each.
     pub fn words() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|e| e.word)
@@ -250,6 +290,23 @@ impl ModelKind {
     /// Whether it super-resolves words.
     pub fn enlarges(self) -> bool {
         self == ModelKind::Lemma || self.entry().build.is_some()
+    }
+
+    /// What it is trained on, where that is known of an image alone.
+    pub fn objective(self) -> Option<Objective> {
+        self.entry().objective
+    }
+
+    /// The recognizer that looks at its results in training, if one does.
+    pub fn critic(self) -> Option<Self> {
+        match (self, self.objective()) {
+            (ModelKind::Lemma, _) => Some(ModelKind::TextFocus),
+            (_, Some(objective)) if objective.looks() => Some(match objective.spelling {
+                Spelling::Characters => ModelKind::TextFocus,
+                Spelling::Strokes => ModelKind::StrokeFocus,
+            }),
+            _ => None,
+        }
     }
 
     /// Whether a recognizer guides it that is no part of its weights.

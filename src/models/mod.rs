@@ -6,6 +6,7 @@ pub mod crnn;
 mod kind;
 pub mod lemma;
 pub mod natural;
+mod objective;
 pub mod pcan;
 pub(crate) mod prepare;
 pub mod procedural;
@@ -25,7 +26,8 @@ pub mod textzoom;
 pub mod tsrn;
 pub mod word;
 
-pub use kind::ModelKind;
+pub use kind::{ARCH, ModelKind};
+pub use objective::{Look, Objective, edge, gradient_prior};
 pub use readers::load_recognizer;
 pub use reading::{Character, Reading};
 pub use recognizer::{Head, WordRecognizer};

@@ -1,6 +1,7 @@
 //! PCAN, the parallelly contextual attention network (Zhao et al., 2021): blocks that read rows and columns side by side, and
 //! attention over all their outputs.
 
+use super::objective::Objective;
 use super::recipe::{Recipe, Rule::Gain};
 use super::textzoom::{
     GruBlock, Head, RULES, SpatialTransformer, Tail, TrunkConfig, Warp, expect_low,
@@ -23,6 +24,9 @@ const DILATIONS: [usize; 3] = [1, 2, 3];
 /// How it is built.
 pub(crate) const BUILD: Build =
     |s, state, warps| Ok(Box::new(Network::build(s, &TrunkConfig::of(state, 4)?, warps)));
+
+/// Squared differences and edges.
+pub(crate) const OBJECTIVE: Objective = Objective { edge: 1e-4, ..Objective::SQUARED };
 
 pub(crate) const RECIPE: Recipe = Recipe {
     key: "pcan",

@@ -1,6 +1,7 @@
 //! RCAN (Zhang et al., 2018), twofold: residual blocks with channel attention, in groups.
 
 use super::natural::{Ends, GroupsConfig, PLANES, TwoConvs, conv};
+use super::objective::Objective;
 use super::recipe::{
     Recipe,
     Rule::{self, Fixed, Gain, Identity},
@@ -28,6 +29,9 @@ pub(crate) const BUILD: Build =
 /// How the one is built that takes values in [0, 1].
 pub(crate) const UNIT: Build =
     |s, state, _| Ok(Box::new(Network::build(s, &config(state)?, Values::Unit)));
+
+/// Absolute differences of values up to 255.
+pub(crate) const OBJECTIVE: Objective = Objective { scale: 1.0, ..Objective::ABSOLUTE };
 
 const RULES: &[(&str, Rule)] = &[
     ("*_mean.weight", Identity),

@@ -1,5 +1,6 @@
 //! TBSRN, the network of Scene Text Telescope (Chen et al., 2021): residual blocks whose pixels attend to each other.
 
+use super::objective::Objective;
 use super::recipe::{Recipe, Rule::Gain};
 use super::textzoom::{Head, LOW, RULES, SpatialTransformer, Tail, TrunkConfig, Warp, expect_low};
 use super::word::{Build, WordNetwork};
@@ -15,6 +16,10 @@ const PIXELS: usize = LOW.0 * LOW.1;
 /// How it is built.
 pub(crate) const BUILD: Build =
     |s, state, warps| Ok(Box::new(Network::build(s, &TrunkConfig::of(state, 3)?, warps)));
+
+/// Squared differences, where a recognizer looks, and what it reads.
+pub(crate) const OBJECTIVE: Objective =
+    Objective { attention: 10.0, recognition: 0.0005, ..Objective::SQUARED };
 
 pub(crate) const RECIPE: Recipe = Recipe {
     key: "tbsrn",

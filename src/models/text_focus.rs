@@ -3,7 +3,7 @@
 
 use super::recipe::{
     Recipe,
-    Rule::{Affine, Gain},
+    Rule::{self, Affine, Gain},
 };
 use crate::gpu::Gpu;
 use crate::nn::{
@@ -19,7 +19,6 @@ const WIDTH: usize = 1024;
 const HALF: usize = WIDTH / 2;
 const HEADS: usize = 16;
 const INNER: usize = 2048;
-const CLASSES: usize = 37;
 const CELLS: usize = 8 * 32;
 /// Rows of the position table in the state dict.
 const POSITIONS: usize = 5000;
@@ -71,6 +70,33 @@ impl Block {
 /// What errors call its weights.
 const PLACE: &str = "text-focus recognizer";
 
+/// What the recognizer spells words by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spelling {
+    /// Characters.
+    Characters,
+    /// Strokes, as Text Gestalt.
+    Strokes,
+}
+
+impl Spelling {
+    /// Classes, the start and the end of a word among them.
+    pub fn classes(self) -> usize {
+        match self {
+            Spelling::Characters => 37,
+            Spelling::Strokes => 10,
+        }
+    }
+
+    /// What stands behind the names of the layers that know the classes.
+    fn suffix(self) -> &'static str {
+        match self {
+            Spelling::Characters => "",
+            Spelling::Strokes => "_with_upperword",
+        }
+    }
+}
+
 /// A stage: blocks, then a convolution with norm and ReLU.
 struct Stage {
     name: &'static str,
@@ -81,7 +107,7 @@ struct Stage {
 
 /// What the recognizer says of a batch, given the words.
 pub struct Focus {
-    /// Class scores `[N, L, 37]`, the steps beyond a word's length included.
+    /// Class scores `[N, L, classes]`, the steps beyond a word's length included.
     pub logits: Tensor,
     /// Where each step looks: `[N, 16, L, 8·32]`.
     pub attention: Tensor,
@@ -106,7 +132,15 @@ impl Network {
     /// # Errors
     /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over.
     pub fn load(gpu: &Gpu, source: &dyn Source) -> Result<Self> {
-        Ok(Weights::load(gpu, source, None, PLACE, |s| Ok(Self::build(s)))?.0)
+        Self::spelling(gpu, source, Spelling::Characters)
+    }
+
+    /// Loads a whole state dict of a recognizer with that spelling.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn spelling(gpu: &Gpu, source: &dyn Source, by: Spelling) -> Result<Self> {
+        Ok(Weights::load(gpu, source, None, PLACE, |s| Ok(Self::build(s, by)))?.0)
     }
 
     /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
@@ -118,10 +152,13 @@ impl Network {
         source: &dyn Source,
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
-        Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s)))
+        Weights::load(gpu, source, Some(frozen), PLACE, |s| {
+            Ok(Self::build(s, Spelling::Characters))
+        })
     }
 
-    fn build(s: &Scope) -> Self {
+    fn build(s: &Scope, by: Spelling) -> Self {
+        let (classes, suffix) = (by.classes(), by.suffix());
         let cnn = s.at("encoder.cnn");
         let conv = |conv: &str, norm: &str, input, output| {
             ConvNorm::load(&cnn.at(conv), &cnn.at(norm), input, output, Window::same(3), true)
@@ -161,14 +198,19 @@ impl Network {
                     relu: "layer4_conv2_relu",
                 },
             ],
-            table: s.at("embedding_word.lut").param("weight", &[CLASSES, HALF]),
+            table: s.at(format!("embedding_word{suffix}.lut")).param("weight", &[classes, HALF]),
             positions: s.at("pe").buffer("pe", &[1, POSITIONS, HALF]),
             itself: LinearHeads::load(&decoder.at("mask_multihead"), WIDTH, HEADS),
             image: LinearHeads::load(&decoder.at("multihead"), WIDTH, HEADS),
             norms: [1, 2, 3]
                 .map(|i| LayerNorm::load_unbiased(&decoder.at(format!("mul_layernorm{i}")), WIDTH)),
             feed_forward: PositionwiseFeedForward::load(&decoder.at("pff"), WIDTH, INNER),
-            classes: Linear::load(&s.at("generator_word.proj"), WIDTH, CLASSES, true),
+            classes: Linear::load(
+                &s.at(format!("generator_word{suffix}.proj")),
+                WIDTH,
+                classes,
+                true,
+            ),
         }
     }
 
@@ -239,14 +281,22 @@ impl Network {
 /// Procedural weights of the recognizer.
 pub(crate) const RECIPE: Recipe = Recipe {
     key: "trans",
-    rules: &[&[
-        ("encoder.cnn.layer*.*.bn1.weight", Affine(1.5, 0.2)),
-        ("encoder.cnn.layer*.*.bn1.bias", Affine(-0.25, 0.1)),
-        ("encoder.cnn.layer*.*.bn2.weight", Affine(0.38, 0.1)),
-        ("encoder.cnn.layer*.*.bn2.bias", Affine(-0.12, 0.2)),
-        ("decoder.multihead.linears.0.weight", Gain(2.0)),
-        ("decoder.multihead.linears.1.weight", Gain(3.0)),
-        ("generator_word.proj.weight", Gain(3.0)),
-    ]],
+    rules: &[&[("generator_word.proj.weight", Gain(3.0))], RULES],
     suffixes: &[],
 };
+
+/// The same of the one that spells by strokes.
+pub(crate) const STROKES_RECIPE: Recipe = Recipe {
+    key: "trans_stroke",
+    rules: &[&[("generator_word_with_upperword.proj.weight", Gain(3.0))], RULES],
+    suffixes: &[],
+};
+
+const RULES: &[(&str, Rule)] = &[
+    ("encoder.cnn.layer*.*.bn1.weight", Affine(1.5, 0.2)),
+    ("encoder.cnn.layer*.*.bn1.bias", Affine(-0.25, 0.1)),
+    ("encoder.cnn.layer*.*.bn2.weight", Affine(0.38, 0.1)),
+    ("encoder.cnn.layer*.*.bn2.bias", Affine(-0.12, 0.2)),
+    ("decoder.multihead.linears.0.weight", Gain(2.0)),
+    ("decoder.multihead.linears.1.weight", Gain(3.0)),
+];

@@ -1,7 +1,9 @@
 //! TSRN, the network of TextZoom (Wang et al., 2020): residual blocks that read the image along its columns and its rows.
 //! Text Gestalt (Chen et al., 2022) is the same network for three channels, trained on strokes.
 
+use super::objective::Objective;
 use super::recipe::Recipe;
+use super::text_focus::Spelling;
 use super::textzoom::{
     Head, RULES, SequentialBlock, SpatialTransformer, Tail, TrunkConfig, Warp, expect_low,
 };
@@ -19,6 +21,13 @@ pub(crate) const BUILD: Build = |s, state, warps| {
 pub(crate) const TEXT_GESTALT: Build = |s, state, warps| {
     Ok(Box::new(Network::build(s, &TrunkConfig::of(state, 3)?, Warp::Itself, warps)))
 };
+
+/// Squared differences and the gradient prior.
+pub(crate) const OBJECTIVE: Objective = Objective { gradient_prior: 1e-4, ..Objective::SQUARED };
+
+/// Squared differences, and where a recognizer of strokes looks.
+pub(crate) const TEXT_GESTALT_OBJECTIVE: Objective =
+    Objective { attention: 50.0, spelling: Spelling::Strokes, ..Objective::SQUARED };
 
 pub(crate) const RECIPE: Recipe = Recipe { key: "tsrn", rules: &[RULES], suffixes: &[] };
 pub(crate) const TEXT_GESTALT_RECIPE: Recipe = Recipe { key: "tg", ..RECIPE };

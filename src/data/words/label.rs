@@ -2,6 +2,7 @@
 //! recognizer's.
 
 use crate::data::letters::{STEPS, fold};
+use crate::data::spelling::characters;
 
 /// Characters of a label as printable ASCII has them ([`fold`]), without its blanks and what is left
 /// outside; case kept.
@@ -62,12 +63,8 @@ impl Encoded {
             };
         }
         let word: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
-        let characters = word.bytes().map(|c| match c {
-            b'0'..=b'9' => c - b'0' + 1,
-            _ => c - b'a' + 11,
-        });
-        let tokens: Vec<u8> = std::iter::once(0).chain(characters.clone()).collect();
-        let targets: Vec<u8> = characters.chain([0]).collect();
+        let tokens: Vec<u8> = std::iter::once(0).chain(characters(&word)).collect();
+        let targets: Vec<u8> = characters(&word).chain([0]).collect();
         Encoded { ids, length: targets.len(), word, tokens, targets }
     }
 }

@@ -5,7 +5,6 @@ use super::inputs::{integers, pool_or_bytes};
 use super::{Activation, Detail, Subject, collect, first_images, packed};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture;
-use crate::engine::ModelKind;
 use crate::gpu::Gpu;
 use crate::models::lemma::{Focus, LOSS_SCALE, LossWeights};
 use crate::models::prepare::gray;
@@ -32,35 +31,7 @@ pub struct Eyes<'a> {
     pub table: Host,
 }
 
-/// Gradients of the training loss of `subject` on `inputs`, which also holds the labels: `lab.ids`, `lab.input` and
-/// `lab.lengths` for LEMMA and the text-focus recognizer, `target.ids` and `target.lengths` for ABINet. LEMMA without labels
-/// is trained on its pixels alone.
-///
-/// Returns `losses.PART`, `grad.PARAMETER` and `grad_of.VALUE` of the loss as it is differentiated, and in training
-/// `bn.BUFFER` after the step, `adam_delta.PARAMETER` of LEMMA's optimizer and `losses_after.PART` of a second pass behind
-/// its step; then what [`super::run`] returns of the pass.
-///
-/// # Errors
-/// Weights, inputs or labels that do not fit.
-pub fn gradients(
-    gpu: &Gpu,
-    subject: &Subject,
-    inputs: &StateDict,
-    manner: Manner,
-    eyes: Option<&Eyes>,
-    detail: Detail,
-) -> Result<Vec<Activation>> {
-    match subject.kind()? {
-        ModelKind::Lemma => of_lemma(gpu, subject, inputs, manner, eyes, detail),
-        ModelKind::Abinet => of_abinet(gpu, subject, inputs, manner, detail),
-        ModelKind::TextFocus => of_text_focus(gpu, subject, inputs, eyes),
-        other => Err(Error::new(ErrorKind::Argument, "gradients", "network")
-            .expected("one whose training loss is known here")
-            .got(other.name())),
-    }
-}
-
-fn pass(gpu: &Gpu, manner: Manner, detail: Detail) -> Cx {
+pub(super) fn pass(gpu: &Gpu, manner: Manner, detail: Detail) -> Cx {
     let mode = Mode { batch_statistics: manner == Manner::Train, dropout: None };
     detail.pass(gpu).with_tape().with_mode(mode)
 }
@@ -69,7 +40,7 @@ fn value(name: String, value: Host) -> Activation {
     Activation { name, call: 0, value }
 }
 
-fn of_lemma(
+pub(super) fn of_lemma(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
@@ -135,7 +106,7 @@ fn of_lemma(
     Ok(out)
 }
 
-fn of_abinet(
+pub(super) fn of_abinet(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
@@ -185,7 +156,7 @@ fn of_abinet(
     finish(gpu, cx, grads, &parts, 1.0, &parameters, manner, none)
 }
 
-fn of_text_focus(
+pub(super) fn of_text_focus(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
@@ -270,7 +241,7 @@ const VALUES: [(&str, &str); 10] = [
 ];
 
 #[expect(clippy::too_many_arguments, reason = "the end of one pass, used twice")]
-fn finish(
+pub(super) fn finish(
     gpu: &Gpu,
     cx: Cx,
     mut grads: Grads,

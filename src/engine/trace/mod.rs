@@ -10,9 +10,10 @@ mod packed;
 mod recognizers;
 mod text_focus;
 mod word;
+mod word_gradients;
 
 pub use compare::{Comparison, compare};
-pub use gradients::{Eyes, Manner, gradients};
+pub use gradients::{Eyes, Manner};
 pub use packed::compare_packed;
 
 use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
@@ -147,6 +148,35 @@ pub fn run_guided(
         ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
         ModelKind::Crnn => crnn::run(gpu, subject, inputs, detail),
         kind => Ok(placed(word::run(gpu, subject, inputs, detail, reader)?, kind, inputs)),
+    }
+}
+
+/// Gradients of the training loss of `subject` on `inputs`, which also holds the labels: `lab.ids`, `lab.input` and
+/// `lab.lengths` for LEMMA and the text-focus recognizer, `target.ids` and `target.lengths` for ABINet; for other networks whose
+/// loss looks at words, `labels` in `info`. LEMMA without labels is trained on its pixels alone.
+///
+/// Returns `losses.PART`, `grad.PARAMETER` and `grad_of.VALUE` of the loss as it is differentiated, and in training
+/// `bn.BUFFER` after the step, `adam_delta.PARAMETER` of LEMMA's optimizer and `losses_after.PART` of a second pass behind
+/// its step; then what [`run`] returns of the pass.
+///
+/// # Errors
+/// Weights, inputs or labels that do not fit.
+pub fn gradients(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    manner: Manner,
+    eyes: Option<&Eyes>,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
+    match subject.kind()? {
+        ModelKind::Lemma => gradients::of_lemma(gpu, subject, inputs, manner, eyes, detail),
+        ModelKind::Abinet => gradients::of_abinet(gpu, subject, inputs, manner, detail),
+        ModelKind::TextFocus => gradients::of_text_focus(gpu, subject, inputs, eyes),
+        kind => {
+            let all = word_gradients::run(gpu, subject, inputs, manner, eyes, detail)?;
+            Ok(placed(all, kind, inputs))
+        }
     }
 }
 

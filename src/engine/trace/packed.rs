@@ -24,10 +24,29 @@ const ROUNDING: f64 = 1e-4;
 /// # Errors
 /// [`ErrorKind::Format`] for tables that cannot be read or do not fit their names.
 pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<Vec<Comparison>> {
-    let info = info(golden).unwrap_or_default();
+    let whole = info(golden).unwrap_or_default();
+    let seed = whole["seed"].as_u64().unwrap_or(1);
+    let mut out = compare_family(activations, golden, "", &whole, seed)?;
+    for (system, info) in whole["systems"].as_object().into_iter().flatten() {
+        let prefix = format!("{system}.");
+        // Of the systems in a file those that were run.
+        if activations.iter().any(|a| a.name.starts_with(&format!("{prefix}grad."))) {
+            out.extend(compare_family(activations, golden, &prefix, info, seed)?);
+        }
+    }
+    Ok(out)
+}
+
+/// The tables whose names begin with `prefix`.
+fn compare_family(
+    activations: &[Activation],
+    golden: &StateDict,
+    prefix: &str,
+    info: &serde_json::Value,
+    seed: u64,
+) -> Result<Vec<Comparison>> {
     let by_name: HashMap<&str, &Activation> =
         activations.iter().map(|a| (a.name.as_str(), a)).collect();
-    let seed = info["seed"].as_u64().unwrap_or(1);
     let mut out = Vec::new();
     let mut zeros: Vec<String> = Vec::new();
     for (family, least) in FAMILIES {
@@ -38,7 +57,7 @@ pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<
         };
         // The tables of a family have a row for each name, or are not there at all.
         let table = |kind: &str, columns: usize| -> Result<Option<Vec<f64>>> {
-            let key = format!("{family}.{kind}");
+            let key = format!("{prefix}{family}.{kind}");
             let Some(tensor) = golden.tensors.get(&key) else { return Ok(None) };
             let values = to_f64(tensor)?;
             match values.len() == names.len() * columns {
@@ -62,7 +81,7 @@ pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<
         };
         let whole = norm(l2.iter().copied());
         for (i, name) in names.iter().enumerate() {
-            let key = format!("{family}.{name}");
+            let key = format!("{prefix}{family}.{name}");
             let Some(a) = by_name.get(key.as_str()) else {
                 let error = f64::INFINITY;
                 out.push(Comparison {
