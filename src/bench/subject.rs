@@ -1,15 +1,16 @@
 //! What is measured as a whole: the networks, with reproducible weights and images.
 
-use crate::Result;
 use crate::data::words::{Batch, Encoded};
 use crate::gpu::{Gpu, KeptPass};
 use crate::models::ModelKind;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::LemmaConfig;
 use crate::models::procedural::{Procedural, images};
-use crate::models::{abinet, lemma};
+use crate::models::word::{Boxed, Loading};
+use crate::models::{abinet, crnn, lemma};
 use crate::tensor::{Cx, Tensor};
 use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainer};
+use crate::{Error, ErrorKind, Result};
 use std::time::Instant;
 
 /// A network.
@@ -19,6 +20,8 @@ pub enum Graph {
     Lemma,
     /// Recognition.
     Abinet,
+    /// Another network that super-resolves words, at its official sizes.
+    Word(ModelKind),
 }
 
 /// Sizes of a network.
@@ -42,6 +45,7 @@ impl std::fmt::Display for Graph {
         f.write_str(match self {
             Graph::Lemma => "LEMMA",
             Graph::Abinet => "ABINet",
+            Graph::Word(kind) => kind.name(),
         })
     }
 }
@@ -58,6 +62,7 @@ impl std::fmt::Display for Size {
 enum Network {
     Lemma(Box<lemma::Network>),
     Abinet(Box<abinet::Network>),
+    Word(Boxed),
 }
 
 /// A network on a device.
@@ -69,10 +74,10 @@ pub struct Subject {
 const SEED: u64 = 1;
 
 impl Subject {
-    /// Builds the network; its weights follow from their names.
+    /// Builds the network; its weights follow from their names, and those of the recognizer that guides it, if one does.
     ///
     /// # Errors
-    /// None that is not a mistake of this crate.
+    /// [`ErrorKind::Argument`] for a network that super-resolves no words.
     pub fn new(gpu: &Gpu, graph: Graph, size: Size) -> Result<Self> {
         let network = match graph {
             Graph::Lemma => {
@@ -91,6 +96,21 @@ impl Subject {
                 let weights = Procedural { model: ModelKind::Abinet, seed: SEED };
                 Network::Abinet(Box::new(abinet::Network::with_config(gpu, &weights, config)?))
             }
+            Graph::Word(kind) => {
+                let source = &Procedural { model: kind, seed: SEED };
+                let loading = Loading { source, sizes: None, warps: false, frozen: None };
+                let Some(loaded) = kind.load(gpu, loading) else {
+                    return Err(Error::new(ErrorKind::Argument, "bench", "network")
+                        .expected("one that super-resolves words")
+                        .got(kind.name()));
+                };
+                let (mut network, _) = loaded?;
+                if kind.is_guided() {
+                    let weights = Procedural { model: ModelKind::Crnn, seed: SEED };
+                    network.guide(crnn::Network::load(gpu, &weights)?);
+                }
+                Network::Word(network)
+            }
         };
         Ok(Subject { gpu: gpu.clone(), network })
     }
@@ -102,9 +122,16 @@ impl Subject {
 
     /// `n` images as the network takes them.
     pub fn input(&self, n: usize) -> Tensor {
-        match self.network {
+        match &self.network {
             Network::Lemma(_) => {
                 Tensor::upload(&self.gpu, [n, 16, 64, 4], &with_mask(n, 16, 64, 8))
+            }
+            Network::Word(network) => {
+                let planes = network.planes();
+                let all = with_mask(n, 16, 64, 8);
+                let values = all.chunks_exact(4).flat_map(|p| p[..planes].to_vec());
+                let values: Vec<f32> = values.map(|v| v * network.white()).collect();
+                Tensor::upload(&self.gpu, [n, 16, 64, planes], &values)
             }
             Network::Abinet(_) => {
                 let bytes = images(SEED, "bench", n, 32, 128, 16);
@@ -121,6 +148,7 @@ impl Subject {
     pub fn forward(&self, cx: &Cx, input: &Tensor) -> Result<Tensor> {
         match &self.network {
             Network::Lemma(network) => Ok(network.forward(cx, input)?.image),
+            Network::Word(network) => network.super_resolve(cx, input),
             Network::Abinet(network) => {
                 let reading = network.forward(cx, input)?;
                 let last = reading.iterations.last();

@@ -8,6 +8,7 @@ use crate::bench::{
 };
 use crate::cli::say::say;
 use crate::data::picture::write_file;
+use crate::engine::ModelKind;
 use crate::gpu::{Gpu, GpuOptions, Precision};
 use crate::{Error, ErrorKind, Result};
 use std::path::PathBuf;
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Only what has this in its name, as it is printed; `model` and `profile` are names too
+    /// Only what has this in its name, as it is printed; `model` and `profile` are names too. TSRN, PCAN and the other networks
+    /// that LEMMA is compared with are measured only where they are named
     #[arg(short, long, value_name = "NAME", default_value = "", hide_default_value = true)]
     filter: String,
     /// Measure each for so many seconds, and at least three times
@@ -135,6 +137,16 @@ impl BenchArgs {
                         let result = measure_model(gpu, graph, *size, batch, self.seconds)?;
                         report.models.push(result);
                     }
+                }
+            }
+        }
+        // Those that the filter names: all of them would take long.
+        let others = ModelKind::all().filter(|k| *k != ModelKind::Lemma && k.enlarges());
+        for graph in others.filter(|k| self.filter.contains(k.name())).map(Graph::Word) {
+            for batch in BATCHES {
+                if self.wants(&model_name(graph, Size::Official, batch)) {
+                    let result = measure_model(gpu, graph, Size::Official, batch, self.seconds)?;
+                    report.models.push(result);
                 }
             }
         }

@@ -253,8 +253,7 @@ fn load(
     engine: &Engine,
     args: &InferArgs,
 ) -> Result<(SuperResolver, serde_json::Value)> {
-    let source = args.weights.source(global, args.model.as_ref())?;
-    let mut network = SuperResolver::load(engine, source)?;
+    let mut network = args.weights.network(global, engine, args.model.as_ref())?;
     if let (Some(_), None) = (&args.maps, network.lemma()) {
         return Err(Error::new(
             ErrorKind::Argument,

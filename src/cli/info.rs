@@ -6,7 +6,7 @@ use super::{Global, Outcome, StorageArgs, bytes, print};
 use crate::Result;
 use crate::bench::numerics;
 use crate::data::checkpoint::{Report, StateDict, inspect};
-use crate::engine::{MemoryPlan, ModelKind, SuperResolver, configuration};
+use crate::engine::{MemoryPlan, ModelKind, configuration};
 use crate::error::visible;
 use crate::gpu::{AdapterSummary, GpuOptions};
 use std::collections::BTreeMap;
@@ -159,10 +159,8 @@ fn weights(state: &StateDict, report: &Report, said: bool, notes: &[String], all
 fn memory(global: &Global, args: &InfoArgs) -> Result<String> {
     let options = GpuOptions { planning: true, ..args.storage.options() };
     let engine = global.engine_with(options)?;
-    let network = SuperResolver::load(
-        &engine,
-        args.weights.source(global, args.file.as_deref().map(WeightsFile::from).as_ref())?,
-    )?;
+    let file = args.file.as_deref().map(WeightsFile::from);
+    let network = args.weights.network(global, &engine, file.as_ref())?;
     let title = format!("a pass over {} images on {}", args.batch, engine.adapter().name);
     Ok(plan(&title, &network.plan_memory(args.batch as usize)?))
 }

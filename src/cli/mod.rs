@@ -101,7 +101,7 @@ impl StorageArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Super-resolve images of words and read them
-    Infer(infer::InferArgs),
+    Infer(Box<infer::InferArgs>),
     /// Read images of words as they are
     Read(read::ReadArgs),
     /// Measure methods on pairs of images: PSNR, SSIM, words read right, beside published figures

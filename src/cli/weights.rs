@@ -3,7 +3,7 @@
 use super::Global;
 use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
-use crate::engine::{Given, settle};
+use crate::engine::{ARCH, Given, ModelKind, settle};
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,21 @@ pub struct WeightsArgs {
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
     /// Sizes and switches of weights that have lost theirs, all or some, in JSON or TOML; `info --configuration` writes them.
-    /// Behind any name of weights the three may stand, too: FILE,key=NAME,config=FILE,charset=62
+    /// Behind any name of weights all of these may stand, too: FILE,key=NAME,config=FILE,charset=62,arch=tg,prior=FILE
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Characters of the recognizer's classes: a file, or 36 (a-z 1-9 0), 62 (0-9 A-Z a-z, as ABINet), or 94 (0-9 a-z A-Z
     /// and signs, as PARSeq)
     #[arg(long, value_name = "FILE|36|62|94")]
     pub charset: Option<String>,
+    /// Which network the weights are of, where several have the same tensors: tsrn or tg, rcan or rcan-unit for values in [0, 1],
+    /// tatt or tatt-batch as released, c3 or c3-fused as in its paper
+    #[arg(long, value_name = "NAME")]
+    pub arch: Option<String>,
+    /// Weights of the CRNN that guides a TATT or a C3-STISR; by default recognizer_best_acc_0.pth or recognizer_best_0.pth beside
+    /// it
+    #[arg(long, value_name = "FILE")]
+    pub prior: Option<PathBuf>,
 }
 
 impl WeightsArgs {
@@ -40,9 +48,28 @@ impl WeightsArgs {
     /// # Errors
     /// A configuration or characters that cannot be read, or that do not fit.
     pub fn settle(&self, state: &mut StateDict) -> Result<Vec<String>> {
+        if let Some(arch) = &self.arch {
+            named(state, arch)?;
+        }
         let config = self.config.as_deref().map(configuration).transpose()?;
         let charset = self.charset.as_deref().map(characters).transpose()?;
         settle(state, &Given { config, charset })
+    }
+}
+
+/// Notes in the metadata which network the weights are of.
+fn named(state: &mut StateDict, arch: &str) -> Result<()> {
+    let wrong = |expected: String| {
+        Error::new(ErrorKind::Argument, "--arch", "network that the weights are of")
+            .expected(expected)
+    };
+    let words = || ModelKind::words().collect::<Vec<_>>().join(", ");
+    let kind = ModelKind::named(arch).ok_or_else(|| wrong(words()).got(arch))?;
+    state.metadata.insert(ARCH.into(), arch.into());
+    match ModelKind::of(state) {
+        Some(found) if found == kind => Ok(()),
+        found => Err(wrong(format!("one with the tensors of {}", kind.name()))
+            .got(found.map_or("others", ModelKind::name))),
     }
 }
 

@@ -1,9 +1,10 @@
-//! The name of a weights file as arguments give it, with what its user knows of it: `FILE,key=NAME,config=FILE,charset=62`.
+//! The name of a weights file as arguments give it, with what its user knows of it: `FILE,key=NAME,config=FILE,charset=62`,
+//! `FILE,arch=NAME,prior=FILE`.
 
 use super::Global;
 use super::weights::{WeightsArgs, characters, read, say};
 use crate::data::checkpoint::StateDict;
-use crate::engine::{Given, ModelKind, Source, settle};
+use crate::engine::{Engine, Given, ModelKind, Source, SuperResolver, settle};
 use crate::{Error, ErrorKind, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub struct WeightsFile {
 }
 
 /// What can be said of a file behind its name.
-const SAID: [&str; 3] = ["key", "config", "charset"];
+const SAID: [&str; 5] = ["key", "config", "charset", "arch", "prior"];
 
 impl FromStr for WeightsFile {
     type Err = Error;
@@ -38,6 +39,8 @@ impl FromStr for WeightsFile {
                 "key" => said.key.replace(value.into()).is_some(),
                 "config" => said.config.replace(value.into()).is_some(),
                 "charset" => said.charset.replace(value.into()).is_some(),
+                "arch" => said.arch.replace(value.into()).is_some(),
+                "prior" => said.prior.replace(value.into()).is_some(),
                 other => return wrong(&SAID.join(", "), other.into()),
             };
             if twice || value.is_empty() {
@@ -55,8 +58,10 @@ impl FromStr for WeightsFile {
 impl fmt::Display for WeightsFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
-        let config = self.said.config.as_ref().map(|path| path.display().to_string());
-        let said = [&self.said.key, &config, &self.said.charset];
+        let WeightsArgs { key, charset, arch, .. } = &self.said;
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let (config, prior) = (file(&self.said.config), file(&self.said.prior));
+        let said = [key, &config, charset, arch, &prior];
         SAID.iter().zip(said).try_for_each(|(what, value)| match value {
             Some(value) => write!(f, ",{what}={value}"),
             None => Ok(()),
@@ -101,6 +106,19 @@ impl WeightsFile {
         Ok(state)
     }
 
+    /// The network of the weights `state`, which this file holds, with the recognizer that guides it, where one does.
+    ///
+    /// # Errors
+    /// Those of [`SuperResolver::load_guided`].
+    pub fn network(&self, engine: &Engine, state: StateDict) -> Result<SuperResolver> {
+        let guided = ModelKind::of(&state).is_some_and(ModelKind::is_guided);
+        let prior = self.said.prior.clone().or_else(|| beside(&self.path).filter(|_| guided));
+        match prior {
+            Some(prior) => SuperResolver::load_guided(engine, state, prior),
+            None => SuperResolver::load(engine, state),
+        }
+    }
+
     /// The same of a file of which options say something too; what stands behind its name goes over them.
     #[must_use]
     pub fn and(&self, options: &WeightsArgs) -> Self {
@@ -109,6 +127,8 @@ impl WeightsFile {
             key: own.key.or_else(|| options.key.clone()),
             config: own.config.or_else(|| options.config.clone()),
             charset: own.charset.or_else(|| options.charset.clone()),
+            arch: own.arch.or_else(|| options.arch.clone()),
+            prior: own.prior.or_else(|| options.prior.clone()),
         };
         WeightsFile { path, said }
     }
@@ -117,7 +137,9 @@ impl WeightsFile {
 impl WeightsArgs {
     /// Whether anything is said.
     pub fn is_something(&self) -> bool {
-        self.key.is_some() || self.config.is_some() || self.charset.is_some()
+        let WeightsArgs { key, config, charset, arch, prior } = self;
+        let files = [config, prior].iter().any(|file| file.is_some());
+        files || [key, charset, arch].iter().any(|word| word.is_some())
     }
 
     /// The weights that a command is told to use, or those that ship.
@@ -132,6 +154,8 @@ impl WeightsArgs {
             ("--key", self.key.is_some()),
             ("--config", self.config.is_some()),
             ("--charset", self.charset.is_some()),
+            ("--arch", self.arch.is_some()),
+            ("--prior", self.prior.is_some()),
         ];
         match said.iter().find(|(_, said)| *said) {
             Some((option, _)) => {
@@ -142,6 +166,29 @@ impl WeightsArgs {
             None => Ok(Source::Shipped),
         }
     }
+
+    /// The network that super-resolves words that a command is told to use, or the one that ships; with the recognizer that
+    /// guides it, where one does.
+    ///
+    /// # Errors
+    /// As [`WeightsArgs::source`], and those of [`WeightsFile::network`].
+    pub fn network(
+        &self,
+        global: &Global,
+        engine: &Engine,
+        file: Option<&WeightsFile>,
+    ) -> Result<SuperResolver> {
+        match file.map(|file| file.and(self)) {
+            Some(file) => file.network(engine, file.open(global)?),
+            None => SuperResolver::load(engine, self.source(global, None)?),
+        }
+    }
+}
+
+/// The recognizer that lies beside released weights.
+fn beside(weights: &Path) -> Option<PathBuf> {
+    let names = ["recognizer_best_acc_0.pth", "recognizer_best_0.pth"];
+    names.iter().map(|name| weights.with_file_name(name)).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -157,9 +204,11 @@ mod tests {
         assert_eq!(all.said.config.as_deref(), Some(Path::new("c.toml")));
         assert_eq!(all.said.charset.as_deref(), Some("62"));
         assert_eq!(all.to_string(), "a,b.pth,key=x.y,config=c.toml,charset=62");
+        let more = "t.pth,arch=tatt-batch,prior=r.pth";
+        assert_eq!(read(more).unwrap().to_string(), more);
         assert_eq!(read("a.pth").unwrap().to_string(), "a.pth");
         for (wrong, says) in [
-            ("a.pth,cfg=x", "expected key, config, charset, got cfg"),
+            ("a.pth,cfg=x", "expected key, config, charset, arch, prior, got cfg"),
             ("a.pth,key=", "each once, with a value"),
             ("a.pth,key=a,key=b", "each once"),
             ("", "no name"),

@@ -15,7 +15,7 @@ pub mod trace;
 mod tuning_file;
 mod upscale;
 
-pub use crate::models::{Character, Head, ModelKind, Reading};
+pub use crate::models::{ARCH, Character, Head, ModelKind, Reading};
 pub use enlarge::enlarge;
 pub use memory::{MemoryPlan, plan_memory};
 pub use recognize::{Recognizer, shipped_reader};

@@ -8,6 +8,7 @@ use super::upscale::{Lemma, Pending, SHIPPED, window_values};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::RgbImage;
 use crate::models::Head;
+use crate::models::crnn;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::models::word::{Loading, WordNetwork};
 use crate::ops::{concat_last, scale, slice_last};
@@ -32,18 +33,56 @@ impl SuperResolver {
     /// Loads a network of the kind that its weights are of.
     ///
     /// # Errors
-    /// A file that cannot be read, that is no checkpoint of a network that super-resolves words, or whose tensors do not fit.
+    /// A file that cannot be read, that is no checkpoint of a network that super-resolves words, or whose tensors do not fit;
+    /// [`ErrorKind::Argument`] for TATT and C3-STISR, which a recognizer guides.
     pub fn load<'a>(engine: &Engine, source: impl Into<Source<'a>>) -> Result<Self> {
-        let source = source.into();
+        Self::open(engine, source.into(), None)
+    }
+
+    /// Loads TATT or C3-STISR with the CRNN that was trained with it and reads the poor images: what lies beside the released
+    /// weights as `recognizer_best_acc_0.pth`.
+    ///
+    /// # Errors
+    /// As [`SuperResolver::load`]; [`ErrorKind::Argument`] for a network that nobody guides.
+    pub fn load_guided<'a>(
+        engine: &Engine,
+        source: impl Into<Source<'a>>,
+        guide: impl Into<Source<'a>>,
+    ) -> Result<Self> {
+        Self::open(engine, source.into(), Some(guide.into()))
+    }
+
+    fn open(engine: &Engine, source: Source, guide: Option<Source>) -> Result<Self> {
+        let unguided = |name: &str| {
+            Error::new(ErrorKind::Argument, name, "recognizer that guides it").expected("none")
+        };
         if let Source::Shipped = source {
-            return Ok(Lemma::load(engine, source)?.into());
+            return match guide {
+                None => Ok(Lemma::load(engine, source)?.into()),
+                Some(_) => Err(unguided(ModelKind::Lemma.name())),
+            };
         }
         let (state, place) = source.read(SHIPPED)?;
         let kind = ModelKind::enlarging(&state, &place)?;
+        if guide.is_some() && !kind.is_guided() {
+            return Err(unguided(kind.name()).within(place));
+        }
         let Some(loaded) = kind.load(engine.gpu(), Loading::of(&state)) else {
             return Ok(Lemma::load(engine, state)?.into());
         };
-        let (network, _) = loaded.map_err(|e| e.within(place))?;
+        let (mut network, _) = loaded.map_err(|e| e.within(&place))?;
+        if kind.is_guided() {
+            let Some(guide) = guide else {
+                return Err(Error::new(ErrorKind::Argument, place, "recognizer that guides it")
+                    .expected(format!("a {} that was trained with it", ModelKind::Crnn.name()))
+                    .got("none")
+                    .hint("it was released beside the weights, as recognizer_best_acc_0.pth"));
+            };
+            let (state, place) = guide.read(&[])?;
+            ModelKind::Crnn.expect(&state, &place)?;
+            let reader = crnn::Network::load(engine.gpu(), &state);
+            network.guide(reader.map_err(|e| e.within(place))?);
+        }
         Ok(SuperResolver {
             engine: engine.clone(),
             kind,

@@ -119,7 +119,7 @@ impl Wanted<'_> {
         if self.models.len() != 1 && self.weights.is_something() {
             return Err(Error::new(
                 ErrorKind::Argument,
-                "--key, --config, --charset",
+                "--key, --config, --charset, --arch, --prior",
                 "one --model",
             )
             .got(self.models.len())
@@ -158,9 +158,10 @@ pub fn network(
     named: &Named<WeightsFile>,
     weights: &WeightsArgs,
 ) -> Result<Found<Entrant>> {
-    let state = named.what.and(weights).open(global)?;
-    let found = found(named.name.as_deref(), &state, &named.what.path);
-    let network = SuperResolver::load(engine, Source::State(state))?;
+    let file = named.what.and(weights);
+    let state = file.open(global)?;
+    let found = found(named.name.as_deref(), &state, &file.path);
+    let network = file.network(engine, state)?;
     Ok(found.with(Entrant::Network(network)))
 }
 

@@ -1,0 +1,113 @@
+//! The command with checkpoints of the networks that LEMMA is compared with: which they are recognized as, and what they do.
+
+mod common;
+
+use lemma_gpu::data::checkpoint::StateDict;
+use lemma_gpu::gpu::{Gpu, GpuOptions};
+use lemma_gpu::models::procedural::Procedural;
+use lemma_gpu::models::word::Loading;
+use lemma_gpu::models::{ModelKind, crnn};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const EXIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/demo/exit.png");
+
+/// Runs the command in the folder `at`, checks its exit code and that its messages contain `says`, and returns its output.
+#[track_caller]
+fn run(at: &Path, args: &[&str], code: i32, says: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+    command.current_dir(at).args(args).stdin(Stdio::null());
+    if let Some(adapter) = common::adapter() {
+        command.args(["-g", &adapter]);
+    }
+    let output = command.output().expect("the binary starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    let messages = text(output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{messages}");
+    for part in says {
+        assert!(messages.contains(part), "no {part:?} in:\n{messages}");
+    }
+    text(output.stdout)
+}
+
+fn open() -> Gpu {
+    let gpu = Gpu::new(GpuOptions { adapter: common::adapter(), ..Default::default() });
+    let gpu = gpu.expect("an adapter");
+    common::announce(&gpu);
+    gpu
+}
+
+/// Writes a checkpoint with made-up weights.
+fn write(gpu: &Gpu, kind: ModelKind, path: &Path) {
+    let source = &Procedural { model: kind, seed: 1 };
+    let learns: &dyn Fn(&str) -> bool = &|_| false;
+    let parameters = match kind {
+        ModelKind::Crnn => crnn::Network::to_train(gpu, source, learns).expect("loads").1,
+        _ => {
+            let loading = Loading { source, sizes: None, warps: true, frozen: Some(learns) };
+            kind.load(gpu, loading).expect("a network").expect("loads").1
+        }
+    };
+    let state: StateDict = parameters.state_dict(gpu).expect("a state dict");
+    state.write_safetensors(path).expect("writes");
+}
+
+#[test]
+fn networks_are_recognized_and_told_apart() {
+    let gpu = open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write(&gpu, ModelKind::TextGestalt, &at.join("tg.safetensors"));
+    let told = |args: &[&str], says: &str| {
+        let text = run(at, args, 0, &[]);
+        assert!(text.contains(says), "no {says:?} in:\n{text}");
+    };
+    told(&["info", "tg.safetensors"], "model         Text Gestalt");
+    run(at, &["convert", "tg.safetensors", "tsrn.safetensors", "--arch", "tsrn"], 0, &[]);
+    told(&["info", "tsrn.safetensors"], "model         TSRN");
+    told(&["info", "--memory", "tsrn.safetensors"], "weights that inference loads");
+    let other = ["infer", "-i", EXIT, "-o", "x.png", "-m", "tg.safetensors,arch=pcan"];
+    run(at, &other, 2, &["--arch", "PCAN", "Text Gestalt"]);
+    let unknown = ["infer", "-i", EXIT, "-o", "x.png", "-m", "tg.safetensors", "--arch", "x"];
+    run(at, &unknown, 2, &["--arch", "tatt-batch"]);
+}
+
+#[test]
+fn a_network_without_a_mask_upscales_and_is_read() {
+    let gpu = open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write(&gpu, ModelKind::Srcnn, &at.join("srcnn.safetensors"));
+    let infer = ["infer", "-i", EXIT, "-m", "srcnn.safetensors", "-o", "x.png", "--json", "-"];
+    let report = run(at, &infer, 0, &[]);
+    for says in ["\"name\": \"SRCNN\"", "\"reader\": \"shipped\"", "\"text\""] {
+        assert!(report.contains(says), "no {says} in:\n{report}");
+    }
+    let size = |path: &Path| image::image_dimensions(path).expect("an image");
+    let (w, h) = size(Path::new(EXIT));
+    let (wide, high) = size(&at.join("x.png"));
+    assert!(wide > w && high > h, "{wide}×{high} of {w}×{h}");
+    let maps = ["infer", "-i", EXIT, "-m", "srcnn.safetensors", "--maps", "maps"];
+    run(at, &maps, 2, &["--maps", "LEMMA", "SRCNN"]);
+}
+
+#[test]
+fn a_guided_network_takes_the_recognizer_that_lies_beside_it() {
+    let gpu = open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write(&gpu, ModelKind::Tatt, &at.join("tatt.safetensors"));
+    let infer = |more: &[&str], code: i32, says: &[&str]| {
+        let all = ["infer", "-i", EXIT, "-m", "tatt.safetensors", "-o", "x.png", "--overwrite"];
+        run(at, &[&all[..], more].concat(), code, says)
+    };
+    infer(&[], 2, &["recognizer that guides it", "recognizer_best_acc_0.pth"]);
+    write(&gpu, ModelKind::Crnn, &at.join("reader.safetensors"));
+    infer(&["--prior", "reader.safetensors"], 0, &[]);
+    let by_name = std::fs::read(at.join("x.png")).expect("an image");
+    std::fs::rename(at.join("reader.safetensors"), at.join("recognizer_best_acc_0.pth"))
+        .expect("renames");
+    infer(&[], 0, &[]);
+    assert_eq!(std::fs::read(at.join("x.png")).expect("an image"), by_name);
+    infer(&["--prior", "tatt.safetensors"], 1, &["CRNN", "TATT"]);
+}
