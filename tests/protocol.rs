@@ -73,9 +73,13 @@ fn several_methods_and_judges_stand_in_one_table() {
     let args = ["-d", "easy", "medium", "-m", &lemma, &twin, "--judge", &first, second];
     let output = eval(&at, &[&args[..], &["--json", "all.json", "--words", "words"]].concat());
     let text = said(&output, 0);
-    for part in
-        ["CRNN: words read right", "ABINet: words read right", "BICUBIC", "- A word is right"]
-    {
+    for part in [
+        "CRNN: words read right",
+        "ABINet: words read right",
+        "BICUBIC",
+        "- A word is right",
+        "easy 3, there 1619",
+    ] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
     assert!(!at.path().join("words.journal").exists());
@@ -366,4 +370,36 @@ fn tables_are_filled_in_with_the_weights_that_are_there() {
     );
     said(&reproduce(&at, &args), 2);
     said(&reproduce(&at, &["table3", "-d", "TextZoom", "-w", "w", "-o", "out"]), 2);
+}
+
+#[test]
+fn rows_of_an_ablation_are_trained_and_evaluated_and_go_on() {
+    let at = tempfile::tempdir().unwrap();
+    pairs(at.path(), "data/train1", &[("coffee", "coffee"), ("exit", "exit"), ("year", "2026")]);
+    pairs(at.path(), "data/test/easy", &[("station", "station")]);
+    let sets = ["batch=2", "log_every=1", "eval_every=0"].iter().flat_map(|set| ["--set", *set]);
+    let args = ["table7", "--data", "data", "-o", "out", "--steps", "2"];
+    let args: Vec<&str> = args.into_iter().chain(sets).collect();
+    let plan = said(&reproduce(&at, &[&args[..], &["--plan"]].concat()), 0);
+    let row = |begins: &str| plan.lines().find(|l| l.starts_with(begins)).expect("a row");
+    assert!(row("CRNN").contains("no setting makes it"), "{plan}");
+    assert!(row("ABINet").contains("as it is") && row("ABINet").contains("a step)"), "{plan}");
+    assert!(!at.path().join("out").exists());
+
+    let text = said(&reproduce(&at, &args), 0);
+    assert!(text.contains("read by ABINet (shipped)"), "{text}");
+    let json = fs::read(at.path().join("out/table7.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["methods"][0]["name"], "ABINet");
+    assert!(json["sets"][0]["super_resolved"]["psnr"].as_f64().unwrap() > 5.0);
+    let markdown = fs::read_to_string(at.path().join("out/table7.md")).unwrap();
+    assert!(markdown.contains("| CRNN | – |") && markdown.contains("trained for 2 steps"));
+
+    // A second time trains nothing, and goes on where there is more to do.
+    said(&reproduce(&at, &args), 2);
+    let more: Vec<&str> = args.iter().map(|a| if *a == "2" { "3" } else { a }).collect();
+    let output = reproduce(&at, &[&more[..], &["--overwrite"]].concat());
+    said(&output, 0);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("step 3 of 3") && !told.contains("step 2 of 3"), "{told}");
 }

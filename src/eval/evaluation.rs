@@ -133,6 +133,15 @@ impl Evaluation {
         (!all.0.is_empty()).then_some(all)
     }
 
+    /// Sets of the paper that hold another number of samples than there: name, samples, samples in the paper.
+    pub fn other_sizes(&self) -> Vec<(&str, usize, usize)> {
+        let known = |s: &&SetResult| {
+            let (name, size) = WEIGHTS.iter().find(|(name, _)| *name == s.name)?;
+            (s.samples != *size as usize).then_some((*name, s.samples, *size as usize))
+        };
+        self.sets().iter().filter_map(known).collect()
+    }
+
     /// (1619·easy + 1411·medium + 1343·hard) / 4373 of a figure; none unless these sets are all there.
     pub fn weighted(&self, of: impl Fn(&SetResult) -> f64) -> Option<f64> {
         let sets = self.sets();

@@ -75,12 +75,12 @@ impl Journal {
     /// Hands every record to `each`, from the first.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`], [`ErrorKind::Format`].
-    pub fn records(&self, mut each: impl FnMut(Record)) -> Result<()> {
+    /// [`ErrorKind::Io`], [`ErrorKind::Format`], and what `each` returns.
+    pub fn records(&self, mut each: impl FnMut(Record) -> Result<()>) -> Result<()> {
         let failed = |e| Error::io(self.path.display(), "the journal cannot be read", e);
         let lines = BufReader::new(File::open(&self.path).map_err(failed)?).lines();
         for (i, line) in lines.enumerate().skip(1) {
-            each(record(&line.map_err(failed)?, &self.path, i + 1)?);
+            each(record(&line.map_err(failed)?, &self.path, i + 1)?)?;
         }
         Ok(())
     }

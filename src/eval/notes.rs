@@ -47,6 +47,18 @@ pub fn notes(evaluation: &Evaluation) -> Vec<String> {
         "The published checkpoints were chosen by their accuracy on these test sets; there is no validation split. Two averages \
          of Table 3 (SAN with ASTER, C3-STISR with MORAN) are no weighted means of its other figures.",
     );
+    let others: Vec<String> = evaluation
+        .other_sizes()
+        .iter()
+        .map(|(name, own, theirs)| format!("{name} {own}, there {theirs}"))
+        .collect();
+    say(
+        !others.is_empty() && !beside(evaluation).is_empty(),
+        &format!(
+            "The sets are not the paper's, whose names they have ({}): the difference from the published figures says nothing.",
+            others.join("; ")
+        ),
+    );
     say(
         judge("ABINet"),
         "The paper says ABINet; the released evaluation runs one of its three iterations. So do weights here that do not say \

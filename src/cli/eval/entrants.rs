@@ -6,6 +6,7 @@ use crate::cli::weights::WeightsArgs;
 use crate::cli::weights_file::WeightsFile;
 use crate::data::checkpoint::StateDict;
 use crate::engine::{Engine, ModelKind, Recognizer, Source, SuperResolver};
+use crate::eval::published::TABLE_3;
 use crate::eval::{Judge, Made, Method, Pairs};
 use crate::train::Content;
 use crate::{Error, ErrorKind, Result};
@@ -264,11 +265,7 @@ impl<T> Found<T> {
     /// # Errors
     /// [`ErrorKind::Format`].
     pub fn checked(self) -> Result<Self> {
-        let row = |kind: ModelKind| match kind {
-            ModelKind::RcanUnit => "RCAN".into(),
-            kind => row_of(kind),
-        };
-        match self.kind.map(row) {
+        match self.kind.map(row_of) {
             Some(row) if row != self.name => {
                 Err(Error::new(ErrorKind::Format, self.from, "what the weights are of")
                     .expected(self.name)
@@ -279,12 +276,29 @@ impl<T> Found<T> {
     }
 }
 
-/// What tables call a network.
+/// What tables call a network. Names of variants begin as theirs, and go on with what is their own.
 fn row_of(kind: ModelKind) -> String {
     match kind {
         ModelKind::TextGestalt => "TG".into(),
-        kind => kind.name().into(),
+        kind => {
+            let name = kind.name();
+            let row =
+                TABLE_3.iter().find(|row| name.strip_prefix(row.0).is_some_and(begins_a_word));
+            row.map_or(name, |row| row.0).into()
+        }
     }
+}
+
+/// What a network is called where nobody says otherwise: variants by their whole name.
+fn name_of(kind: ModelKind) -> String {
+    match row_of(kind) {
+        row if row == "TG" => row,
+        _ => kind.name().into(),
+    }
+}
+
+fn begins_a_word(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(' ')
 }
 
 /// What there is to say of the weights of a file.
@@ -293,7 +307,7 @@ fn found(name: Option<&str>, state: &StateDict, path: &Path) -> Found<()> {
     Found {
         what: (),
         kind,
-        name: name.map(String::from).or(kind.map(row_of)).unwrap_or_else(|| stem(path)),
+        name: name.map(String::from).or(kind.map(name_of)).unwrap_or_else(|| stem(path)),
         stem: stem(path),
         from: path.display().to_string(),
         digest: Content::of_state(None, state).digest,

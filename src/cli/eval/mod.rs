@@ -158,16 +158,16 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
     let of = identity(&contest, &subject, &entrants.identity);
     let mut evaluation = contest.begin();
     let mut journal = open_journal(args, &of, &mut evaluation)?;
-    let mut images = match &args.save_images {
+    let over = args.overwrite || args.resume;
+    let images = match &args.save_images {
         None => None,
-        Some(folder) => Some(SavedImages::below(folder, &contest)?),
+        Some(folder) => Some(SavedImages::below(folder, &contest, over)?),
     };
     let stop = Stop::on_signal(IMAGES, PATIENCE)?;
-    let over = args.overwrite || args.resume;
     let walk = Walk { global, progress: args.progress, stop: &stop };
     let ended =
         walk.to_the_end(&contest, &mut evaluation, journal.as_mut(), &mut |word, seen| {
-            images.as_mut().map_or(Ok(()), |images| images.save(word, seen, over))
+            images.as_ref().map_or(Ok(()), |images| images.save(word, seen))
         })?;
     if !ended {
         if journal.is_some() && !global.quiet {
@@ -175,9 +175,8 @@ pub fn run(global: &Global, args: &EvalArgs) -> Result<Outcome> {
         }
         return Ok(stop.outcome());
     }
-    if let (Some(mut images), Some(journal)) = (images, &journal) {
-        journal.records(|record| images.note(&record))?;
-        images.close(global, over)?;
+    if let (Some(images), Some(journal)) = (images, &journal) {
+        images.close(journal, global)?;
     }
     let lost = evaluation.left_out();
     if evaluation.images() == 0 {

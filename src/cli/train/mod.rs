@@ -154,7 +154,10 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
     timed(global, args).map(|(outcome, _)| outcome)
 }
 
-/// The same; and images a second, as of the last line of the log.
+/// The same; and images a second in the fastest line of the log.
+///
+/// # Errors
+/// Settings, data and weights that do not fit, files that cannot be written, and a device that fails.
 pub fn timed(global: &Global, args: &TrainArgs) -> Result<(Outcome, f64)> {
     let begun = Instant::now();
     let note = |text: &str| {

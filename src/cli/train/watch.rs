@@ -111,7 +111,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// Images a second, as of the last line of the log.
+    /// Images a second in the fastest line of the log.
     pub fn speed(&self) -> f64 {
         self.speed
     }
@@ -207,7 +207,7 @@ impl Observer for Watch<'_> {
             self.keep(s.step, &values)?;
         }
         let Some(s) = steps.last() else { return Ok(()) };
-        self.speed = s.speed;
+        self.speed = self.speed.max(s.speed);
         let extra = [
             ("norm".to_string(), f64::from(s.progress.norm)),
             ("skipped".to_string(), s.progress.skipped as f64),

@@ -34,12 +34,9 @@ pub(super) fn versions(evaluation: &Evaluation) -> Vec<(&str, usize, usize)> {
     [("LR", 0, 0)].into_iter().chain(methods).chain([("HR", 0, 2)]).collect()
 }
 
-/// A caption for what a judge read; which judge, only among several.
+/// A caption for what a judge read.
 fn caption(evaluation: &Evaluation, what: &str, judge: usize) -> String {
-    match evaluation.judges.as_slice() {
-        [_] => what.into(),
-        several => format!("{}: {what}", several[judge]),
-    }
+    format!("{}: {what}", evaluation.judges[judge])
 }
 
 pub(super) fn nearness(evaluation: &Evaluation) -> Table {
@@ -193,10 +190,9 @@ pub(in crate::eval) fn by_length(evaluation: &Evaluation, judge: usize) -> Table
     table
 }
 
-/// Ours, theirs, and ours minus theirs.
-fn three(ours: Option<f64>, theirs: f64) -> [String; 3] {
+/// Ours, theirs with as many decimals as they were printed with, and ours minus theirs.
+fn three(ours: Option<f64>, theirs: f64, decimals: usize) -> [String; 3] {
     let ours = ours.unwrap_or(f64::NAN);
-    let decimals = if (theirs * 10.0 - (theirs * 10.0).round()).abs() > 1e-6 { 2 } else { 1 };
     let difference = ours - theirs;
     let sign = if difference > 0.0 { "+" } else { "" };
     let difference = format!("{sign}{}", number(difference, 2));
@@ -216,7 +212,9 @@ pub(super) fn published(evaluation: &Evaluation) -> Table {
 
 /// Ours, the paper's, and how much more ours is, for each column.
 pub(in crate::eval) fn compared(ours: [Option<f64>; 4], published: [f64; 4]) -> Vec<String> {
-    ours.into_iter().zip(published).flat_map(|(ours, theirs)| three(ours, theirs)).collect()
+    let finer = |v: &f64| (v * 10.0 - (v * 10.0).round()).abs() > 1e-6;
+    let decimals = if published.iter().any(finer) { 2 } else { 1 };
+    ours.into_iter().zip(published).flat_map(|(o, p)| three(o, p, decimals)).collect()
 }
 
 /// Headings of what [`compared`] gives.
