@@ -110,7 +110,8 @@ fn a_user_evaluates_three_sets() {
     let args = ["--data", "easy", "medium", "hard", "--json", "out/all.json", "--html"];
     let output = eval(&at, &[&args[..], &["out/report.html", "--save-images", "seen"]].concat());
     let text = said(&output, 0);
-    for part in ["PSNR per image", "average as in the paper", "only LR right"] {
+    for part in ["PSNR per image", "average as in the paper", "only LR right", "easy 3, there 1619"]
+    {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
     let json = fs::read(at.path().join("out/all.json")).unwrap();
@@ -123,6 +124,10 @@ fn a_user_evaluates_three_sets() {
     let average = (1619.0 * accuracy(0) + 1411.0 * accuracy(1) + 1343.0 * accuracy(2)) / 4373.0;
     let told = json["all"]["weighted_accuracy_lr_sr_hr"][1].as_f64().unwrap();
     assert!((told - average).abs() < 1e-12);
+    let near = &json["published_nearness"][0];
+    assert_eq!((&near["row"], &near["published"]["psnr"]), (&"BICUBIC".into(), &20.35.into()));
+    let weighted = &json["all"]["bicubic_nearness_weighted"];
+    assert_eq!(&near["ours"], weighted);
     assert!(accuracy(0) < 1.0 && sets[0]["bicubic"]["psnr"].as_f64().unwrap() > 20.0);
 
     let html = fs::read_to_string(at.path().join("out/report.html")).unwrap();

@@ -6,7 +6,7 @@ use super::report::{compared, compared_columns};
 use super::score::Nearness;
 use crate::data::report::{Table, number};
 
-/// A table of ablations. The numbers of the tables are those in which the paper's rows are listed.
+/// A table of ablations. Which number it has in the paper was taken from the order of the ablations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ablation {
     /// Table 1: location attention and feature selection.

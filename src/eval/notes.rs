@@ -2,7 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::letters::Letters;
-use super::published::{TABLE_5, beside, same};
+use super::published::{TABLE_5, beside, nearness_beside, same};
 
 /// What a reader of the figures has to know, a sentence or two each.
 pub fn notes(evaluation: &Evaluation) -> Vec<String> {
@@ -47,13 +47,14 @@ pub fn notes(evaluation: &Evaluation) -> Vec<String> {
         "The published checkpoints were chosen by their accuracy on these test sets; there is no validation split. Two averages \
          of Table 3 (SAN with ASTER, C3-STISR with MORAN) are no weighted means of its other figures.",
     );
+    let compared = !beside(evaluation).is_empty() || !nearness_beside(evaluation).is_empty();
     let others: Vec<String> = evaluation
         .other_sizes()
         .iter()
         .map(|(name, own, theirs)| format!("{name} {own}, there {theirs}"))
         .collect();
     say(
-        !others.is_empty() && !beside(evaluation).is_empty(),
+        !others.is_empty() && compared,
         &format!(
             "The sets are not the paper's, whose names they have ({}): the difference from the published figures says nothing.",
             others.join("; ")

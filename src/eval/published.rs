@@ -1,6 +1,7 @@
 //! The figures of the LEMMA paper, its supplement, and its repository: accuracies in percent.
 
 use super::evaluation::{Evaluation, SetResult};
+use super::score::Nearness;
 
 /// The sets of TextZoom, and the average over them.
 pub const COLUMNS: [&str; 4] = ["easy", "medium", "hard", "average"];
@@ -62,6 +63,9 @@ pub const SUPPLEMENT_1: &Rows = &[
     ),
 ];
 
+/// PSNR and SSIM over the three sets of TextZoom, of the supplement's Table 2.
+pub const NEARNESS: [(&str, f64, f64); 2] = [(BICUBIC, 20.35, 0.6961), ("LEMMA", 20.95, 0.7729)];
+
 /// Table 5: set, its images, and accuracies of bicubic and LEMMA. The recognizer is not named; CRNN is assumed.
 pub const TABLE_5: [(&str, usize, f64, f64); 4] = [
     ("IC15", 1811, 9.5, 32.5),
@@ -116,6 +120,20 @@ pub fn ours(evaluation: &Evaluation, row: &str, judge: &str) -> Option<[Option<f
         "average" => Some(100.0 * evaluation.weighted_accuracy(m, j)?[version]),
         name => Some(100.0 * own(sets.iter().find(|s| s.name == name && s.seed.is_none())?)),
     }))
+}
+
+/// Our PSNR and SSIM over easy, medium and hard beside published ones: row, ours, theirs.
+pub fn nearness_beside(evaluation: &Evaluation) -> Vec<(&'static str, Nearness, Nearness)> {
+    let row = |(row, psnr, ssim): &(&'static str, f64, f64)| {
+        let of = |name: &String| same(name, row);
+        let method = match *row {
+            BICUBIC => None,
+            _ => Some(evaluation.methods.iter().position(of)?),
+        };
+        let ours = evaluation.weighted_nearness(method)?;
+        Some((*row, ours, Nearness { psnr: *psnr, ssim: *ssim }))
+    };
+    NEARNESS.iter().filter_map(row).collect()
 }
 
 /// All that can be set beside published figures, where one of the sets is called easy, medium or hard.

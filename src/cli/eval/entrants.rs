@@ -6,7 +6,7 @@ use crate::cli::weights::WeightsArgs;
 use crate::cli::weights_file::WeightsFile;
 use crate::data::checkpoint::StateDict;
 use crate::engine::{Engine, ModelKind, Recognizer, Source, SuperResolver};
-use crate::eval::published::TABLE_3;
+use crate::eval::published::{TABLE_3, same};
 use crate::eval::{Judge, Made, Method, Pairs};
 use crate::train::Content;
 use crate::{Error, ErrorKind, Result};
@@ -266,7 +266,7 @@ impl<T> Found<T> {
     /// [`ErrorKind::Format`].
     pub fn checked(self) -> Result<Self> {
         match self.kind.map(row_of) {
-            Some(row) if row != self.name => {
+            Some(row) if !same(&row, &self.name) => {
                 Err(Error::new(ErrorKind::Format, self.from, "what the weights are of")
                     .expected(self.name)
                     .got(row))

@@ -88,8 +88,9 @@ fn arguments(
     given.extend(["--output".into(), place.display().to_string()]);
     given.extend(["--preset".into(), args.preset.clone()]);
     let steps = args.steps.map(|steps| format!("steps={steps}"));
+    // What makes a row goes over what is said of all of them.
     let settings = settings.iter().map(|s| s.to_string());
-    for set in settings.chain(steps).chain(args.set.iter().cloned()) {
+    for set in args.set.iter().cloned().chain(steps).chain(settings) {
         given.extend(["--set".into(), set]);
     }
     for (option, files) in PARTS {
@@ -273,6 +274,9 @@ fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> V
          that read best on the test sets.",
         args.preset
     )];
+    lines.push(
+        "Rows and figures are the paper's; which number its tables of ablations have was taken from their order.".into(),
+    );
     for trial in ablation.trials() {
         let settings = trial.settings.map_or("no setting makes it".into(), told);
         lines.push(format!("{}: {settings}", trial.name));

@@ -4,7 +4,8 @@ use super::Subject;
 use crate::data::metrics::mcnemar;
 use crate::eval::evaluation::{Evaluation, SetResult};
 use crate::eval::notes::notes;
-use crate::eval::published::{COLUMNS, beside};
+use crate::eval::published::{COLUMNS, beside, nearness_beside};
+use crate::eval::score::Nearness;
 use crate::eval::seeds::over_seeds;
 use serde_json::{Map, Value, json};
 
@@ -32,6 +33,8 @@ impl Evaluation {
                 json!({ "judge": b.judge, "row": b.row, "percent": figures })
             })
             .collect();
+        let near = |(row, ours, published): (&str, Nearness, Nearness)| json!({ "row": row, "ours": ours, "published": published });
+        let published_nearness: Vec<Value> = nearness_beside(self).into_iter().map(near).collect();
         json!({
             "program": "lemma-gpu",
             "version": env!("CARGO_PKG_VERSION"),
@@ -45,6 +48,7 @@ impl Evaluation {
             "all": all(self),
             "over_seeds": over_seeds(self),
             "published": published,
+            "published_nearness": published_nearness,
             "notes": notes(self),
         })
     }

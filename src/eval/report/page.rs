@@ -2,7 +2,8 @@
 
 use super::Subject;
 use super::tables::{
-    by_length, left_out, nearness, published, readability, table_5, test, versions,
+    by_length, left_out, nearness, published, published_nearness, readability, table_5, test,
+    versions,
 };
 use crate::Result;
 use crate::data::report::{Chart, Page, Picture, Series, Tile, Word, number};
@@ -48,9 +49,12 @@ pub fn page(evaluation: &Evaluation, subject: &Subject, pictures: &[Pictures]) -
         }
         page.table(&by_length(evaluation, j));
     }
-    let table = published(evaluation);
-    if !table.is_empty() {
-        page.section("Beside the published figures").table(&table);
+    let beside = [published(evaluation), published_nearness(evaluation)];
+    if beside.iter().any(|table| !table.is_empty()) {
+        page.section("Beside the published figures");
+    }
+    for table in beside.iter().filter(|table| !table.is_empty()) {
+        page.table(table);
     }
     let kinds = [
         ("Best", "Where super-resolution gains most over bicubic.", &evaluation.examples.best),

@@ -3,7 +3,7 @@
 use crate::data::metrics::mcnemar;
 use crate::data::report::{Table, number};
 use crate::eval::evaluation::{Evaluation, SetResult};
-use crate::eval::published::{Beside, COLUMNS, beside};
+use crate::eval::published::{Beside, COLUMNS, beside, nearness_beside};
 use crate::eval::score::{LONGEST_BIN, Nearness, Tally, WordAccuracy};
 use crate::eval::seeds::{OverSeeds, Spread, over_seeds};
 
@@ -20,6 +20,7 @@ pub fn tables(evaluation: &Evaluation) -> Vec<Table> {
         }
     }
     all.push(published(evaluation));
+    all.push(published_nearness(evaluation));
     all.push(left_out(evaluation));
     all.into_iter().filter(|t| !t.is_empty()).collect()
 }
@@ -206,6 +207,28 @@ pub(super) fn published(evaluation: &Evaluation) -> Table {
         Table::new("Beside the published figures, %", &["judge", "published as"], &columns);
     for Beside { judge, row, ours, published } in beside(evaluation) {
         table.row([judge, row.to_string()].into_iter().chain(compared(ours, published)));
+    }
+    table
+}
+
+pub(super) fn published_nearness(evaluation: &Evaluation) -> Table {
+    let columns = ["PSNR", "paper", "more", "SSIM", "paper", "more"];
+    let caption = "Beside the published nearness, mean of easy, medium and hard";
+    let mut table = Table::new(caption, &["published as"], &columns);
+    for (row, ours, paper) in nearness_beside(evaluation) {
+        let more = |ours: f64, paper: f64, decimals| {
+            let sign = if ours > paper { "+" } else { "" };
+            format!("{sign}{}", number(ours - paper, decimals))
+        };
+        table.row([
+            row.to_string(),
+            number(ours.psnr, 2),
+            number(paper.psnr, 2),
+            more(ours.psnr, paper.psnr, 2),
+            number(ours.ssim, 4),
+            number(paper.ssim, 4),
+            more(ours.ssim, paper.ssim, 4),
+        ]);
     }
     table
 }
