@@ -34,7 +34,7 @@ fn main(
     let row = (lid / COLS) * TQ;
     let first = (group % blocks) * ROWS * TQ + row;
     var keys = p.lk;
-    if (p.mask == DIAGONAL_AND_LENGTHS) { keys = min(keys, lengths[image]); }
+    if (has_lengths(p.mask)) { keys = min(keys, lengths[image]); }
 
     // Rows beyond the last repeat it: they only cost time and are never stored.
     let q_base = image * p.q_image + p.q_first + head * p.width;

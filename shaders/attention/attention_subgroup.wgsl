@@ -49,7 +49,7 @@ fn main(
     let image = group / blocks / p.heads;
     let first = (group % blocks) * 8u * TG;
     var keys = p.lk;
-    if (p.mask == DIAGONAL_AND_LENGTHS) { keys = min(keys, lengths[image]); }
+    if (has_lengths(p.mask)) { keys = min(keys, lengths[image]); }
 
     // Lanes lie along the words of a narrow head and share out the keys.
     let words = select(select(2u, 4u, p.width > 8u), 8u, p.width > 16u);

@@ -28,6 +28,6 @@ fn main(
     let j = at - row * p.lk;
     let i = row - sheet * p.lq;
     var keys = p.lk;
-    if (p.mask == DIAGONAL_AND_LENGTHS) { keys = lengths[quotient(sheet, p.heads)]; }
+    if (has_lengths(p.mask)) { keys = lengths[quotient(sheet, p.heads)]; }
     y[at] = select(p.scale * x[at], select(MASKED, 0.0, GRADIENT), hides(p.mask, i, j, keys));
 }

@@ -37,6 +37,7 @@ fn derivative(v: f32, negative: f32) -> f32 {
         case ACT_MISH: { return mish_slope(v); }
         case ACT_TANH: { return 4.0 * bell(v, 2.0); }
         case ACT_SIGMOID: { return bell(v, 1.0); }
+        case ACT_GELU: { return normal(v) + v * 0.39894228 * exp(-0.5 * v * v); }
         default: { return 1.0; }
     }
 }

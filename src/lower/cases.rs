@@ -378,7 +378,8 @@ fn drawn(cx: &Cx, s: &mut Seeded) -> Vec<Tensor> {
             }
             6 => {
                 let slope = constant(cx, s, [1], 0.5);
-                let acts = [Act::Relu, Act::Prelu(&slope), Act::Mish, Act::Tanh, Act::Sigmoid];
+                let acts =
+                    [Act::Relu, Act::Prelu(&slope), Act::Mish, Act::Tanh, Act::Sigmoid, Act::Gelu];
                 activate(cx, &x, acts[pick(s, 5)]).unwrap()
             }
             7 => {

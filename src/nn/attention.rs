@@ -1,12 +1,13 @@
 //! Multi-head attention and the two kinds of transformer layers that the networks use. Post-norm, as the official code.
 
 use super::{LayerNorm, Linear, Scope};
-use crate::Result;
 use crate::ops::{
     Act, Attention, Epilogue, Heads, Mask, activate, add, attention, dropout, linear,
     linear_columns,
 };
 use crate::tensor::{Axes, Cx, Tensor};
+use crate::{Error, Result};
+use std::ops::Range;
 
 /// `torch.nn.MultiheadAttention` with its packed input projection.
 pub struct MultiHead {
@@ -16,6 +17,7 @@ pub struct MultiHead {
     out_weight: Tensor,
     out_bias: Tensor,
     shape: Attention,
+    axes: Axes,
 }
 
 impl MultiHead {
@@ -28,7 +30,58 @@ impl MultiHead {
             out_weight: s.transposed("out_proj.weight", width, width),
             out_bias: s.param("out_proj.bias", &[width]),
             shape: Attention { heads, width, scale: ((width / heads) as f32).sqrt().recip() },
+            axes: Axes::Sequence,
         }
+    }
+
+    /// The same for a module that has the batch first, as traces show.
+    pub fn batch_first(self) -> Self {
+        MultiHead { axes: Axes::Same, ..self }
+    }
+
+    /// Keys and values `[N, L, 2E]` of `x [N, L, E]`, which several queries may share.
+    ///
+    /// # Errors
+    /// Another last axis than E.
+    pub fn memory(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        self.project(cx, x, 1..3).map_err(|e| e.within(&self.path))
+    }
+
+    /// Attention of `query [N or 1, Lq, E]` over what [`MultiHead::memory`] made, and its weights `[N, heads, Lq, Lk]`, which cost
+    /// nothing where nobody reads them.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn over(
+        &self,
+        cx: &Cx,
+        query: &Tensor,
+        memory: &Tensor,
+        mask: Mask,
+    ) -> Result<(Tensor, Tensor)> {
+        let _scope = cx.scope(&self.path);
+        let compute = || {
+            let q = self.project(cx, query, 0..1)?;
+            let (k, v) = (Heads::part(memory, 0), Heads::part(memory, self.shape.width));
+            let (mixed, weights) = attention(cx, Heads::whole(&q), k, v, self.shape, mask, true)?;
+            let weights = weights.expect("the weights that were asked for");
+            Ok((self.output(cx, &mixed)?, weights))
+        };
+        compute().map_err(|e: Error| e.within(&self.path))
+    }
+
+    /// Parts of the packed projection of `x`: 0 makes queries, 1 keys, 2 values.
+    fn project(&self, cx: &Cx, x: &Tensor, parts: Range<usize>) -> Result<Tensor> {
+        let e = self.shape.width;
+        let bias = Epilogue::bias(&self.in_bias);
+        linear_columns(cx, x, &self.in_weight, parts.start * e..parts.end * e, &bias)
+    }
+
+    fn output(&self, cx: &Cx, mixed: &Tensor) -> Result<Tensor> {
+        let y = linear(cx, mixed, &self.out_weight, &Epilogue::bias(&self.out_bias))?;
+        cx.tap(&self.path, "", &y, self.axes);
+        Ok(y)
     }
 
     /// Attention of `query [N or 1, Lq, E]` over `key` and `value` `[N, Lk, E]`.
@@ -71,10 +124,7 @@ impl MultiHead {
     ) -> Result<(Tensor, Tensor)> {
         let _scope = cx.scope(&self.path);
         let e = self.shape.width;
-        let in_bias = Epilogue::bias(&self.in_bias);
-        let project = |x: &Tensor, from: usize, to: usize| {
-            linear_columns(cx, x, &self.in_weight, from * e..to * e, &in_bias)
-        };
+        let project = |x: &Tensor, from: usize, to: usize| self.project(cx, x, from..to);
         let (mixed, weights) = if query.is(key) && key.is(value) {
             let qkv = project(query, 0, 3)?;
             let part = |i: usize| Heads::part(&qkv, i * e);
@@ -91,8 +141,7 @@ impl MultiHead {
                 attention(cx, Heads::whole(&q), k, v, self.shape, mask, true)?
             }
         };
-        let y = linear(cx, &mixed, &self.out_weight, &Epilogue::bias(&self.out_bias))?;
-        cx.tap(&self.path, "", &y, Axes::Sequence);
+        let y = self.output(cx, &mixed)?;
         Ok((y, weights.expect("the weights that were asked for")))
     }
 }

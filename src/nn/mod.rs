@@ -11,6 +11,7 @@ mod linear;
 mod norm;
 mod parameters;
 mod recurrent;
+mod residual;
 mod scope;
 
 pub use annotated::{LinearHeads, PositionwiseFeedForward};
@@ -20,5 +21,6 @@ pub use excitation::Excitation;
 pub use linear::Linear;
 pub use norm::{BatchNorm, LayerNorm};
 pub use parameters::{Parameter, Parameters};
-pub use recurrent::{BiGru, BiLstm};
+pub use recurrent::{BiGru, BiLstm, GruCell, LstmLinear};
+pub use residual::ResidualBlock;
 pub use scope::{OPTIMIZER, Scope, Source, Weights};

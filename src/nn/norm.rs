@@ -67,11 +67,16 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// `torch.nn.LayerNorm`: loads `weight` and `bias`.
     pub fn load(s: &Scope, width: usize) -> Self {
+        LayerNorm::load_with(s, width, EPS)
+    }
+
+    /// The same with another ε than PyTorch's.
+    pub fn load_with(s: &Scope, width: usize, eps: f32) -> Self {
         LayerNorm {
             path: s.path().into(),
             gamma: s.param("weight", &[width]),
             beta: s.param("bias", &[width]),
-            eps: 1e-5,
+            eps,
             deviation: Deviation::Biased,
         }
     }

@@ -1,8 +1,10 @@
-//! Bidirectional recurrent layers: GRUs over the rows or columns of an image, LSTMs over sequences.
+//! Recurrent layers: GRUs over the rows or columns of an image, LSTMs over sequences, and one step of a GRU.
 
-use super::Scope;
+use super::{Linear, Scope};
 use crate::Result;
-use crate::ops::{Along, Direction, Epilogue, bidirectional_gru, bidirectional_lstm, linear};
+use crate::ops::{
+    Along, Direction, Epilogue, bidirectional_gru, bidirectional_lstm, gru_cell, linear,
+};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// Weights of both directions of one layer.
@@ -15,20 +17,27 @@ struct OneWay {
     hidden_bias: Tensor,
 }
 
+impl OneWay {
+    /// Of so many `gates`; its names end in `suffix`.
+    fn load(s: &Scope, suffix: &str, gates: usize, input: usize, hidden: usize) -> Self {
+        let rows = gates * hidden;
+        let name = |part: &str| format!("{part}{suffix}");
+        OneWay {
+            input_weight: s.transposed(&name("weight_ih"), rows, input),
+            input_bias: s.param(&name("bias_ih"), &[rows]),
+            hidden_weight: s.transposed(&name("weight_hh"), rows, hidden),
+            hidden_bias: s.param(&name("bias_hh"), &[rows]),
+        }
+    }
+}
+
 impl Weights {
     /// Layer `layer` of `gates` gates for `input` channels and `hidden` units each way.
     fn load(s: &Scope, layer: usize, gates: usize, input: usize, hidden: usize) -> Self {
-        let rows = gates * hidden;
-        let one_way = |suffix: &str| {
-            let name = |part: &str| format!("{part}_l{layer}{suffix}");
-            OneWay {
-                input_weight: s.transposed(&name("weight_ih"), rows, input),
-                input_bias: s.param(&name("bias_ih"), &[rows]),
-                hidden_weight: s.transposed(&name("weight_hh"), rows, hidden),
-                hidden_bias: s.param(&name("bias_hh"), &[rows]),
-            }
-        };
-        Weights(["", "_reverse"].map(one_way))
+        Weights(
+            ["", "_reverse"]
+                .map(|way| OneWay::load(s, &format!("_l{layer}{way}"), gates, input, hidden)),
+        )
     }
 
     /// What `recur` makes of both directions on `x`.
@@ -108,5 +117,61 @@ impl BiLstm {
         }
         cx.tap(&self.path, "", &y, Axes::Sequence);
         Ok(y)
+    }
+}
+
+/// A bidirectional LSTM and a linear layer on each of its steps.
+pub struct LstmLinear {
+    path: String,
+    lstm: BiLstm,
+    linear: Linear,
+}
+
+impl LstmLinear {
+    /// Loads `rnn`, of `units` each way, and `embedding`.
+    pub fn load(s: &Scope, input: usize, units: usize, output: usize) -> Self {
+        LstmLinear {
+            path: s.path().into(),
+            lstm: BiLstm::load(&s.at("rnn"), 1, input, units),
+            linear: Linear::load(&s.at("embedding"), 2 * units, output, true),
+        }
+    }
+
+    /// `x [N, T, input]` to `[N, T, output]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let y = self.linear.forward(cx, &self.lstm.forward(cx, x)?, Axes::Steps)?;
+        cx.tap(&self.path, "", &y, Axes::Sequence);
+        Ok(y)
+    }
+}
+
+/// `torch.nn.GRUCell`.
+pub struct GruCell {
+    path: String,
+    weights: OneWay,
+}
+
+impl GruCell {
+    /// Loads the weights whose names end in `suffix`.
+    pub fn load(s: &Scope, suffix: &str, input: usize, hidden: usize) -> Self {
+        GruCell { path: s.path().into(), weights: OneWay::load(s, suffix, 3, input, hidden) }
+    }
+
+    /// The state behind a step: of `x [R, input]` and `state [R, hidden]`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, cx: &Cx, x: &Tensor, state: &Tensor) -> Result<Tensor> {
+        let _scope = cx.scope(&self.path);
+        let w = &self.weights;
+        let compute = || {
+            let gates = linear(cx, x, &w.input_weight, &Epilogue::bias(&w.input_bias))?;
+            let hidden = linear(cx, state, &w.hidden_weight, &Epilogue::bias(&w.hidden_bias))?;
+            gru_cell(cx, &gates, &hidden, state)
+        };
+        compute().map_err(|e| e.within(&self.path))
     }
 }

@@ -175,7 +175,7 @@ pub const ROW: Row = Row {
 };
 
 fn variants() -> Vec<Variant> {
-    let with_act = |t: Variant| (0..6u32).map(move |a| t.clone().set("ACT", a));
+    let with_act = |t: Variant| (0..7u32).map(move |a| t.clone().set("ACT", a));
     tiles()
         .into_iter()
         .flat_map(with_act)

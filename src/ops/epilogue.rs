@@ -22,6 +22,8 @@ pub enum Act<'a> {
     Tanh,
     /// 1 / (1 + e⁻ᵛ).
     Sigmoid,
+    /// v·Φ(v) with the normal distribution function: `torch.nn.GELU()`.
+    Gelu,
 }
 
 impl Act<'_> {
@@ -34,6 +36,7 @@ impl Act<'_> {
             Act::Mish => 3,
             Act::Tanh => 4,
             Act::Sigmoid => 5,
+            Act::Gelu => 6,
         }
     }
 
@@ -115,8 +118,8 @@ impl<'a> Epilogue<'a> {
     }
 
     /// Every variant that [`Epilogue::on`] makes of one.
-    pub(crate) fn all(variant: Variant) -> [Variant; 4] {
-        [Act::None, Act::Mish, Act::Tanh, Act::Sigmoid]
+    pub(crate) fn all(variant: Variant) -> [Variant; 5] {
+        [Act::None, Act::Mish, Act::Tanh, Act::Sigmoid, Act::Gelu]
             .map(|act| Epilogue::default().act(act).on(variant.clone()))
     }
 
@@ -184,6 +187,7 @@ impl Tail {
             (3, _) => Act::Mish,
             (4, _) => Act::Tanh,
             (5, _) => Act::Sigmoid,
+            (6, _) => Act::Gelu,
             _ => Act::None,
         }
     }

@@ -21,6 +21,8 @@ pub enum Mask<'a> {
     Causal,
     /// j = i and j ≥ length do not; lengths are u32 `[N]`.
     DiagonalAndLengths(&'a Tensor),
+    /// j = i + 1 and j ≥ length do not: query i asks for the key behind it.
+    OwnAndLengths(&'a Tensor),
 }
 
 impl Mask<'_> {
@@ -30,6 +32,15 @@ impl Mask<'_> {
             Mask::None => 0,
             Mask::Causal => 1,
             Mask::DiagonalAndLengths(_) => 2,
+            Mask::OwnAndLengths(_) => 3,
+        }
+    }
+
+    /// The lengths of its sequences.
+    pub(crate) fn lengths(&self) -> Option<&Tensor> {
+        match self {
+            Mask::DiagonalAndLengths(lengths) | Mask::OwnAndLengths(lengths) => Some(lengths),
+            Mask::None | Mask::Causal => None,
         }
     }
 }
@@ -45,13 +56,10 @@ pub fn mask_scores(cx: &Cx, x: &Tensor, scale: f32, mask: Mask) -> Result<Tensor
             .expected("[N, heads, Lq, Lk]")
             .got(x.shape())
     })?;
-    let lengths = match mask {
-        Mask::DiagonalAndLengths(lengths) => {
-            cx.expect(OP, "lengths", lengths, [n])?;
-            Some(lengths.clone())
-        }
-        _ => None,
-    };
+    let lengths = mask.lengths().cloned();
+    if let Some(lengths) = &lengths {
+        cx.expect(OP, "lengths", lengths, [n])?;
+    }
     let p = Params {
         n: to_u32(x.len()),
         heads: to_u32(heads),
@@ -101,7 +109,7 @@ fn cases() -> Vec<Case> {
             label,
             inputs,
             move |cx, t| {
-                let mask = [Mask::None, Mask::Causal, Mask::DiagonalAndLengths(&t[1])][mask];
+                let mask = of(mask, &t[1]);
                 Ok(vec![mask_scores(cx, &t[0], 0.3, mask)?])
             },
             move |h| vec![oracle(&h[0], &h[1], mask)],
@@ -113,7 +121,18 @@ fn cases() -> Vec<Case> {
         case("text focus on itself", [2, 16, 21, 21], 1),
         case("more keys than queries", [3, 2, 4, 11], 1),
         case("language model", [5, 4, 26, 26], 2),
+        case("places and symbols", [5, 3, 7, 6], 3),
     ]
+}
+
+/// The mask of a number, for cases.
+pub(super) fn of(code: usize, lengths: &Tensor) -> Mask<'_> {
+    match code {
+        1 => Mask::Causal,
+        2 => Mask::DiagonalAndLengths(lengths),
+        3 => Mask::OwnAndLengths(lengths),
+        _ => Mask::None,
+    }
 }
 
 /// Reference in f64; `mask` by its number in the shader.
@@ -125,6 +144,7 @@ fn oracle(x: &Host, lengths: &Host, mask: usize) -> Host {
         let hides = match mask {
             1 => j > i,
             2 => j == i || j >= lengths.data[image] as usize,
+            3 => j == i + 1 || j >= lengths.data[image] as usize,
             _ => false,
         };
         *v = if hides { f64::from(-1e30f32) } else { *v * f64::from(0.3f32) };

@@ -9,14 +9,17 @@ mod row;
 mod strided;
 
 mod adaptive_max_pool;
+mod additive_attention;
 mod attention;
 mod batch_norm;
+mod beam;
 mod broadcast;
 pub mod catalogue;
 mod channel_affine;
 pub mod check;
 mod columns;
 mod conv;
+mod ctc;
 mod deformable;
 mod depthwise;
 mod depthwise_window;
@@ -25,6 +28,7 @@ mod gather;
 mod gemm;
 mod grid_sample;
 mod gru;
+mod gru_cell;
 mod instance_norm;
 mod layer_norm;
 mod layout;
@@ -52,12 +56,15 @@ mod tps;
 mod tracked;
 
 pub use adaptive_max_pool::adaptive_max_pool;
+pub use additive_attention::{Memory, additive_attention};
 pub use attention::{Attention, Heads, attention};
 pub use batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
+pub use beam::{Beams, NEVER, beam_step};
 pub use broadcast::{expand, repeat, sum_to};
 pub use channel_affine::channel_affine;
 pub use conv::winograd::{suits_winograd, winograd, winograd_weight};
 pub use conv::{conv_transpose2d, conv2d, spread};
+pub use ctc::ctc_loss;
 pub use deformable::deformable_depthwise;
 pub use depthwise::global_depthwise;
 pub use depthwise_window::depthwise_conv2d;
@@ -66,6 +73,7 @@ pub use epilogue::{Act, Epilogue};
 pub use gather::{gather_rows, keep_rows, scatter_rows};
 pub use grid_sample::{grid_sample, tps_grid};
 pub use gru::{Along, Direction, bidirectional_gru};
+pub use gru_cell::gru_cell;
 pub use instance_norm::instance_norm;
 pub use layer_norm::{Deviation, layer_norm};
 pub use layout::{concat_last, permute, slice_last};
@@ -116,11 +124,14 @@ use crate::tensor::{Cx, Grads, Sink, Tensor};
 /// Every operation that has kernels of its own.
 pub const TABLE: &[&Row] = &[
     &adaptive_max_pool::ROW,
+    &additive_attention::ROW,
     &attention::ROW,
     &batch_norm::ROW,
+    &beam::ROW,
     &broadcast::ROW,
     &channel_affine::ROW,
     &conv::ROW,
+    &ctc::ROW,
     &deformable::ROW,
     &depthwise::ROW,
     &depthwise_window::ROW,
@@ -128,6 +139,7 @@ pub const TABLE: &[&Row] = &[
     &gather::ROW,
     &grid_sample::ROW,
     &gru::ROW,
+    &gru_cell::ROW,
     &instance_norm::ROW,
     &layer_norm::ROW,
     &layout::ROW,

@@ -126,7 +126,7 @@ pub const ROW: Row = Row {
 };
 
 fn variants() -> Vec<Variant> {
-    (0..6).map(variant).collect()
+    (0..7).map(variant).collect()
 }
 
 fn cases() -> Vec<Case> {

@@ -77,7 +77,7 @@ impl Epilogue<'_> {
 }
 
 /// A number for PReLU with a slope for each channel, in cases.
-pub(crate) const EACH: u32 = 6;
+pub(crate) const EACH: u32 = 7;
 
 /// Work of the largest products whose gradients are checked.
 const MOST_FLOPS: f64 = 2e7;
@@ -96,7 +96,7 @@ pub(crate) struct Parts {
 
 impl std::fmt::Display for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = ["", " relu", " prelu", " mish", " tanh", " sigmoid", " prelu each"];
+        let names = ["", " relu", " prelu", " mish", " tanh", " sigmoid", " gelu", " prelu each"];
         let act = names[self.act as usize];
         let part = |there: bool, name: &'static str| if there { name } else { "" };
         let (scale, shift) = (part(self.scale, " scale"), part(self.shift, " shift"));
@@ -168,6 +168,7 @@ impl Parts {
             3 => Act::Mish,
             4 => Act::Tanh,
             5 => Act::Sigmoid,
+            6 => Act::Gelu,
             _ => Act::None,
         };
         Epilogue {

@@ -77,10 +77,7 @@ pub fn attention(
     let y = cx.out([n, lq, shape.width]);
     let soft = weights.then(|| cx.out_f32([n, shape.heads, lq, lk]));
     if !y.is_empty() {
-        let lengths = match mask {
-            Mask::DiagonalAndLengths(lengths) => Some(lengths.detached()),
-            _ => None,
-        };
+        let lengths = mask.lengths().map(Tensor::detached);
         let parts = [q, k, v].map(|part| (part.tensor.detached(), part.first));
         cx.push(Attend { parts, lengths, scores: s, y: y.clone(), soft: soft.clone() });
     }
@@ -147,7 +144,7 @@ fn scores(cx: &Cx, q: Heads, k: Heads, v: Heads, shape: Attention, mask: Mask) -
                 .got(part.tensor.shape()));
         }
     }
-    if let Mask::DiagonalAndLengths(lengths) = mask {
+    if let Some(lengths) = mask.lengths() {
         cx.expect(OP, "lengths", lengths, [images])?;
         if lengths.dtype() != Dtype::U32 {
             return Err(Error::new(ErrorKind::Argument, OP, "type of lengths")
@@ -200,7 +197,7 @@ fn cases() -> Vec<Case> {
         ];
         let shape = Attention { heads, width: e, scale: 1.0 / (d as f32).sqrt() };
         let run = move |cx: &Cx, t: &[Tensor]| {
-            let mask = [Mask::None, Mask::Causal, Mask::DiagonalAndLengths(&t[3])][mask as usize];
+            let mask = mask_scores::of(mask as usize, &t[3]);
             let [q, k, v] = [0, 1, 2].map(|i| Heads::whole(&t[i]));
             let (y, w) = attention(cx, q, k, v, shape, mask, weights)?;
             Ok([Some(y), w].into_iter().flatten().collect())
@@ -228,6 +225,7 @@ fn cases() -> Vec<Case> {
         case("semantic decoder", (1, 1024, 26, 4, 16), 0, false, false),
         case("semantic decoder, nano", (1, 1024, 26, 4, 8), 0, false, false),
         case("language model", (2, 26, 26, 8, 64), 2, false, true),
+        case("places and symbols", (2, 26, 26, 12, 32), 3, false, false).not_benched(),
         case("language model, nano", (2, 26, 26, 4, 16), 2, false, true),
         case("position attention", (1, 26, 256, 1, 512), 0, true, true),
         case("position attention, nano", (2, 26, 256, 1, 64), 0, true, true),
@@ -279,6 +277,7 @@ pub fn oracle(
         let hidden = |j: usize| match mask {
             1 => j > i,
             2 => j == i || j >= lengths.data[image] as usize,
+            3 => j == i + 1 || j >= lengths.data[image] as usize,
             _ => false,
         };
         for (j, s) in w.iter_mut().enumerate() {
