@@ -104,6 +104,8 @@ fn expect_reading(state: StateDict, file: &str, part: &str) {
         assert!(want.is_empty() || read == want, "{read:?}, not {want:?}");
     }
     assert!(recognizer.read_values(&low, (16, 65), Head::Fusion).is_err());
+    let parts = [Head::Vision, Head::Language].map(|h| recognizer.expect_head(h).is_ok());
+    assert_eq!(parts, [part == "matrn"; 2]);
 }
 
 #[test]
@@ -114,6 +116,48 @@ fn official_crnn() {
         lemma_gpu::models::crnn::Network::load(&gpu, source).map(drop)
     });
     expect_reading(state, "recognizers", "crnn");
+}
+
+#[test]
+fn official_aster() {
+    let gpu = open();
+    check(&gpu, ModelKind::Aster, "recognizers", &["loss_rec"], 7, 7);
+    let state = state(ModelKind::Aster, |source| {
+        lemma_gpu::models::aster::Network::load(&gpu, source).map(drop)
+    });
+    expect_reading(state, "recognizers", "aster");
+}
+
+#[test]
+fn official_moran() {
+    let gpu = open();
+    check(&gpu, ModelKind::Moran, "recognizers", &[], 6, 6);
+    let state = state(ModelKind::Moran, |source| {
+        lemma_gpu::models::moran::Network::load(&gpu, source).map(drop)
+    });
+    expect_reading(state, "recognizers", "moran");
+}
+
+#[test]
+fn official_parseq() {
+    let gpu = open();
+    let apart = ["trace.", "train."];
+    check(&gpu, ModelKind::Parseq, "recognizers2", &apart, 2 * 855 + 14, 1000);
+    let state = state(ModelKind::Parseq, |source| {
+        lemma_gpu::models::parseq::Network::load(&gpu, source).map(drop)
+    });
+    expect_reading(state, "recognizers2", "parseq");
+}
+
+#[test]
+fn official_matrn() {
+    let gpu = open();
+    let apart = ["trace.", "train.", "eval."];
+    check(&gpu, ModelKind::Matrn, "recognizers2", &apart, 2 * 574 + 30, 770);
+    let state = state(ModelKind::Matrn, |source| {
+        lemma_gpu::models::matrn::Network::load(&gpu, source).map(drop)
+    });
+    expect_reading(state, "recognizers2", "matrn");
 }
 
 /// Weights of something else, and of another alphabet, are refused in a line that says so.
@@ -144,7 +188,7 @@ fn weights_that_do_not_fit() {
         of(&[conv0, ("rnn.1.embedding.weight", &[37, 512])]),
         &["CRNN", "missing, 0 misshapen"],
     );
-    refused(of(&[conv0]), &["expected a checkpoint of ABINet or CRNN", "got 1 tensors"]);
+    refused(of(&[conv0]), &["expected a checkpoint of ABINet or CRNN or ASTER", "got 1 tensors"]);
     let lemma = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors");
     refused(StateDict::read(lemma).expect("weights"), &["got a checkpoint of LEMMA"]);
 }

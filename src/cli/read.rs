@@ -21,14 +21,15 @@ use std::path::PathBuf;
 pub struct ReadArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// Weights of a recognizer, ours or an official .pth: ABINet, CRNN; the small ABINet inside by default
+    /// Weights of a recognizer, ours or an official .pth: ABINet, CRNN, ASTER, MORAN, PARSeq or MATRN; the small ABINet inside
+    /// by default
     #[arg(short, long, value_name = "FILE[,...]")]
     model: Option<WeightsFile>,
     #[command(flatten)]
     weights: WeightsArgs,
     #[command(flatten)]
     shape: ShapeArgs,
-    /// Which part gives the reading
+    /// Which part gives the reading, of ABINet and MATRN
     #[arg(long, value_enum, default_value = "fusion")]
     head: HeadArg,
     /// Print file, text and confidence, with tabs between: the default without --json -
@@ -89,6 +90,7 @@ pub fn run(global: &Global, args: &ReadArgs) -> Result<Outcome> {
         fit: args.shape.fit,
         rotate: args.shape.rotate == Rotate::Auto,
     };
+    work.recognizer.expect_head(work.head)?;
     let model = serde_json::json!({
         "name": work.recognizer.kind().name(),
         "weights": args.model.as_ref().map_or("shipped".into(), |file| file.path.display().to_string()),

@@ -58,6 +58,21 @@ impl Recognizer {
         self.network.configuration()
     }
 
+    /// Checks that the network has this part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Argument`] saying what it has.
+    pub fn expect_head(&self, head: Head) -> Result<()> {
+        match self.network.heads().contains(&head) {
+            true => Ok(()),
+            false => {
+                Err(Error::new(ErrorKind::Argument, self.kind.name(), "what gives the reading")
+                    .expected("fusion, its one result")
+                    .got(format!("{head:?}").to_lowercase()))
+            }
+        }
+    }
+
     /// Reads images of any size, each resized to 32×128 first unless the network has a way of its own with sizes; `head` gives
     /// the result. An image [without contrast](picture::is_blank) reads as an empty text with confidence 0.
     ///
@@ -89,15 +104,7 @@ impl Recognizer {
     /// Reads `values` of images and waits for it. From the second time on that as many of one size come, the pass that was
     /// recorded for them is run again.
     fn run(&self, shape: [usize; 4], values: &[f32], head: Head) -> Result<Vec<Reading>> {
-        if !self.network.heads().contains(&head) {
-            return Err(Error::new(
-                ErrorKind::Argument,
-                self.kind().name(),
-                "what gives the reading",
-            )
-            .expected("its one result")
-            .got(format!("{head:?}").to_lowercase()));
-        }
+        self.expect_head(head)?;
         let record = |cx: &Cx, input: &Tensor| self.network.record(cx, input, head);
         let coming = self.passes.run(self.engine.gpu(), (shape, head), shape, values, record)?;
         self.decode(&coming.wait()?)

@@ -1,7 +1,7 @@
 //! CRNN, a text recognizer: a convolutional network whose columns are read by two recurrent layers, and a class for each column
 //! ("An end-to-end trainable neural network for image-based sequence recognition").
 
-use super::prepare::gray;
+use super::prepare::{NARROW, gray};
 use super::reading::{Reading, best_path, each, expect_numbers};
 use super::recipe::{
     Recipe,
@@ -9,7 +9,7 @@ use super::recipe::{
 };
 use super::recognizer::{Head, WordRecognizer, expect_classes};
 use crate::gpu::Gpu;
-use crate::nn::{BatchNorm, BiLstm, Conv, Linear, Parameters, Scope, Source, Weights};
+use crate::nn::{BatchNorm, Conv, LstmLinear, Parameters, Scope, Source, Weights};
 use crate::ops::{Act, Filter, activate, max_pool, resize};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Host, Tensor};
@@ -18,8 +18,6 @@ use crate::{Error, ErrorKind, Result};
 /// Characters of classes 1, 2, …; class 0 is the blank.
 const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const CLASSES: usize = ALPHABET.len() + 1;
-/// Height and width of the gray image that it takes.
-const INPUT: (usize, usize) = (32, 100);
 const UNITS: usize = 256;
 const PLACE: &str = "CRNN";
 
@@ -52,33 +50,10 @@ impl Stage {
     }
 }
 
-/// A bidirectional LSTM and a linear layer on each of its steps.
-struct Layer {
-    path: String,
-    lstm: BiLstm,
-    linear: Linear,
-}
-
-impl Layer {
-    fn load(s: &Scope, input: usize, output: usize) -> Self {
-        Layer {
-            path: s.path().into(),
-            lstm: BiLstm::load(&s.at("rnn"), 1, input, UNITS),
-            linear: Linear::load(&s.at("embedding"), 2 * UNITS, output, true),
-        }
-    }
-
-    fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        let y = self.linear.forward(cx, &self.lstm.forward(cx, x)?, Axes::Steps)?;
-        cx.tap(&self.path, "", &y, Axes::Sequence);
-        Ok(y)
-    }
-}
-
 /// CRNN on a device.
 pub struct Network {
     cnn: Vec<Stage>,
-    rnn: [Layer; 2],
+    rnn: [LstmLinear; 2],
 }
 
 impl Network {
@@ -126,8 +101,8 @@ impl Network {
                 stage(6, 512, 512, square.strided(1, 1), true, None),
             ],
             rnn: [
-                Layer::load(&s.at("rnn.0"), 512, UNITS),
-                Layer::load(&s.at("rnn.1"), UNITS, CLASSES),
+                LstmLinear::load(&s.at("rnn.0"), 512, UNITS, UNITS),
+                LstmLinear::load(&s.at("rnn.1"), UNITS, UNITS, CLASSES),
             ],
         }
     }
@@ -138,7 +113,7 @@ impl Network {
     /// # Errors
     /// An image that is no RGB.
     pub fn prepare(cx: &Cx, image: &Tensor) -> Result<Tensor> {
-        gray(cx, &resize(cx, image, INPUT, Filter::Bicubic, false)?)
+        gray(cx, &resize(cx, image, NARROW, Filter::Bicubic, false)?)
     }
 
     /// Class scores `[N, 26, 37]` of `gray [N, 32, 100, 1]`.

@@ -5,7 +5,8 @@ use super::recipe::Recipe;
 use super::text_focus::Spelling;
 use super::word::{Boxed, Build, Loading};
 use super::{
-    abinet, c3, crnn, lemma, pcan, rcan, san, srcnn, srresnet, tatt, tbsrn, text_focus, tsrn,
+    abinet, aster, c3, crnn, lemma, matrn, moran, parseq, pcan, rcan, san, srcnn, srresnet, tatt,
+    tbsrn, text_focus, tsrn,
 };
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
@@ -51,6 +52,14 @@ pub enum ModelKind {
     C3,
     /// C3-STISR as in its paper, guided by its fused clues.
     C3Fused,
+    /// ASTER, a recognizer.
+    Aster,
+    /// MORAN, a recognizer.
+    Moran,
+    /// PARSeq, a recognizer.
+    Parseq,
+    /// MATRN, a recognizer.
+    Matrn,
 }
 
 /// A row of the table of networks.
@@ -234,6 +243,42 @@ const TABLE: &[Entry] = &[
         word: "crnn",
         marks: &["cnn.conv0.weight", "rnn.1.embedding.weight"],
         recipe: &crnn::RECIPE,
+        build: None,
+        objective: None,
+    },
+    Entry {
+        kind: ModelKind::Aster,
+        name: "ASTER",
+        word: "aster",
+        marks: &["encoder.layer0.0.weight", "decoder.decoder.attention_unit.sEmbed.weight"],
+        recipe: &aster::RECIPE,
+        build: None,
+        objective: None,
+    },
+    Entry {
+        kind: ModelKind::Moran,
+        name: "MORAN",
+        word: "moran",
+        marks: &["MORN.cnn.1.weight", "ASRN.attentionL2R.generator.weight"],
+        recipe: &moran::RECIPE,
+        build: None,
+        objective: None,
+    },
+    Entry {
+        kind: ModelKind::Parseq,
+        name: "PARSeq",
+        word: "parseq",
+        marks: &["pos_queries", "text_embed.embedding.weight"],
+        recipe: &parseq::RECIPE,
+        build: None,
+        objective: None,
+    },
+    Entry {
+        kind: ModelKind::Matrn,
+        name: "MATRN",
+        word: "matrn",
+        marks: &["vision.cls.weight", "semantic_visual.cls.weight"],
+        recipe: &matrn::RECIPE,
         build: None,
         objective: None,
     },

@@ -1,12 +1,18 @@
 //! The networks, built from layers. Their parameters are named as in the official state dicts; they know no file.
 
 pub mod abinet;
+pub mod aster;
+mod attention_decoder;
 pub mod c3;
+mod control_points;
 pub mod crnn;
 mod kind;
 pub mod lemma;
+pub mod matrn;
+pub mod moran;
 pub mod natural;
 mod objective;
+pub mod parseq;
 pub mod pcan;
 pub(crate) mod prepare;
 pub mod procedural;

@@ -4,7 +4,7 @@
 use super::ModelKind;
 use super::recipe::{
     Recipe,
-    Rule::{self, Affine, Bump0, Control, Fixed, Gain, Identity, Row0},
+    Rule::{self, Affine, Bump, Control, Fixed, Gain, Identity, Row0},
 };
 use crate::data::checkpoint::HostTensor;
 use crate::nn::Source;
@@ -108,8 +108,8 @@ impl Procedural {
                 Gain(a) => (a * scale) * x,
                 Row0(a, b) if i < fan_in => (a * scale) * x * b,
                 Row0(a, _) => (a * scale) * x,
-                Bump0(a, b) if i == 0 => b * x + a,
-                Bump0(_, b) => b * x,
+                Bump(at, a, b) if i == at => b * x + a,
+                Bump(_, _, b) => b * x,
                 Control(b) => control(i) + b * x,
                 Identity if i / fan_in == i % fan_in => 1.0,
                 Identity => 0.0,

@@ -1,7 +1,7 @@
 //! Which networks read words.
 
 use super::recognizer::WordRecognizer;
-use super::{ModelKind, abinet, crnn};
+use super::{ModelKind, abinet, aster, crnn, matrn, moran, parseq};
 use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
@@ -14,6 +14,10 @@ type Load = fn(&Gpu, &StateDict) -> Result<Arc<dyn WordRecognizer>>;
 const RECOGNIZERS: &[(ModelKind, Load)] = &[
     (ModelKind::Abinet, |gpu, state| Ok(Arc::new(abinet::Network::load(gpu, state)?))),
     (ModelKind::Crnn, |gpu, state| Ok(Arc::new(crnn::Network::load(gpu, state)?))),
+    (ModelKind::Aster, |gpu, state| Ok(Arc::new(aster::Network::load(gpu, state)?))),
+    (ModelKind::Moran, |gpu, state| Ok(Arc::new(moran::Network::load(gpu, state)?))),
+    (ModelKind::Parseq, |gpu, state| Ok(Arc::new(parseq::Network::load(gpu, state)?))),
+    (ModelKind::Matrn, |gpu, state| Ok(Arc::new(matrn::Network::load(gpu, state)?))),
 ];
 
 /// The recognizer that `state` holds, and which it is; errors call the file `place`.

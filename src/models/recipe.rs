@@ -20,8 +20,8 @@ pub(crate) enum Rule {
     Gain(f64),
     /// As `Gain(a)`, row 0 then multiplied by b.
     Row0(f64, f64),
-    /// b·x, element 0 plus a.
-    Bump0(f64, f64),
+    /// b·x, the element of this number plus a.
+    Bump(usize, f64, f64),
     /// The control points of the spatial transformer's start, plus b·x.
     Control(f64),
     /// 1 where row and column are the same, else 0.

@@ -7,10 +7,10 @@ use super::recipe::{
 };
 use crate::gpu::Gpu;
 use crate::nn::{
-    ConvNorm, LayerNorm, Linear, LinearHeads, Parameters, PositionwiseFeedForward, Scope, Source,
-    Weights,
+    ConvNorm, LayerNorm, Linear, LinearHeads, Parameters, PositionwiseFeedForward, ResidualBlock,
+    Scope, Source, Weights,
 };
-use crate::ops::{Act, Mask, activate, add, concat_last, embedding, max_pool, repeat};
+use crate::ops::{Act, Mask, activate, concat_last, embedding, max_pool, repeat};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -26,45 +26,13 @@ const POSITIONS: usize = 5000;
 pub const LONGEST: usize = 512;
 
 /// ResNet block of 3×3 convolutions; the shortcut is a 3×3 convolution where widths differ.
-struct Block {
-    path: String,
-    first: ConvNorm,
-    second: ConvNorm,
-    shortcut: Option<ConvNorm>,
-}
-
-impl Block {
-    fn load(s: &Scope, input: usize, output: usize) -> Self {
-        let at = |conv: &str, norm: &str, input| {
-            ConvNorm::load(&s.at(conv), &s.at(norm), input, output, Window::same(3), true)
-        };
-        Block {
-            path: s.path().into(),
-            first: at("conv1", "bn1", input),
-            second: at("conv2", "bn2", output),
-            shortcut: (input != output).then(|| at("downsample.0", "downsample.1", input)),
-        }
-    }
-
-    fn forward(&self, cx: &Cx, x: &Tensor) -> Result<Tensor> {
-        let _scope = cx.scope(&self.path);
-        let h = activate(cx, &self.first.forward(cx, x)?, Act::Relu)?;
-        cx.tap(&self.path, "relu", &h, Axes::Image);
-        let h = self.second.forward(cx, &h)?;
-        let r = match &self.shortcut {
-            Some(shortcut) => {
-                let r = shortcut.forward(cx, x)?;
-                cx.tap(&self.path, "downsample", &r, Axes::Image);
-                r
-            }
-            None => x.clone(),
-        };
-        let y = activate(cx, &add(cx, &h, &r)?, Act::Relu)?;
-        for name in ["relu", ""] {
-            cx.tap(&self.path, name, &y, Axes::Image);
-        }
-        Ok(y)
-    }
+fn block(s: &Scope, input: usize, output: usize) -> ResidualBlock {
+    let at = |conv: &str, norm: &str, input| {
+        ConvNorm::load(&s.at(conv), &s.at(norm), input, output, Window::same(3), true)
+    };
+    let shortcut = (input != output).then(|| at("downsample.0", "downsample.1", input));
+    let [one, two] = [at("conv1", "bn1", input), at("conv2", "bn2", output)];
+    ResidualBlock::new(s.path(), one, two, shortcut)
 }
 
 /// What errors call its weights.
@@ -100,7 +68,7 @@ impl Spelling {
 /// A stage: blocks, then a convolution with norm and ReLU.
 struct Stage {
     name: &'static str,
-    blocks: Vec<Block>,
+    blocks: Vec<ResidualBlock>,
     conv: ConvNorm,
     relu: &'static str,
 }
@@ -163,11 +131,9 @@ impl Network {
         let conv = |conv: &str, norm: &str, input, output| {
             ConvNorm::load(&cnn.at(conv), &cnn.at(norm), input, output, Window::same(3), true)
         };
-        let stage = |i: usize, count: usize, input: usize, width: usize| -> Vec<Block> {
+        let stage = |i: usize, count: usize, input: usize, width: usize| -> Vec<ResidualBlock> {
             let at = |j: usize| cnn.at(format!("layer{i}.{j}"));
-            (0..count)
-                .map(|j| Block::load(&at(j), if j == 0 { input } else { width }, width))
-                .collect()
+            (0..count).map(|j| block(&at(j), if j == 0 { input } else { width }, width)).collect()
         };
         let decoder = s.at("decoder");
         Network {

@@ -1,12 +1,16 @@
 //! Running a graph on raw tensors and looking at everything inside it, beside reference tensors.
 
 mod abinet;
+mod aster;
 mod compare;
 mod crnn;
 mod gradients;
 mod inputs;
 mod lemma;
+mod matrn;
+mod moran;
 mod packed;
+mod parseq;
 mod recognizers;
 mod text_focus;
 mod word;
@@ -147,6 +151,10 @@ pub fn run_guided(
         ModelKind::Abinet => abinet::run(gpu, subject, inputs, detail),
         ModelKind::TextFocus => text_focus::run(gpu, subject, inputs, detail),
         ModelKind::Crnn => crnn::run(gpu, subject, inputs, detail),
+        ModelKind::Aster => aster::run(gpu, subject, inputs, detail),
+        ModelKind::Moran => moran::run(gpu, subject, inputs, detail),
+        ModelKind::Parseq => parseq::run(gpu, subject, inputs, detail),
+        ModelKind::Matrn => matrn::run(gpu, subject, inputs, detail),
         kind => Ok(placed(word::run(gpu, subject, inputs, detail, reader)?, kind, inputs)),
     }
 }

@@ -35,3 +35,13 @@ pub(super) fn texts(
     let value = Host::new([texts.len(), longest], codes.collect()).into_u32();
     Ok(Activation { name: name.into(), call: 0, value })
 }
+
+/// Adds `NAME.img0`, the first image of a value by itself, so many rows of it or all.
+pub(super) fn first_image(out: &mut Vec<Activation>, name: &str, rows: Option<usize>) {
+    let Some(found) = out.iter().find(|a| a.name == name) else { return };
+    let mut dims = found.value.dims()[1..].to_vec();
+    dims[0] = rows.map_or(dims[0], |rows| rows.min(dims[0]));
+    let data = found.value.data[..dims.iter().product()].to_vec();
+    let value = Host { shape: dims.as_slice().into(), data, ..found.value.clone() };
+    out.push(Activation { name: format!("{name}.img0"), call: 0, value });
+}

@@ -3,6 +3,7 @@
 mod config;
 mod language;
 mod loss;
+mod position;
 mod recipe;
 mod vision;
 
@@ -10,6 +11,7 @@ pub use config::{AbinetConfig, LanguageConfig, Shaped, VisionConfig};
 pub(crate) use config::{DEEPEST, Shapes, WIDEST, divides, unknown, within};
 pub use language::{Language, LanguageModel};
 pub use loss::{Loss, Words, loss, reading_loss, shares};
+pub(crate) use position::{CELLS, PositionAttention};
 pub(crate) use recipe::{RECIPE, RULES};
 pub use vision::{Vision, VisionModel};
 

@@ -2,7 +2,7 @@
 
 use crate::models::recipe::{
     Recipe,
-    Rule::{self, Affine, Bump0, Gain, Row0},
+    Rule::{self, Affine, Bump, Gain, Row0},
 };
 
 /// Rules of its parts, wherever they stand in a network.
@@ -16,15 +16,15 @@ pub(crate) const RULES: &[(&str, Rule)] = &[
     ("*backbone.transformer*linear2.weight", Gain(0.3)),
     ("*vision.attention.project.weight", Gain(6.0)),
     ("*vision.cls.weight", Row0(4.0, 0.1)),
-    ("*vision.cls.bias", Bump0(6.5, 0.1)),
+    ("*vision.cls.bias", Bump(0, 6.5, 0.1)),
     ("*language.proj.weight", Gain(12.0)),
     ("*language.model.*in_proj_weight", Gain(2.5)),
     ("*language.model.*out_proj.weight", Gain(0.3)),
     ("*language.model.*linear2.weight", Gain(0.3)),
     ("*language.cls.weight", Row0(4.0, 0.1)),
-    ("*language.cls.bias", Bump0(7.5, 0.1)),
+    ("*language.cls.bias", Bump(0, 7.5, 0.1)),
     ("alignment.cls.weight", Row0(4.0, 0.1)),
-    ("alignment.cls.bias", Bump0(6.5, 0.1)),
+    ("alignment.cls.bias", Bump(0, 6.5, 0.1)),
 ];
 
 pub(crate) const RECIPE: Recipe = Recipe {

@@ -1,0 +1,110 @@
+//! PARSeq on raw tensors.
+
+use super::recognizers::{first_image, images, texts};
+use super::{Activation, Detail, Subject, collect};
+use crate::Result;
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::models::parseq::{Network, START, STEPS};
+use crate::tensor::{Axes, Cx, Host};
+
+/// Values of which the reference has the first image alone, so many rows of it or all.
+const FIRST: [(&str, Option<usize>); 5] = [
+    ("patch", Some(16)),
+    ("block0", None),
+    ("memory", None),
+    ("step2.content", None),
+    ("refine.decoder_out", None),
+];
+
+/// The graph of PARSeq.
+pub(super) fn run(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
+    let network = Network::load(gpu, subject.source())?;
+    let [rich, low] = images(gpu, inputs)?;
+    let cx = detail.pass(gpu);
+    cx.value("parseq", "input_from_16x64", &network.prepare(&cx, &low)?, Axes::Image);
+    let input = network.prepare(&cx, &rich)?;
+    cx.value("parseq", "input", &input, Axes::Image);
+    let spelled = network.forward(&cx, &input)?;
+    let (greedy, ids) = &spelled.greedy;
+    cx.value("parseq", "ar_logits", greedy, Axes::Same);
+    cx.value("parseq", "ar_ids", ids, Axes::Same);
+    cx.value("parseq", "logits", &spelled.logits, Axes::Same);
+    cx.value("parseq", "ids", &spelled.ids, Axes::Same);
+    let mut out = collect(gpu, cx.submit()?)?;
+    let steps = made(&ids.to_host(gpu)?);
+    out = out.into_iter().filter_map(|a| as_made(a, steps)).collect();
+    for (name, rows) in FIRST {
+        first_image(&mut out, &format!("parseq.{name}"), rows);
+    }
+    out.extend(content(&out));
+    out.push(texts(gpu, &network, &[&spelled.logits, &spelled.looks], "parseq.text")?);
+    out.push(texts(gpu, &network, &[greedy, &spelled.looks], "parseq.text_ar")?);
+    // The modules are named in the first pass only: the second one calls the same modules again.
+    let cx = Cx::new(gpu);
+    let spelled = network.forward(&cx, &network.prepare(&cx, &low)?)?;
+    cx.submit()?;
+    let value = spelled.logits.to_host(gpu)?;
+    out.push(Activation { name: "parseq.logits_from_16x64".into(), call: 0, value });
+    let outputs = [&spelled.logits, &spelled.looks];
+    out.push(texts(gpu, &network, &outputs, "parseq.text_from_16x64")?);
+    Ok(out)
+}
+
+/// How many steps the reference makes: until every sample has produced an end.
+fn made(ids: &Host) -> usize {
+    let ends = ids.data.chunks_exact(STEPS).map(|row| row.iter().position(|id| *id == 0.0));
+    ends.map(|end| end.map_or(STEPS, |at| at + 1)).max().unwrap_or(STEPS)
+}
+
+/// An activation as of a pass that made so many steps: nothing of the others, and no symbols of theirs in the refinement.
+fn as_made(mut a: Activation, steps: usize) -> Option<Activation> {
+    let own = ["text_embed", "dropout", "decoder", "head"];
+    if a.call > 0 && own.iter().any(|part| a.name.starts_with(part)) {
+        let twice = ["text_embed", "text_embed.embedding", "dropout"].contains(&a.name.as_str());
+        let each = if twice { 2 } else { 1 };
+        let refines = a.call > STEPS * each;
+        if !refines && a.call > steps * each {
+            return None;
+        }
+        if refines {
+            let second = a.call.is_multiple_of(2);
+            match a.name.as_str() {
+                "dropout" if !second => cut(&mut a.value, steps),
+                "decoder.layers.0.norm_c" => cut(&mut a.value, steps),
+                "text_embed" | "text_embed.embedding" if second => cut(&mut a.value, steps - 1),
+                _ => {}
+            }
+            a.call -= (STEPS - steps) * each;
+        }
+    }
+    if ["parseq.ar_logits", "parseq.ar_ids"].contains(&a.name.as_str()) {
+        cut(&mut a.value, steps);
+    }
+    Some(a)
+}
+
+/// The first `length` rows of each sample of `[N, L, ..]`.
+fn cut(value: &mut Host, length: usize) {
+    let mut dims = value.dims().to_vec();
+    let row: usize = dims[2..].iter().product();
+    let samples = value.data.chunks_exact(dims[1] * row);
+    value.data = samples.flat_map(|s| s[..length * row].to_vec()).collect();
+    dims[1] = length;
+    value.shape = dims.as_slice().into();
+}
+
+/// What the refinement is given: the start, then the symbols of all steps but the last.
+fn content(out: &[Activation]) -> Option<Activation> {
+    let ids = &out.iter().find(|a| a.name == "parseq.ar_ids")?.value;
+    let steps = ids.dims()[1];
+    let row = |row: &[f64]| [&[f64::from(START)], &row[..steps - 1]].concat();
+    let data = ids.data.chunks_exact(steps).flat_map(row).collect();
+    let value = Host::new(ids.shape, data).into_u32();
+    Some(Activation { name: "parseq.refine.content_ids".into(), call: 0, value })
+}
