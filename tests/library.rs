@@ -164,7 +164,8 @@ fn a_caller_hears_of_progress_and_can_stop() {
     };
     let error = lemma.upscale_with(&images, stop).expect_err("stopped");
     assert_eq!(error.kind(), ErrorKind::Cancelled);
-    assert_eq!(calls.load(Ordering::Relaxed), 4);
+    // One pass is computed while the next is made.
+    assert!((4..=5).contains(&calls.load(Ordering::Relaxed)), "{calls:?}");
 }
 
 /// Where there is nothing to do, nothing is done.

@@ -3,7 +3,6 @@
 use super::files::{self, Input, InputArgs};
 use super::names::{self, Existing, Output, Task, Wishes, map_file};
 use super::paths::{is_dash, make_folder, make_parent};
-use super::pipeline::{self, Settings, Work};
 use super::progress::Mode;
 use super::results::{FitRecord, ReadingRecord, Record, Results, Saying};
 use super::say::count;
@@ -16,6 +15,7 @@ use crate::data::picture::{
     self, Decoded, Fit, Format, Plan, RgbImage, Sheet, character_maps, decode_and, encode,
     selection,
 };
+use crate::engine::pipeline::{self, Settings, Work};
 use crate::engine::{
     Engine, Job, Lemma, ModelKind, Recognizer, Resolving, Source, SuperResolver, Upscaled, Wanted,
     WindowResult,

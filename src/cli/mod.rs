@@ -14,7 +14,6 @@ mod left;
 mod listed;
 mod names;
 mod paths;
-mod pipeline;
 mod progress;
 mod read;
 mod reproduce;

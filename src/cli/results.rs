@@ -3,7 +3,6 @@
 
 use super::few::Few;
 use super::paths::{is_dash, make_parent};
-use super::pipeline::{Item, Load};
 use super::progress::{Mode, Progress, rate, seconds};
 use super::say::count;
 use super::stop::Stop;
@@ -11,6 +10,7 @@ use super::{Global, Outcome};
 use crate::cli::say::say;
 use crate::data::picture::{Fit, Plan, write_file};
 use crate::engine::Reading;
+use crate::engine::pipeline::{Item, Load};
 use crate::error::visible;
 use crate::gpu::AdapterSummary;
 use crate::{Error, ErrorKind, Result};

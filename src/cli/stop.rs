@@ -3,6 +3,7 @@
 
 use super::Outcome;
 use crate::cli::say::say;
+use crate::engine::pipeline::Control;
 use crate::gpu::Interrupt;
 use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
@@ -121,6 +122,20 @@ impl Stop {
             0 => INTERRUPTED,
             code => code,
         })
+    }
+}
+
+impl Control for Stop {
+    fn asked(&self) -> bool {
+        Stop::asked(self)
+    }
+
+    fn end(&self) {
+        Stop::end(self);
+    }
+
+    fn beat(&self) {
+        Stop::beat(self);
     }
 }
 

@@ -6,6 +6,7 @@ mod enlarge;
 mod future;
 mod memory;
 mod pass_cache;
+pub mod pipeline;
 mod pipeline_cache;
 mod recognize;
 mod result;

@@ -2,6 +2,7 @@
 
 use super::future::on_thread;
 use super::pass_cache::{Coming, PassCache};
+use super::pipeline::{self, Control, Settings, Work};
 use super::recognize::{Recognizer, empty_blank};
 use super::result::{Attention, Upscaled, Wanted, WindowResult};
 use super::{Engine, ModelKind, Source};
@@ -14,8 +15,10 @@ use crate::ops::slice_last;
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use std::borrow::Borrow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub(super) static SHIPPED: &[u8] =
     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/lemma-nano.safetensors"));
@@ -42,7 +45,7 @@ pub struct Options<'a> {
     pub batch: usize,
     /// Called after each pass with the number of windows done and of all.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
-    /// Asked before each pass whether to stop.
+    /// Asked before each pass whether to stop; the one that is in flight then is finished.
     pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
@@ -121,24 +124,20 @@ impl Lemma {
     /// [`ErrorKind::Cancelled`] when asked to stop, [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a
     /// result holds a NaN or is flat where its input is not.
     pub fn upscale_with(&self, images: &[RgbImage], options: Options) -> Result<Vec<Upscaled>> {
-        let plans = images
-            .iter()
-            .map(|image| Plan::new(image, options.fit, !options.keep_upright))
-            .collect::<Result<Vec<Plan>>>()?;
-        let windows: Vec<&RgbImage> = plans.iter().flat_map(|p| p.windows()).collect();
+        let plan = |image| Plan::new(image, options.fit, !options.keep_upright);
+        let plans = images.iter().map(plan).collect::<Result<Vec<Plan>>>()?;
+        let all = plans.iter().map(|p| p.windows().len()).sum();
+        let plans: Vec<_> = plans.into_iter().map(|plan| Mutex::new(Some(plan))).collect();
         let batch = if options.batch == 0 { BATCH } else { options.batch };
-        let mut results = Vec::with_capacity(windows.len());
-        for chunk in windows.chunks(batch) {
-            if options.cancelled.is_some_and(|asked| asked()) {
-                return Err(Error::new(ErrorKind::Cancelled, "upscale", "stopped as asked"));
-            }
-            results.extend(self.submit(chunk, options.wanted)?.wait()?);
-            if let Some(report) = options.progress {
-                report(results.len(), windows.len());
-            }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let settings = Settings { batch, jobs: threads.min(plans.len()).max(1) };
+        let work = Upscaling { lemma: self, options, all, done: 0.into(), ended: false.into() };
+        let mut results = Vec::with_capacity(plans.len());
+        let load = pipeline::run(&work, &plans, settings, &work, |item| results.push(item.result))?;
+        if let Some(broken) = load.broken {
+            return Err(broken);
         }
-        let mut results = results.into_iter();
-        plans.into_iter().map(|p| Job::from(p).finish(&mut results)).collect()
+        results.into_iter().collect()
     }
 
     /// Starts a pass over windows of 64×16 pixels and returns at once; [`Pending::wait`] gives the results. Work on the host
@@ -223,6 +222,60 @@ pub(super) fn window_values<I: Borrow<RgbImage>>(windows: &[I]) -> Result<(Vec<f
         blank.push(picture::is_blank(window));
     }
     Ok((values, blank))
+}
+
+/// Images on their way through the pipeline.
+struct Upscaling<'a> {
+    lemma: &'a Lemma,
+    options: Options<'a>,
+    /// Windows of all images, and of those that are done.
+    all: usize,
+    done: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Work for Upscaling<'_> {
+    type Input = Mutex<Option<Plan>>;
+    type Ready = Plan;
+    type Pass = Pending;
+    type Output = WindowResult;
+    type Done = Upscaled;
+
+    fn prepare(&self, plan: &Self::Input) -> Result<Plan> {
+        Ok(plan.lock().take().expect("an image is prepared once"))
+    }
+
+    fn windows(plan: &Plan) -> &[RgbImage] {
+        plan.windows()
+    }
+
+    fn submit(&self, windows: &[&RgbImage]) -> Result<Pending> {
+        self.lemma.submit(windows, self.options.wanted)
+    }
+
+    fn wait(&self, pass: Pending) -> Result<Vec<WindowResult>> {
+        let results = pass.wait()?;
+        let done = self.done.fetch_add(results.len(), Ordering::Relaxed) + results.len();
+        if let Some(report) = self.options.progress {
+            report(done, self.all);
+        }
+        Ok(results)
+    }
+
+    fn finish(&self, _: &Self::Input, plan: Plan, out: Vec<WindowResult>) -> Result<Upscaled> {
+        Job::from(plan).finish(&mut out.into_iter())
+    }
+}
+
+impl Control for Upscaling<'_> {
+    fn asked(&self) -> bool {
+        let cancelled = || self.options.cancelled.is_some_and(|asked| asked());
+        self.ended.load(Ordering::Relaxed) || cancelled()
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Super-resolved images on the device. The memory goes back to the pool when this is dropped.

@@ -10,7 +10,6 @@
 //! run repeats to the bit. Queues are bounded, so memory does not grow with the number of images.
 //! Knows neither files nor networks: those are the [`Work`].
 
-use super::stop::Stop;
 use crate::data::picture::RgbImage;
 use crate::{Error, ErrorKind, Result};
 use std::collections::VecDeque;
@@ -47,6 +46,16 @@ pub trait Work: Sync {
         ready: Self::Ready,
         outputs: Vec<Self::Output>,
     ) -> Result<Self::Done>;
+}
+
+/// Who may end a run, and hears that it goes on.
+pub trait Control: Sync {
+    /// Whether the run is to end: what is in flight is finished, nothing is begun.
+    fn asked(&self) -> bool;
+    /// Ends the run, since the device failed.
+    fn end(&self);
+    /// A pass is through.
+    fn beat(&self) {}
 }
 
 /// How the stages are run.
@@ -103,7 +112,7 @@ pub fn run<W: Work>(
     work: &W,
     inputs: &[W::Input],
     settings: Settings,
-    stop: &Stop,
+    control: &impl Control,
     mut sink: impl FnMut(Item<W::Done>),
 ) -> Result<Load> {
     let begun = Instant::now();
@@ -112,7 +121,7 @@ pub fn run<W: Work>(
     let (busy, broken) = std::thread::scope(|scope| -> Result<_> {
         let prepare = |index: usize| {
             let begun = Instant::now();
-            let ready = if stop.asked() { Err(stopped()) } else { work.prepare(&inputs[index]) };
+            let ready = if control.asked() { Err(stopped()) } else { work.prepare(&inputs[index]) };
             let times = Times { prepare: begun.elapsed(), ..Times::default() };
             Open::<W> { index, ready, submitted: 0, outputs: Vec::new(), times }
         };
@@ -128,7 +137,7 @@ pub fn run<W: Work>(
         // The other end hangs up only when a stage has panicked; the scope passes that on.
         // Before the one that feeds: without jobs it only ends.
         let device = start(scope, move || {
-            let device = Device { work, batch, stop, open: VecDeque::new(), flight: None };
+            let device = Device { work, batch, control, open: VecDeque::new(), flight: None };
             device.run(prepared, finishing)
         })?;
         start(scope, move || (0..inputs.len()).try_for_each(|index| feed.send(index)).is_ok())?;
@@ -249,16 +258,16 @@ struct Flight<P> {
 }
 
 /// The stage in the middle.
-struct Device<'a, W: Work> {
+struct Device<'a, W: Work, C: Control> {
     work: &'a W,
     batch: usize,
-    stop: &'a Stop,
+    control: &'a C,
     /// Images whose windows are not all back, in order.
     open: VecDeque<Open<W>>,
     flight: Option<Flight<W::Pass>>,
 }
 
-impl<W: Work> Device<'_, W> {
+impl<W: Work, C: Control> Device<'_, W, C> {
     /// Batches the windows of `images`; gives the time in which the device had work, and the failure
     /// of the device that ended it.
     fn run<T>(
@@ -276,7 +285,7 @@ impl<W: Work> Device<'_, W> {
                 self.open.push_back(image);
                 self.hand_on(&done);
             }
-            if self.stop.asked() {
+            if self.control.asked() {
                 self.fail(|open| open.left() > 0, &stopped());
             }
             let before = self.flight.take();
@@ -287,7 +296,7 @@ impl<W: Work> Device<'_, W> {
             if let Some(flight) = before {
                 let begun = flight.begun.max(settled);
                 let result = self.settle(flight, begun);
-                self.stop.beat();
+                self.control.beat();
                 settled = Instant::now();
                 busy += settled - begun;
                 broken = broken.or(result.err());
@@ -295,7 +304,7 @@ impl<W: Work> Device<'_, W> {
                 break;
             }
             if broken.is_some() {
-                self.stop.end();
+                self.control.end();
                 self.fail(|open| !open.complete(), &stopped());
             }
             self.hand_on(&done);
@@ -379,7 +388,20 @@ impl<W: Work> Device<'_, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    #[derive(Default, Clone)]
+    struct Stop(Arc<AtomicBool>);
+
+    impl Control for Stop {
+        fn asked(&self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        fn end(&self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
 
     /// Images are numbers of windows; 0 cannot be read. The device counts the windows it gets.
     #[derive(Default)]
