@@ -6,7 +6,7 @@ mod skip;
 
 use lemma_gpu::data::picture::{RgbImage, decode};
 use lemma_gpu::engine::{Head, Options, Wanted, enlarge, plan_memory};
-use lemma_gpu::gpu::{Gpu, GpuOptions, Part, wgpu};
+use lemma_gpu::gpu::{BufferSlice, Gpu, GpuOptions, wgpu};
 use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
 use lemma_gpu::models::procedural::Procedural;
@@ -132,7 +132,7 @@ fn threads_that_read_at_once_all_get_their_bytes() {
             s.spawn(move || {
                 let buffer = gpu.upload(&[thread; 64]);
                 for _ in 0..2500 {
-                    let got = gpu.read(&[Part::first(&buffer, 64)]).expect("the bytes");
+                    let got = gpu.read(&[BufferSlice::first(&buffer, 64)]).expect("the bytes");
                     assert_eq!(got, [vec![thread; 64]]);
                 }
             });
@@ -244,7 +244,7 @@ fn a_lost_device_is_an_error_everywhere() {
         lost(lemma.upscale_on_device(buffer.clone(), 1));
         lost(reader.read(&images, Head::Fusion));
         lost(pollster::block_on(reader.read_async(images.clone(), Head::Vision)));
-        lost(engine.gpu().read(&[Part::first(&engine.gpu().upload(&[1; 64]), 64)]));
+        lost(engine.gpu().read(&[BufferSlice::first(&engine.gpu().upload(&[1; 64]), 64)]));
         std::thread::scope(|s| s.spawn(|| lost(lemma.clone().upscale(&images))).join())
             .expect("no panic");
         lost(Lemma::load(&engine, Source::Shipped).and_then(|late| late.upscale(&images)));

@@ -30,7 +30,9 @@ fn mistakes_are_refused_before_the_work() {
     refused(&with(&["synth:", "--set", "batch"]), 2, &["key=value"]);
     refused(&with(&["synth:", "--micro-batch", "0"]), 2, &["auto or a number"]);
     refused(&with(&["synth:", "--memory", "2GB"]), 2, &["--memory", "2GiB, 300MiB"]);
-    for set in ["eps=0", "lr=1e30", "degraded=1.5", "loss.finetune=nan", "guide_attention=inf"] {
+    for set in
+        ["eps=0", "lr=1e30", "lr_input_prob=1.5", "loss.finetune=nan", "attention_supervision=inf"]
+    {
         let key = set.split('=').next().expect("a key");
         refused(&[&begin[..], &["synth:", "--set", set]].concat(), 2, &[key, "expected", "got"]);
     }

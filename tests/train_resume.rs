@@ -176,7 +176,7 @@ fn small_lemma() -> Vec<String> {
     let small = TINY.iter().map(|s| s.replace("abinet.", "lemma.position_prior."));
     let own = [
         "text_focus=off",
-        "start_bicubic=false",
+        "bicubic_init=false",
         "lemma.stn=false",
         "lemma.hidden_units=4",
         "lemma.srb_nums=1",

@@ -43,7 +43,7 @@ fn weights(gpu: &Gpu, trainer: &Trainer) -> Vec<Vec<f64>> {
 /// A small super-resolver from random weights, without the transformer that moves its input about.
 const SMALL_LEMMA: &[&str] = &[
     "text_focus=off",
-    "start_bicubic=false",
+    "bicubic_init=false",
     "warmup=0",
     "lr=2e-3",
     "clip=0",
@@ -199,7 +199,7 @@ fn a_step_that_was_kept_is_the_step_that_would_be_recorded() {
     let mut batches = [words(DRAWN, 2), words("weights/held-out", 5), words(DRAWN, 6)];
     batches[2].characters[..3].fill(Vec::new());
     let lemma = [SMALL_LEMMA, &["text_focus=abinet", "dropout=0.1", "lemma.stn=true"]].concat();
-    let own = ["warmup=0", "dropout=0.1", "degraded=0.5", "guide_attention=0.3"];
+    let own = ["warmup=0", "dropout=0.1", "lr_input_prob=0.5", "attention_supervision=0.3"];
     let reader = [TINY, &own].concat();
     for (stage, sets) in [(Stage::Abinet, reader), (Stage::Lemma, lemma)] {
         let run = |anew: bool| {

@@ -1,7 +1,7 @@
 //! What is measured as a whole: the networks, with reproducible weights and images.
 
 use crate::data::words::{Batch, Encoded};
-use crate::gpu::{Gpu, KeptPass};
+use crate::gpu::{Gpu, ReplayablePass};
 use crate::models::ModelKind;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::LemmaConfig;
@@ -164,14 +164,14 @@ impl Subject {
     pub fn keep(&self, input: &Tensor) -> Result<Kept> {
         let cx = Cx::new(&self.gpu);
         let output = self.forward(&cx, input)?;
-        Ok(Kept { gpu: self.gpu.clone(), pass: cx.into_kept()?, output })
+        Ok(Kept { gpu: self.gpu.clone(), pass: cx.into_replayable()?, output })
     }
 }
 
 /// A pass of a network that was recorded.
 pub struct Kept {
     gpu: Gpu,
-    pass: KeptPass,
+    pass: ReplayablePass,
     output: Tensor,
 }
 

@@ -1,5 +1,6 @@
 //! Options that other programs for enlarging images have, or that earlier versions had, and what takes their place here.
 
+use crate::train::RENAMED;
 use clap::error::{ContextKind, ContextValue, Error};
 
 /// Adds to an error of the command line what to use instead, where the option is one of a family of programs that many
@@ -50,7 +51,17 @@ pub fn old_names(arguments: &[String]) -> Vec<String> {
     let note = |(_, old, new): &(&str, &str, &str)| {
         format!("{old} is called {new} now; the old name goes with the next version")
     };
-    OLD.iter().filter(is).map(note).collect()
+    let said = |old: &str| options.iter().any(|a| set_of(a).is_some_and(|key| key == old));
+    let settings = RENAMED.iter().filter(|(old, _)| said(old));
+    let settings = settings.map(|(old, new)| {
+        format!("--set {old} is called {new} now; the old name goes with the next version")
+    });
+    OLD.iter().filter(is).map(note).chain(settings).collect()
+}
+
+/// The key of `key=value` or `--set=key=value`.
+fn set_of(argument: &str) -> Option<&str> {
+    Some(argument.strip_prefix("--set=").unwrap_or(argument).split_once('=')?.0)
 }
 
 #[cfg(test)]
@@ -88,6 +99,8 @@ mod tests {
             ("train -s recognizer -d set -o run", "text-focus"),
             ("train --stage=recognizer -d set -o run", "text-focus"),
             ("trace -m a -i b --grad frozen", "eval"),
+            ("train -s vision -d set -o run --set degraded=0.5", "lr_input_prob"),
+            ("train -s vision -d set -o run --set=most_skipped=3", "max_skipped_steps"),
         ];
         for (line, new) in cases {
             let line: Vec<String> =

@@ -15,9 +15,9 @@ const PREFIX: &str = ".lemma-";
 const SUFFIX: &str = ".part";
 
 /// A file in the making; dropped before it is whole, it goes.
-pub struct Part(NamedTempFile);
+pub struct UnfinishedFile(NamedTempFile);
 
-impl Part {
+impl UnfinishedFile {
     /// An empty one for the place `path`, whose folder must exist.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Part {
             let file = builder.tempfile_in(folder_of(path))?;
             // Another process may have swept it before it was locked.
             if !taken(file.as_file()) && file.path().exists() {
-                return Ok(Part(file));
+                return Ok(UnfinishedFile(file));
             }
         }
     }
@@ -70,7 +70,7 @@ impl PartFolder {
     /// An empty one for the place `path`, the folder of which must exist.
     ///
     /// # Errors
-    /// As [`Part::beside`].
+    /// As [`UnfinishedFile::beside`].
     pub fn beside(path: &Path) -> io::Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
@@ -184,7 +184,7 @@ mod tests {
         }
         assert_eq!(sweep(folder.path()), if cfg!(unix) { 3 } else { 2 });
         std::fs::write(place(".lemma-aB3.part"), "half").unwrap();
-        let live = Part::beside(&place("whole")).unwrap();
+        let live = UnfinishedFile::beside(&place("whole")).unwrap();
         assert!(!place(".lemma-aB3.part").exists(), "swept by who writes there first");
         let set = PartFolder::beside(&place("set")).unwrap();
         assert_eq!(sweep(folder.path()), 0);
@@ -194,7 +194,7 @@ mod tests {
         set.finish(&place("set")).unwrap();
         assert_eq!(std::fs::read(place("whole")).unwrap(), b"all of it");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5);
-        let second = Part::beside(&place("whole")).unwrap();
+        let second = UnfinishedFile::beside(&place("whole")).unwrap();
         assert_eq!(
             second.finish(&place("whole"), false).unwrap_err().kind(),
             io::ErrorKind::AlreadyExists

@@ -1,6 +1,6 @@
 //! Caches the recorded pass of the last key that was seen twice in a row: a long run of one batch size records once.
 
-use crate::gpu::{Gpu, KeptPass, Readback};
+use crate::gpu::{Gpu, Readback, ReplayablePass};
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{ErrorKind, Result};
@@ -21,7 +21,7 @@ impl<K> Default for PassCache<K> {
 }
 
 struct Kept {
-    pass: KeptPass,
+    pass: ReplayablePass,
     input: Tensor,
     outputs: Vec<Tensor>,
 }
@@ -81,7 +81,7 @@ impl<K: Copy + PartialEq> PassCache<K> {
                 cx.submit()?;
                 return Ok((Coming::of(gpu, &outputs), None));
             }
-            let pass = cx.into_kept()?;
+            let pass = cx.into_replayable()?;
             pass.submit()?;
             Ok((Coming::of(gpu, &outputs), Some((key, Kept { pass, input, outputs }))))
         };

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 /// A part of a buffer.
 #[derive(Clone, Copy)]
-pub struct Part<'a> {
+pub struct BufferSlice<'a> {
     /// The buffer.
     pub buffer: &'a Arc<Buffer>,
-    /// Where the part begins, a multiple of [`Part::ALIGN`] bytes.
+    /// Where the part begins, a multiple of [`BufferSlice::ALIGN`] bytes.
     pub offset: u64,
     /// Its bytes.
     pub bytes: u64,
@@ -18,10 +18,10 @@ pub struct Part<'a> {
     pub half: bool,
 }
 
-impl<'a> Part<'a> {
+impl<'a> BufferSlice<'a> {
     /// The first `bytes` of a buffer.
     pub fn first(buffer: &'a Arc<Buffer>, bytes: u64) -> Self {
-        Part { buffer, offset: 0, bytes, half: false }
+        BufferSlice { buffer, offset: 0, bytes, half: false }
     }
 
     /// Bytes that every device can begin a part at a multiple of.
@@ -32,18 +32,18 @@ impl<'a> Part<'a> {
 #[derive(Clone, Copy)]
 pub enum Bind<'a> {
     /// What the kernel reads.
-    Read(Part<'a>),
+    Read(BufferSlice<'a>),
     /// What the kernel writes, or reads and writes.
-    Write(Part<'a>),
+    Write(BufferSlice<'a>),
     /// What the kernel reads through an image, as fours of floats in rows of [`IMAGE_WIDTH`](super::IMAGE_WIDTH); it is copied
     /// before the dispatch.
-    Image(Part<'a>),
+    Image(BufferSlice<'a>),
     /// An optional input that is absent; the kernel must not read it.
     Absent,
 }
 
 impl<'a> Bind<'a> {
-    pub(super) fn part(&self) -> Option<Part<'a>> {
+    pub(super) fn part(&self) -> Option<BufferSlice<'a>> {
         match self {
             Bind::Read(part) | Bind::Write(part) | Bind::Image(part) => Some(*part),
             Bind::Absent => None,

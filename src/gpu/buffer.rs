@@ -70,7 +70,7 @@ impl Counters {
 
 /// Memory that the passes recorded in it share: they run one behind the other, and what one leaves in its buffers, but for
 /// tensors that are still held, the next may write over. So many passes can be kept in the memory of the largest.
-pub struct Workspace(pub(super) Arc<BufferPool>);
+pub struct SharedPool(pub(super) Arc<BufferPool>);
 
 /// What the driver gave.
 enum Raw {
@@ -96,7 +96,7 @@ pub const IMAGE_WIDTH: u32 = 1024;
 /// Bytes in a row of an image.
 pub(super) const IMAGE_ROW: u64 = 16 * IMAGE_WIDTH as u64;
 
-/// A free list: the device's, that of a workspace, or that of a pass being recorded.
+/// A free list: the device's, that of a shared pool, or that of a pass being recorded.
 pub(super) struct BufferPool {
     free: Mutex<HashMap<Class, Vec<Raw>>>,
     planning: bool,
@@ -120,7 +120,7 @@ impl BufferPool {
         })
     }
 
-    /// The pool of a workspace or of a pass being recorded, in front of `self`.
+    /// The pool of a shared pool or of a pass being recorded, in front of `self`.
     pub(super) fn open(self: &Arc<Self>) -> Arc<Self> {
         Arc::new(BufferPool {
             free: Mutex::default(),
@@ -133,7 +133,7 @@ impl BufferPool {
     }
 
     /// Whether other passes may have its buffers while its own pass is kept.
-    pub(super) fn is_of_workspace(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         self.pool.as_ref().is_some_and(|p| p.pool.is_some())
     }
 

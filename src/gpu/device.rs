@@ -2,8 +2,8 @@
 
 use super::adapter::{self, AdapterSummary};
 use super::autotune::Choices;
-use super::bind::Part;
-use super::buffer::{Buffer, BufferPool, Kind, MemoryUse, Workspace};
+use super::bind::BufferSlice;
+use super::buffer::{Buffer, BufferPool, Kind, MemoryUse, SharedPool};
 use super::cache::DriverCache;
 use super::context::{Context, GpuOptions, POISON};
 use super::driver::{Driver, mib, quietly, too_small};
@@ -199,9 +199,9 @@ impl Gpu {
         self.recorder(self.context().pool.open())
     }
 
-    /// Starts recording a pass in the memory of a workspace.
-    pub fn record_in(&self, workspace: &Workspace) -> Recorder {
-        self.recorder(workspace.0.open())
+    /// Starts recording a pass in the memory of a shared pool.
+    pub fn record_in(&self, shared_pool: &SharedPool) -> Recorder {
+        self.recorder(shared_pool.0.open())
     }
 
     fn recorder(&self, pool: Arc<BufferPool>) -> Recorder {
@@ -209,8 +209,8 @@ impl Gpu {
     }
 
     /// Memory for passes that are kept; what it has goes back to the device when it and they are dropped.
-    pub fn workspace(&self) -> Workspace {
-        Workspace(self.context().pool.open())
+    pub fn shared_pool(&self) -> SharedPool {
+        SharedPool(self.context().pool.open())
     }
 
     /// A buffer that outlives passes (a parameter, an input), with `bytes` copied in by the queue before later submissions.
@@ -288,7 +288,7 @@ impl Gpu {
     }
 
     /// Queues the copy of parts of buffers to the host behind everything submitted so far; does not wait.
-    pub fn read_later(&self, parts: &[Part<'_>]) -> Readback {
+    pub fn read_later(&self, parts: &[BufferSlice<'_>]) -> Readback {
         Readback::start(self.context(), parts)
     }
 
@@ -296,7 +296,7 @@ impl Gpu {
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the results.
-    pub fn read(&self, parts: &[Part<'_>]) -> Result<Vec<Vec<u8>>> {
+    pub fn read(&self, parts: &[BufferSlice<'_>]) -> Result<Vec<Vec<u8>>> {
         self.read_later(parts).wait()
     }
 

@@ -46,8 +46,8 @@ pub use wgpu::{
 };
 
 pub use adapter::AdapterSummary;
-pub use bind::{Bind, Grid, Part};
-pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, Workspace};
+pub use bind::{Bind, BufferSlice, Grid};
+pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, SharedPool};
 pub use context::{GUARD_BYTES, GpuOptions, POISON, Precision};
 pub use device::Gpu;
 pub use driver::panic_is_caught;
@@ -56,7 +56,7 @@ pub use interrupt::Interrupt;
 pub use kernel::{
     Access, Bindings, Field, FieldType, Kernel, Params, Reflection, Variant, reflect,
 };
-pub use pass::{KeptPass, Pass};
+pub use pass::{Pass, ReplayablePass};
 pub use profile::Timing;
 pub use readback::Readback;
 pub use record::Recorder;

@@ -63,12 +63,12 @@ impl Pass {
     ///
     /// # Errors
     /// A kernel that the device's compiler refuses.
-    pub fn keep(self) -> Result<KeptPass> {
+    pub fn keep(self) -> Result<ReplayablePass> {
         self.begin()?;
-        if self.pool.is_of_workspace() {
+        if self.pool.is_shared() {
             self.pool.close();
         }
-        Ok(KeptPass(self))
+        Ok(ReplayablePass(self))
     }
 
     /// Submits the pass, waits, and returns the time of each dispatch.
@@ -200,10 +200,10 @@ impl Pass {
 }
 
 /// A replayable pass: it reads the inputs' current contents ([`Gpu::write`](super::Gpu::write)) and overwrites its outputs. Its
-/// buffers stay taken until it is dropped; those of a workspace serve its other passes too.
-pub struct KeptPass(Pass);
+/// buffers stay taken until it is dropped; those of a shared pool serve its other passes too.
+pub struct ReplayablePass(Pass);
 
-impl KeptPass {
+impl ReplayablePass {
     /// Number of dispatches.
     pub fn dispatches(&self) -> usize {
         self.0.dispatches()
@@ -226,7 +226,7 @@ impl KeptPass {
     }
 }
 
-impl Drop for KeptPass {
+impl Drop for ReplayablePass {
     fn drop(&mut self) {
         self.0.end();
     }

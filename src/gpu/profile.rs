@@ -1,6 +1,6 @@
 //! Times of dispatches by the GPU's own clock.
 
-use super::bind::Part;
+use super::bind::BufferSlice;
 use super::buffer::Buffer;
 use super::context::Context;
 use super::readback::Readback;
@@ -71,9 +71,11 @@ impl TimestampPairs {
     }
 
     pub(super) fn seconds(&self, context: &Arc<Context>) -> Result<Vec<f64>> {
-        let bytes =
-            Readback::start(context, &[Part::first(&self.resolved, self.dispatches as u64 * 16)])
-                .wait()?;
+        let bytes = Readback::start(
+            context,
+            &[BufferSlice::first(&self.resolved, self.dispatches as u64 * 16)],
+        )
+        .wait()?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes[0]);
         let period = f64::from(context.queue().get_timestamp_period()) * 1e-9;
         Ok(ticks.chunks_exact(2).map(|p| p[1].saturating_sub(p[0]) as f64 * period).collect())

@@ -1,6 +1,6 @@
 //! Bringing results to the host: the only call that waits for a pass to end.
 
-use super::bind::Part;
+use super::bind::BufferSlice;
 use super::context::Context;
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, mpsc};
@@ -18,7 +18,7 @@ struct Copies {
 
 impl Readback {
     /// Queues the copy of `parts` behind everything submitted so far; does not wait.
-    pub(super) fn start(context: &Arc<Context>, parts: &[Part<'_>]) -> Self {
+    pub(super) fn start(context: &Arc<Context>, parts: &[BufferSlice<'_>]) -> Self {
         Readback(Copies::start(context, parts))
     }
 
@@ -32,7 +32,7 @@ impl Readback {
 }
 
 impl Copies {
-    fn start(context: &Arc<Context>, parts: &[Part<'_>]) -> Result<Self> {
+    fn start(context: &Arc<Context>, parts: &[BufferSlice<'_>]) -> Result<Self> {
         let mut offsets = Vec::new();
         let mut total = 0;
         for part in parts {

@@ -5,7 +5,7 @@
 //! by commands, never written by the queue, and buffers from outside stay taken until the pass is submitted; and a parameter
 //! slot is never reused inside a pass.
 
-use super::bind::{Bind, Grid, Part};
+use super::bind::{Bind, BufferSlice, Grid};
 use super::buffer::{Buffer, BufferPool, BufferToTexture, Kind};
 use super::context::{ARENA, Context, GUARD_BYTES, POISON_BYTES};
 use super::kernel::{Access, Kernel, Variant};
@@ -214,7 +214,7 @@ impl Recorder {
     }
 }
 
-fn resource(part: Part<'_>) -> wgpu::BindingResource<'_> {
+fn resource(part: BufferSlice<'_>) -> wgpu::BindingResource<'_> {
     let bytes = part.bytes.next_multiple_of(16).min(part.buffer.bytes() - part.offset);
     wgpu::BindingResource::Buffer(wgpu::BufferBinding {
         buffer: part.buffer.raw(),

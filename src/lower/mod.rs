@@ -20,7 +20,7 @@ mod times;
 mod weights;
 
 use crate::Result;
-use crate::gpu::{KeptPass, Timing};
+use crate::gpu::{ReplayablePass, Timing};
 use crate::ops::nodes::{Affine, Product, Residual, Shuffle, Tail, Tailed, WinogradOutput};
 use crate::tensor::{Cx, Graph, Rule, Tap, Tensor};
 
@@ -56,7 +56,7 @@ impl Cx {
     ///
     /// # Errors
     /// A kernel that the device's compiler refuses.
-    pub fn into_kept(self) -> Result<KeptPass> {
+    pub fn into_replayable(self) -> Result<ReplayablePass> {
         self.lowered(RULES)?.0.keep()
     }
 

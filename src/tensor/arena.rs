@@ -1,7 +1,7 @@
 //! Tensors that outlive passes, side by side in few large buffers, so that one kernel can walk many of them.
 
 use super::{Dtype, Tensor};
-use crate::gpu::{Buffer, Gpu, Part};
+use crate::gpu::{Buffer, BufferSlice, Gpu};
 use crate::shape::Shape;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Arena {
     pub fn upload(&mut self, gpu: &Gpu, shape: impl Into<Shape>, data: &[f32]) -> Tensor {
         let shape = shape.into();
         assert_eq!(shape.len(), data.len(), "values for a tensor of shape {shape}");
-        let bytes = (4 * data.len() as u64).next_multiple_of(Part::ALIGN);
+        let bytes = (4 * data.len() as u64).next_multiple_of(BufferSlice::ALIGN);
         let room = |b: &Arc<Buffer>| b.bytes() >= self.used + bytes;
         let home = self.current.take().filter(room).unwrap_or_else(|| {
             let room = self.next;

@@ -4,14 +4,14 @@ use super::label::Label;
 use super::node::{Copy, Dispatch, Node, Op, Turn};
 use super::tape::{Entry, Tape};
 use super::{Axes, Bind, Dtype, Tap, Tensor};
-use crate::gpu::{Bindings, Gpu, Grid, Kernel, Params, Recorder, Variant, Workspace};
+use crate::gpu::{Bindings, Gpu, Grid, Kernel, Params, Recorder, SharedPool, Variant};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// One pass over a graph: operations append themselves here, in order. Nothing is dispatched before the pass is lowered, by
-/// [`Cx::submit`] or [`Cx::into_kept`].
+/// [`Cx::submit`] or [`Cx::into_replayable`].
 pub struct Cx {
     pub(super) gpu: Gpu,
     pub(super) recorder: Recorder,
@@ -66,9 +66,9 @@ impl Cx {
         }
     }
 
-    /// The same in the memory of a workspace.
-    pub fn new_in(gpu: &Gpu, workspace: &Workspace) -> Self {
-        Cx { recorder: gpu.record_in(workspace), ..Cx::new(gpu) }
+    /// The same in the memory of a shared pool.
+    pub fn new_in(gpu: &Gpu, shared_pool: &SharedPool) -> Self {
+        Cx { recorder: gpu.record_in(shared_pool), ..Cx::new(gpu) }
     }
 
     /// A pass that keeps every activation that layers name with [`Cx::tap`]: nothing fuses across the names of the official

@@ -2,7 +2,7 @@
 
 use super::{Bind, Dtype, Tensor};
 use crate::Result;
-use crate::gpu::{self, Bindings, Gpu, Grid, Kernel, Params, Part, Pass, Recorder, Variant};
+use crate::gpu::{self, Bindings, BufferSlice, Gpu, Grid, Kernel, Params, Pass, Recorder, Variant};
 use crate::shape::Shape;
 use std::cell::RefCell;
 
@@ -99,12 +99,12 @@ impl Kernels {
         Ok(())
     }
 
-    fn there<'t>(&self, t: &'t Tensor) -> Result<Part<'t>> {
+    fn there<'t>(&self, t: &'t Tensor) -> Result<BufferSlice<'t>> {
         t.storage.upload(&self.gpu);
         t.part_if_there().ok_or_else(|| t.not_there())
     }
 
-    fn room<'t>(&self, t: &'t Tensor) -> Part<'t> {
+    fn room<'t>(&self, t: &'t Tensor) -> BufferSlice<'t> {
         t.storage.place_or(|bytes| self.recorder.borrow_mut().alloc(bytes));
         t.part()
     }

@@ -27,7 +27,7 @@ pub use scoped::Scoped;
 pub use tape::Var;
 pub use trace::{Axes, Tap};
 
-use crate::gpu::{Buffer, Gpu, Part, Precision};
+use crate::gpu::{Buffer, BufferSlice, Gpu, Precision};
 use crate::shape::Shape;
 use crate::{Error, ErrorKind, Result};
 use half::f16;
@@ -252,19 +252,19 @@ impl Tensor {
     /// Its elements from `first` on under another shape, as a constant.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`Part::ALIGN`] bytes of its
+    /// [`ErrorKind::Shape`] when it has fewer elements, or when they do not begin at a multiple of [`BufferSlice::ALIGN`] bytes of its
     /// memory.
     pub fn view(&self, first: usize, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         let inside = first.checked_add(shape.len()).is_some_and(|end| end <= self.len());
         self.storage.pin();
         let begin = self.first + if inside { first } else { 0 };
-        if !inside || !(begin as u64 * self.dtype().bytes()).is_multiple_of(Part::ALIGN) {
+        if !inside || !(begin as u64 * self.dtype().bytes()).is_multiple_of(BufferSlice::ALIGN) {
             return Err(Error::new(ErrorKind::Shape, "view", "elements")
                 .expected(format!(
                     "some of {}, from a multiple of {} bytes on",
                     self.shape,
-                    Part::ALIGN
+                    BufferSlice::ALIGN
                 ))
                 .got(format!("{shape} from {first} on")));
         }
@@ -275,15 +275,15 @@ impl Tensor {
     ///
     /// # Panics
     /// For what no pass has computed: the pass of a value must be submitted or kept before others see it.
-    pub fn part(&self) -> Part<'_> {
+    pub fn part(&self) -> BufferSlice<'_> {
         self.part_if_there().expect("a tensor that was uploaded or computed")
     }
 
-    fn part_if_there(&self) -> Option<Part<'_>> {
+    fn part_if_there(&self) -> Option<BufferSlice<'_>> {
         let place = self.storage.place()?;
         let offset = place.offset + self.first as u64 * self.dtype().bytes();
         let half = self.dtype() == Dtype::F16;
-        Some(Part { buffer: &place.buffer, offset, bytes: self.bytes(), half })
+        Some(BufferSlice { buffer: &place.buffer, offset, bytes: self.bytes(), half })
     }
 
     /// Whether kernels can read it through a texture.

@@ -2,7 +2,7 @@
 
 use super::optimizer::Optimizer;
 use crate::data::checkpoint::{HostTensor, StateDict};
-use crate::gpu::{Buffer, Gpu, KeptPass};
+use crate::gpu::{Buffer, Gpu, ReplayablePass};
 use crate::nn::{Parameter, Parameters};
 use crate::ops::{average, exchange};
 use crate::tensor::{Cx, Dtype, Tensor};
@@ -14,7 +14,7 @@ pub(super) struct Averages {
     pairs: Vec<[Tensor; 2]>,
     decay: f32,
     /// Recorded beforehand, so that the way back takes no memory when there is none.
-    swap: KeptPass,
+    swap: ReplayablePass,
 }
 
 const NAME: &str = "optimizer.average";
@@ -61,7 +61,7 @@ impl Averages {
         }
         let cx = Cx::new(gpu);
         pairs.iter().try_for_each(|[now, own]| exchange(&cx, now, own))?;
-        Ok(Averages { pairs, decay, swap: cx.into_kept()? })
+        Ok(Averages { pairs, decay, swap: cx.into_replayable()? })
     }
 
     /// Records that the averages follow a step, behind its update, where it is done by the clock.

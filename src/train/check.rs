@@ -45,8 +45,8 @@ impl TrainConfig {
             ("loss.attention", self.loss.attention, 0.0, HEAVIEST),
             ("loss.recognition", self.loss.recognition, 0.0, HEAVIEST),
             ("loss.finetune", self.loss.finetune, 0.0, HEAVIEST),
-            ("guide_attention", self.guide_attention, 0.0, HEAVIEST),
-            ("degraded", self.degraded, 0.0, 1.0),
+            ("attention_supervision", self.attention_supervision, 0.0, HEAVIEST),
+            ("lr_input_prob", self.lr_input_prob, 0.0, 1.0),
         ];
         for (key, value, least, most) in floats {
             if !(least..=most).contains(&value) {
@@ -61,7 +61,7 @@ impl TrainConfig {
             ("log_every", self.log_every, 1, RAREST_LINE),
             ("save_every", self.save_every, 1, usize::MAX),
             ("keep", self.keep, 1, usize::MAX),
-            ("most_skipped", self.most_skipped, 1, usize::MAX),
+            ("max_skipped_steps", self.max_skipped_steps, 1, usize::MAX),
         ];
         for (key, value, least, most) in numbers {
             if !(least..=most).contains(&value) {
@@ -171,7 +171,7 @@ mod tests {
             "eps=1e-45",
             "lr=1e30",
             "lr=1.1",
-            "degraded=1.1",
+            "lr_input_prob=1.1",
             "dropout=1",
             "epochs=0",
             "batch=0",
@@ -180,7 +180,7 @@ mod tests {
             "log_every=1000000",
             "save_every=0",
             "keep=0",
-            "most_skipped=0",
+            "max_skipped_steps=0",
             "betas=[0.9, 1.0]",
             "betas=[0.9, 0.99999999]",
             "weight_decay=1e9",
@@ -191,7 +191,9 @@ mod tests {
             let key = bad.split('=').next().unwrap();
             assert!(e.contains(key) && e.contains("expected") && e.contains("got"), "{bad}: {e}");
         }
-        for good in ["eps=1e-15", "lr=0", "lr=1", "degraded=1", "clip=1e30", "weight_decay=0.1"] {
+        for good in
+            ["eps=1e-15", "lr=0", "lr=1", "lr_input_prob=1", "clip=1e30", "weight_decay=0.1"]
+        {
             read(good).unwrap_or_else(|e| panic!("{good}: {e}"));
         }
     }

@@ -103,15 +103,18 @@ pub struct TrainConfig {
     /// Which recognizer supplies the attention of the text-focus loss.
     pub text_focus: TextFocus,
     /// Weight of the places of characters, where a source knows them, on the recognizer's attention.
-    pub guide_attention: f32,
+    #[serde(alias = "guide_attention")]
+    pub attention_supervision: f32,
     /// Share of images that the recognizer sees enlarged from low resolution.
-    pub degraded: f32,
+    #[serde(alias = "degraded")]
+    pub lr_input_prob: f32,
     /// Whether the vision and joint stages of a reader see augmented images.
     #[serde(default)] // Checkpoints of earlier versions have none.
     pub augment: bool,
     /// Whether a super-resolver that starts from nothing starts as a bicubic enlargement; and whether the layers that make it
     /// one take shorter steps, as they must to stay one, whatever a run starts from.
-    pub start_bicubic: bool,
+    #[serde(alias = "start_bicubic")]
+    pub bicubic_init: bool,
     /// Seed of the initial weights, of the order of the data, of augmentation and of dropout.
     pub seed: u64,
     /// Steps between two lines of the log.
@@ -123,7 +126,20 @@ pub struct TrainConfig {
     /// Checkpoints that are kept besides the best.
     pub keep: usize,
     /// Skipped batches in a row that end the run.
-    pub most_skipped: usize,
+    #[serde(alias = "most_skipped")]
+    pub max_skipped_steps: usize,
+}
+
+/// Settings that have another name than in earlier versions, whose files and checkpoints still say the first.
+pub const RENAMED: [(&str, &str); 4] = [
+    ("guide_attention", "attention_supervision"),
+    ("degraded", "lr_input_prob"),
+    ("start_bicubic", "bicubic_init"),
+    ("most_skipped", "max_skipped_steps"),
+];
+
+fn renamed(key: String) -> String {
+    RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| (*new).into())
 }
 
 impl TrainConfig {
@@ -153,16 +169,16 @@ impl TrainConfig {
             dropout: 0.1,
             loss: LossWeights::default(),
             text_focus: TextFocus::Transformer,
-            guide_attention: 0.0,
-            degraded: 0.0,
+            attention_supervision: 0.0,
+            lr_input_prob: 0.0,
             augment: reader,
-            start_bicubic: false,
+            bicubic_init: false,
             seed: 1,
             log_every: 50,
             save_every: 200,
             eval_every: 400,
             keep: 3,
-            most_skipped: 20,
+            max_skipped_steps: 20,
         };
         match preset {
             Preset::Paper => paper,
@@ -179,10 +195,10 @@ impl TrainConfig {
                 clip: if reader { 5.0 } else { 0.25 },
                 dropout: 0.0,
                 text_focus: TextFocus::Abinet,
-                guide_attention: 1.0,
-                degraded: 0.5,
+                attention_supervision: 1.0,
+                lr_input_prob: 0.5,
                 augment: false,
-                start_bicubic: true,
+                bicubic_init: true,
                 log_every: 10,
                 ..paper
             },
@@ -193,7 +209,7 @@ impl TrainConfig {
     pub fn rate(&self, name: &str) -> f32 {
         match self.stage {
             Stage::Lemma if name.starts_with("position_prior.") => self.prior_lr,
-            Stage::Lemma if self.start_bicubic => self.lr * pace(name, &self.lemma),
+            Stage::Lemma if self.bicubic_init => self.lr * pace(name, &self.lemma),
             _ => self.lr,
         }
     }
@@ -216,6 +232,7 @@ impl TrainConfig {
         };
         let mut merged = toml::Value::try_from(self).map_err(|e| wrong("settings", &e))?;
         let file: toml::Table = text.parse().map_err(|e| wrong("the file", &e))?;
+        let file = file.into_iter().map(|(key, value)| (renamed(key), value)).collect();
         merge(&mut merged, toml::Value::Table(file));
         for set in sets {
             let (key, value) = set.split_once('=').ok_or_else(|| {
@@ -225,6 +242,7 @@ impl TrainConfig {
                 .ok()
                 .and_then(|mut t| t.remove("v"))
                 .unwrap_or_else(|| toml::Value::String(value.into()));
+            let key = renamed(key.into());
             let nested = key.rsplit('.').fold(value, |inner, part| {
                 toml::Value::Table([(part.to_string(), inner)].into_iter().collect())
             });
@@ -319,6 +337,20 @@ mod tests {
         let mut stored = serde_json::to_value(&nano).unwrap();
         stored.as_object_mut().unwrap().remove("augment").unwrap();
         assert_eq!(serde_json::from_value::<TrainConfig>(stored).unwrap(), nano);
+    }
+
+    #[test]
+    fn settings_of_earlier_names_are_understood() {
+        let nano = TrainConfig::preset(Preset::Nano, Stage::Vision);
+        let mut stored = serde_json::to_value(&nano).unwrap();
+        for (old, new) in RENAMED {
+            let settings = stored.as_object_mut().unwrap();
+            let value = settings.remove(new).unwrap();
+            settings.insert(old.into(), value);
+        }
+        assert_eq!(serde_json::from_value::<TrainConfig>(stored).unwrap(), nano);
+        let c = nano.with("degraded = 0.25", &["most_skipped=3".into()]).unwrap();
+        assert_eq!((c.lr_input_prob, c.max_skipped_steps), (0.25, 3));
     }
 
     #[test]

@@ -54,16 +54,16 @@
 //! | `loss.attention` | weight of the attention in it, λ₁ | – | 10 | – | 10 |
 //! | `loss.recognition` | weight of the recognition in it, λ₂ | – | 0.0005 | – | 0.0005 |
 //! | `loss.finetune` | weight of the fine-tuning loss, α₂ | – | 0.01 | – | 0.01 |
-//! | `guide_attention` | weight of known places of characters on a reader's attention | 0 | – | 1 | – |
-//! | `degraded` | share of images that a reader sees enlarged from low resolution | 0 | – | 0.5 | – |
+//! | `attention_supervision` | weight of known places of characters on a reader's attention | 0 | – | 1 | – |
+//! | `lr_input_prob` | share of images that a reader sees enlarged from low resolution | 0 | – | 0.5 | – |
 //! | `augment` | whether a reader sees words bent, worn and in other colors: [`Augment`](crate::data::augment::Augment) | true | – | false | – |
-//! | `start_bicubic` | whether LEMMA, started from nothing, starts as a bicubic enlargement, and the layers that make it one take shorter steps | – | false | – | true |
+//! | `bicubic_init` | whether LEMMA, started from nothing, starts as a bicubic enlargement, and the layers that make it one take shorter steps | – | false | – | true |
 //! | `seed` | of initial weights, order of the data, augmentation and dropout | 1 | 1 | 1 | 1 |
 //! | `log_every` | steps between two lines of the log | 50 | 50 | 10 | 10 |
 //! | `save_every` | steps between two checkpoints | 200 | 200 | 200 | 200 |
 //! | `eval_every` | steps between two evaluations; 0 for none | 400 | 400 | 400 | 400 |
 //! | `keep` | checkpoints kept besides the best | 3 | 3 | 3 | 3 |
-//! | `most_skipped` | steps in a row without finite gradients that end the run | 20 | 20 | 20 | 20 |
+//! | `max_skipped_steps` | steps in a row without finite gradients that end the run | 20 | 20 | 20 | 20 |
 //! | `abinet.*` | sizes of a reader: [`AbinetConfig`](crate::models::abinet::AbinetConfig) | official | – | small | – |
 //! | `lemma.*` | sizes of LEMMA: [`LemmaConfig`](crate::models::lemma::LemmaConfig) | – | official | – | small |
 //!
@@ -97,7 +97,7 @@ mod start;
 mod statistics;
 mod trainer;
 
-pub use config::{Preset, Schedule, Stage, TextFocus, TrainConfig};
+pub use config::{Preset, RENAMED, Schedule, Stage, TextFocus, TrainConfig};
 pub use events::Events;
 pub use given::{Content, Given};
 pub use init::Initial;

@@ -4,7 +4,7 @@
 //! their own. So the norm and the update each take one dispatch for every run of neighbors with the same settings.
 
 use crate::data::checkpoint::{Dtype as HostDtype, HostTensor, StateDict};
-use crate::gpu::{Gpu, Part};
+use crate::gpu::{BufferSlice, Gpu};
 use crate::nn::{OPTIMIZER, Parameter, Parameters};
 use crate::ops::{Adam, CLOCK_SIZE, adam, add, norm_and_clock};
 use crate::tensor::{Cx, Dtype, Host, Tensor, Var};
@@ -58,7 +58,7 @@ struct Slot {
 pub(super) type Collected = Vec<bool>;
 
 /// Elements that slots begin at a multiple of; those between two slots are zero.
-const ALIGN: usize = Part::ALIGN as usize / 4;
+const ALIGN: usize = BufferSlice::ALIGN as usize / 4;
 
 const MOMENTS: [&str; 2] = ["optimizer.m", "optimizer.v"];
 impl Optimizer {

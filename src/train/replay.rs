@@ -3,7 +3,7 @@
 use super::inputs::{InputBinder, Inputs};
 use super::losses::Losses;
 use super::optimizer::Collected;
-use crate::gpu::{Gpu, KeptPass, Workspace};
+use crate::gpu::{Gpu, ReplayablePass, SharedPool};
 use crate::tensor::{Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
 
@@ -32,19 +32,19 @@ pub(super) struct Produced {
 /// Parts kept at once; they share the memory that the largest takes.
 const MOST: usize = 32;
 
-/// Passes that were recorded, all in one workspace; parts that were used last are at the end.
+/// Passes that were recorded, all in one shared pool; parts that were used last are at the end.
 #[derive(Default)]
 pub(super) struct ReplayableSteps {
-    parts: Vec<(Key, Part)>,
-    update: Option<(Collected, KeptPass)>,
+    parts: Vec<(Key, MicroBatch)>,
+    update: Option<(Collected, ReplayablePass)>,
     /// Where parts sum each loss up.
     sums: Losses,
-    workspace: Option<Workspace>,
+    shared_pool: Option<SharedPool>,
 }
 
 /// A part of a step.
-struct Part {
-    pass: KeptPass,
+struct MicroBatch {
+    pass: ReplayablePass,
     inputs: Vec<Tensor>,
     after: Produced,
 }
@@ -76,7 +76,7 @@ impl ReplayableSteps {
         let mut after = key.before.clone();
         let cx = record(self.cx(gpu), &fed, &mut self.sums, &mut after)?;
         let inputs = feed.into_tensors();
-        let part = Part { pass: cx.into_kept()?, inputs, after: after.clone() };
+        let part = MicroBatch { pass: cx.into_replayable()?, inputs, after: after.clone() };
         self.parts.push((key.clone(), part));
         Ok(after)
     }
@@ -94,7 +94,7 @@ impl ReplayableSteps {
         if self.update.as_ref().is_none_or(|(known, _)| known != collected) {
             let cx = self.cx(gpu);
             record(&cx)?;
-            self.update = Some((collected.clone(), cx.into_kept()?));
+            self.update = Some((collected.clone(), cx.into_replayable()?));
         }
         Ok(())
     }
@@ -143,9 +143,9 @@ impl ReplayableSteps {
     }
 
     fn cx(&mut self, gpu: &Gpu) -> Cx {
-        Cx::new_in(gpu, self.workspace.get_or_insert_with(|| gpu.workspace()))
+        Cx::new_in(gpu, self.shared_pool.get_or_insert_with(|| gpu.shared_pool()))
     }
 }
 
 /// How a pass is run.
-pub(super) type Submit<'a> = dyn FnMut(&KeptPass) -> Result<()> + 'a;
+pub(super) type Submit<'a> = dyn FnMut(&ReplayablePass) -> Result<()> + 'a;

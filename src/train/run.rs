@@ -172,9 +172,9 @@ impl Course<'_> {
             let saves = step.is_multiple_of(c.save_every);
             if step.is_multiple_of(c.log_every) || saves || step == self.total {
                 let written = self.log();
-                if self.skipped >= c.most_skipped {
+                if self.skipped >= c.max_skipped_steps {
                     let e = skipped(step, self.skipped)
-                        .expected(format!("fewer than {} batches in a row", c.most_skipped));
+                        .expected(format!("fewer than {} batches in a row", c.max_skipped_steps));
                     return Err(with(e, written));
                 }
                 written?;

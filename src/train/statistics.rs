@@ -1,7 +1,7 @@
 //! Running statistics of a network in training, which every part of a step moves before it is known whether the step is done.
 
 use crate::Result;
-use crate::gpu::{Buffer, Gpu, KeptPass};
+use crate::gpu::{Buffer, Gpu, ReplayablePass};
 use crate::nn::Parameters;
 use crate::ops::settle;
 use crate::tensor::{Cx, Dtype, Tensor};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(super) struct Statistics {
     pairs: Vec<[Tensor; 2]>,
     /// Recorded beforehand, so that it takes no memory when there is none.
-    back: KeptPass,
+    back: ReplayablePass,
 }
 
 impl Statistics {
@@ -39,7 +39,7 @@ impl Statistics {
         cx.submit()?;
         let cx = Cx::new(gpu);
         pairs.iter().try_for_each(|[now, kept]| cx.copy_into(kept, now, 0))?;
-        Ok(Statistics { pairs, back: cx.into_kept()? })
+        Ok(Statistics { pairs, back: cx.into_replayable()? })
     }
 
     /// Records, behind a step's update, that what its parts made of the statistics holds if the step is done by `clock`, and

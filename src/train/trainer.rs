@@ -12,7 +12,7 @@ use super::statistics::Statistics;
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
-use crate::gpu::{Gpu, KeptPass, Precision, Timing};
+use crate::gpu::{Gpu, Precision, ReplayablePass, Timing};
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::prepare::gray;
 use crate::models::procedural::Stream;
@@ -80,7 +80,7 @@ impl Trainer {
         }
         let initial = Initial::new(config.seed);
         let enlarging = BicubicInit::new(config.seed, &config.lemma);
-        let nothing: &dyn Source = match config.stage == Stage::Lemma && config.start_bicubic {
+        let nothing: &dyn Source = match config.stage == Stage::Lemma && config.bicubic_init {
             true => &enlarging,
             false => &initial,
         };
@@ -194,7 +194,7 @@ impl Trainer {
     /// a smaller `micro`: the memory of all parts is taken before the first runs. So it is where a step is broken off
     /// ([`Gpu::unless`]), with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
     pub fn step(&self, batch: &Batch, micro: usize, step: usize, factor: f32) -> Result<Losses> {
-        self.step_by(batch, micro, step, factor, &mut KeptPass::submit)
+        self.step_by(batch, micro, step, factor, &mut ReplayablePass::submit)
     }
 
     /// [`Trainer::step`] that waits, with the time of each dispatch by the GPU's clock, labeled `forward`, `backward` or
@@ -331,7 +331,7 @@ impl Trainer {
     /// Which of the images of a step a recognizer in training sees in full resolution.
     fn sharp(&self, step: usize, n: usize) -> Vec<bool> {
         let draw = Stream::new(self.config.seed, &format!("sharp:{step}"));
-        (0..n).map(|i| draw.unit(i) >= f64::from(self.config.degraded)).collect()
+        (0..n).map(|i| draw.unit(i) >= f64::from(self.config.lr_input_prob)).collect()
     }
 
     /// The loss, and then its parts.
@@ -383,11 +383,12 @@ impl Trainer {
             ];
             (parts, reading.vision)
         };
-        if let (Some((places, known)), true) = (&x.places, self.config.guide_attention > 0.0) {
+        if let (Some((places, known)), true) = (&x.places, self.config.attention_supervision > 0.0)
+        {
             let attention = vision.attention.reshape(places.shape())?;
             let seen = mul(cx, &attention, known)?;
             let guide = scale(cx, &mean_absolute(cx, &seen, places)?, 256.0)?;
-            let weighted = scale(cx, &guide, self.config.guide_attention)?;
+            let weighted = scale(cx, &guide, self.config.attention_supervision)?;
             parts[0].1 = add(cx, &parts[0].1, &weighted)?;
             parts.push(("places", guide));
         }

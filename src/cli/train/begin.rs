@@ -120,7 +120,7 @@ fn base(
             Some(preset) => TrainConfig {
                 lemma: then.lemma.clone(),
                 abinet: then.abinet.clone(),
-                start_bicubic: then.start_bicubic,
+                bicubic_init: then.bicubic_init,
                 ..TrainConfig::preset(preset, then.stage)
             },
         });
@@ -130,7 +130,7 @@ fn base(
     Ok(match (weights, stage) {
         (None, _) | (_, Stage::Recognizer) => config,
         (Some(state), Stage::Lemma) => {
-            TrainConfig { lemma: lemma::Network::config_of(state)?, start_bicubic: false, ..config }
+            TrainConfig { lemma: lemma::Network::config_of(state)?, bicubic_init: false, ..config }
         }
         (Some(state), _) => TrainConfig { abinet: abinet::Network::config_of(state)?, ..config },
     })

@@ -3,7 +3,7 @@
 
 use super::host::{Dtype, HostTensor};
 use super::{Container, Source, StateDict, names};
-use crate::data::part::Part;
+use crate::data::part::UnfinishedFile;
 use crate::{Error, ErrorKind, Result};
 use safetensors::SafeTensors;
 use serde::Serialize;
@@ -65,7 +65,7 @@ pub(super) fn write(state: &StateDict, path: &Path, overwrite: bool) -> Result<(
         return Err(Error::new(ErrorKind::Argument, place, what));
     }
     let io = |e: io::Error| Error::io(&place, "cannot be written", e);
-    let part = Part::beside(path).map_err(io)?;
+    let part = UnfinishedFile::beside(path).map_err(io)?;
     let mut out = BufWriter::new(part.file());
     put(state, &mut out).and_then(|()| out.flush()).map_err(io)?;
     drop(out);

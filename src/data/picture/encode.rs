@@ -1,6 +1,6 @@
 //! Writes image files: whole or not at all, and never over another file unless told to.
 
-use crate::data::part::Part;
+use crate::data::part::UnfinishedFile;
 use crate::{Error, ErrorKind, Result};
 use image::codecs::{bmp::BmpEncoder, jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -129,7 +129,7 @@ pub fn write_file(path: &Path, bytes: &[u8], overwrite: bool) -> Result<()> {
     if !overwrite && path.symlink_metadata().is_ok() {
         return Err(exists());
     }
-    let part = Part::beside(path)
+    let part = UnfinishedFile::beside(path)
         .map_err(|e| Error::io(path.display(), "creating a file beside it", e))?;
     part.file().write_all(bytes).map_err(|e| Error::io(path.display(), "writing", e))?;
     part.finish(path, overwrite).map_err(|e| match e.kind() {

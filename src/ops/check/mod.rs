@@ -5,7 +5,7 @@
 mod gradient;
 
 use super::{Case, Row};
-use crate::gpu::{Gpu, GpuOptions, POISON, Part, Precision, Variant};
+use crate::gpu::{BufferSlice, Gpu, GpuOptions, POISON, Precision, Variant};
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 
@@ -167,7 +167,7 @@ pub fn compare(tolerance: f64, got: &[Host], want: &[Host]) -> Result<()> {
 fn guards_whole(gpu: &Gpu, what: &str, tensors: &[Tensor]) -> Result<()> {
     for (i, t) in tensors.iter().enumerate().filter(|(_, t)| !t.is_empty()) {
         let buffer = t.buffer();
-        let bytes = &gpu.read(&[Part::first(buffer, buffer.bytes())])?[0];
+        let bytes = &gpu.read(&[BufferSlice::first(buffer, buffer.bytes())])?[0];
         let begin = t.part().offset as usize;
         let end = begin + t.bytes().next_multiple_of(4) as usize;
         for (side, guard) in [("before", &bytes[..begin]), ("behind", &bytes[end..])] {
