@@ -11,6 +11,7 @@ mod pipeline_cache;
 mod recognize;
 mod result;
 mod settled;
+mod side_by_side;
 mod super_resolver;
 pub mod trace;
 mod tuning_file;
