@@ -3,7 +3,7 @@
 use crate::cli::Global;
 use crate::cli::paths::make_folder;
 use crate::cli::say::{count, say};
-use crate::data::part::Part;
+use crate::data::part::UnfinishedFile;
 use crate::data::picture::{Format, encode, write_file};
 use crate::data::words;
 use crate::eval::{Contest, Journal, Pictures, Record, WordRecord};
@@ -115,13 +115,13 @@ fn line(record: &Record, word: &WordRecord) -> String {
 struct Labels {
     set: String,
     path: PathBuf,
-    part: Part,
+    part: UnfinishedFile,
 }
 
 impl Labels {
     fn of(set: &str, folder: &Path, heading: &str) -> Result<Self> {
         let path = folder.join("labels.tsv");
-        let part = Part::beside(&path)
+        let part = UnfinishedFile::beside(&path)
             .map_err(|e| Error::io(path.display(), "creating a file beside it", e))?;
         let mut labels = Labels { set: set.into(), path, part };
         labels.add(heading)?;
