@@ -85,7 +85,8 @@ fn maker(graph: &Graph, t: &Tensor, to: usize) -> Option<usize> {
 
 /// What `look` makes of the operation at `at`, if that can do more to its result.
 fn tailed<T>(graph: &Graph, at: usize, look: impl FnOnce(&dyn AnyTailed) -> T) -> Option<T> {
-    None.or_else(|| graph.at::<Product>(at).map(|n| n as &dyn AnyTailed))
+    let product = graph.at::<Product>(at).filter(|product| product.has_epilogue());
+    None.or_else(|| product.map(|n| n as &dyn AnyTailed))
         .or_else(|| graph.at::<WinogradOutput>(at).map(|n| n as &dyn AnyTailed))
         .or_else(|| graph.at::<Affine>(at).map(|n| n as &dyn AnyTailed))
         .or_else(|| graph.at::<Shuffle>(at).map(|n| n as &dyn AnyTailed))

@@ -131,6 +131,11 @@ impl Product {
         Ok(Some(value))
     }
 
+    /// Whether its kernels do more to a sum than store it: those that sum over the rows of A, for the gradients of weights, do not.
+    pub(crate) fn has_epilogue(&self) -> bool {
+        !self.gemm.transposed
+    }
+
     /// B.
     pub(crate) fn weight(&self) -> &Tensor {
         &self.b
