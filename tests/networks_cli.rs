@@ -87,6 +87,11 @@ fn a_network_without_a_mask_upscales_and_is_read() {
     let (w, h) = size(Path::new(EXIT));
     let (wide, high) = size(&at.join("x.png"));
     assert!(wide > w && high > h, "{wide}×{high} of {w}×{h}");
+    let compare = ["infer", "-i", EXIT, "--compare", "srcnn.safetensors", "--sheet"];
+    run(at, &[&compare[..], &["two"]].concat(), 0, &[]);
+    run(at, &["infer", "-i", EXIT, "--sheet", "one"], 0, &[]);
+    let [one, two] = ["one/exit.png", "two/exit.png"].map(|name| size(&at.join(name)));
+    assert!(two.0 * two.1 > one.0 * one.1, "{two:?} with another network, {one:?} without");
     let maps = ["infer", "-i", EXIT, "-m", "srcnn.safetensors", "--maps", "maps"];
     run(at, &maps, 2, &["--maps", "LEMMA", "SRCNN"]);
 }

@@ -244,6 +244,8 @@ fn sheets_and_maps_draw_for_any_size() {
             name: "a rather long name of a file with ünïcode \u{1F600}.png",
             plan: &plan,
             super_resolved: &plan.bicubic(),
+            others: &[],
+            network: "LEMMA",
             attention: Some(&heat),
             reading: Some(Reading {
                 text: "Wörd", confidence: 0.93, characters: &[0.9, 0.2, 1.0]

@@ -17,8 +17,8 @@ use crate::data::picture::{
 };
 use crate::engine::pipeline::{self, Settings, Work};
 use crate::engine::{
-    Engine, Job, Lemma, ModelKind, Recognizer, Resolving, Source, SuperResolver, Upscaled, Wanted,
-    WindowResult,
+    Engine, Job, Lemma, ModelKind, Reading, Recognizer, Resolving, Source, SuperResolver, Upscaled,
+    Wanted, WindowResult,
 };
 use crate::{Error, ErrorKind, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -55,6 +55,9 @@ pub struct InferArgs {
     /// Write a picture of each image that compares it with bicubic and shows where the network looked
     #[arg(long, value_name = "DIR")]
     sheet: Option<PathBuf>,
+    /// Weights of other networks whose images the sheets show too
+    #[arg(long, value_name = "FILE[,...]", num_args = 1.., requires = "sheet")]
+    compare: Vec<WeightsFile>,
     /// Write pictures of the characters' attention and of the selected pixels
     #[arg(long, value_name = "DIR")]
     maps: Option<PathBuf>,
@@ -166,6 +169,7 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
             protected: [&args.model, &args.recognizer]
                 .into_iter()
                 .flatten()
+                .chain(&args.compare)
                 .map(|file| file.path.as_path())
                 .collect(),
             existing: match args {
@@ -188,8 +192,10 @@ pub fn run(global: &Global, args: &InferArgs) -> Result<Outcome> {
         [args.sheet.as_ref(), args.maps.as_ref(), args.output.as_ref().filter(|_| found.several)];
     folders.into_iter().flatten().try_for_each(|folder| make_folder(folder))?;
     let pictures = args.sheet.is_some() || args.maps.is_some();
+    let others = compared(global, &engine, &args.compare)?;
     let work = Upscaling {
         network,
+        others,
         fit: args.shape.fit,
         rotate: args.shape.rotate == Rotate::Auto,
         wanted: Wanted { text: args.text || args.json.is_some() || pictures, attention: pictures },
@@ -286,9 +292,33 @@ fn load(
     Ok((network, model))
 }
 
+/// The networks that sheets show too, named by what they are, and by their files where that is the same.
+fn compared(
+    global: &Global,
+    engine: &Engine,
+    files: &[WeightsFile],
+) -> Result<Vec<(String, SuperResolver)>> {
+    let load = |file: &WeightsFile| file.network(engine, file.open(global)?);
+    let networks: Vec<SuperResolver> = files.iter().map(load).collect::<Result<_>>()?;
+    let name = |(i, network): (usize, &SuperResolver)| {
+        let kind = network.kind();
+        match networks.iter().filter(|other| other.kind() == kind).count() {
+            1 => kind.name().to_string(),
+            _ => {
+                let stem = files[i].path.file_stem().unwrap_or_default();
+                format!("{}: {}", kind.name(), stem.to_string_lossy())
+            }
+        }
+    };
+    let names: Vec<String> = networks.iter().enumerate().map(name).collect();
+    Ok(names.into_iter().zip(networks).collect())
+}
+
 /// The work of `infer` on each image.
 struct Upscaling {
     network: SuperResolver,
+    /// Those that sheets show too, by their names.
+    others: Vec<(String, SuperResolver)>,
     fit: Fit,
     rotate: bool,
     wanted: Wanted,
@@ -357,7 +387,8 @@ impl Work for Upscaling {
             }
         }
         if let Some(path) = &task.sheet {
-            record.sheet = Some(self.write(path, &sheet(task, &result), Format::Png)?);
+            let sheet = self.sheet(task, &result).map_err(|e| e.within(&place))?;
+            record.sheet = Some(self.write(path, &sheet, Format::Png)?);
         }
         if let Some(base) = &task.maps {
             record.maps = self.write_maps(base, &result)?;
@@ -367,6 +398,37 @@ impl Work for Upscaling {
 }
 
 impl Upscaling {
+    /// The picture that compares an image with bicubic, and with what other networks make of it.
+    fn sheet(&self, task: &Task, result: &Upscaled) -> Result<RgbImage> {
+        let windows = result.plan.windows();
+        let mut others = Vec::with_capacity(self.others.len());
+        for (name, network) in &self.others {
+            let images = network.submit(windows, Wanted::default())?.wait()?;
+            let images: Vec<&[f32]> = images.iter().map(|w| w.image.as_slice()).collect();
+            others.push((name.clone(), result.plan.assemble(&images)?));
+        }
+        let characters = |r: &Reading| r.characters.iter().map(|c| c.confidence).collect();
+        let confidences: Vec<f32> = result.reading.as_ref().map(characters).unwrap_or_default();
+        let name = match &task.input {
+            Input::Stdin => "standard input".into(),
+            Input::File(_) => task.name.display().to_string(),
+        };
+        let sheet = Sheet {
+            name: &name,
+            plan: &result.plan,
+            super_resolved: &result.image,
+            others: &others,
+            network: self.network.kind().name(),
+            attention: result.attention.as_ref(),
+            reading: result.reading.as_ref().map(|_| picture::Reading {
+                text: &result.text,
+                confidence: result.confidence,
+                characters: &confidences,
+            }),
+        };
+        Ok(sheet.draw())
+    }
+
     /// Writes an image, whole or not at all, unless it is there and to be left; gives its path.
     fn write(&self, path: &Path, image: &RgbImage, format: Format) -> Result<String> {
         if !(self.skip_existing && path.exists()) {
@@ -407,27 +469,6 @@ impl Upscaling {
             .map(|(name, image)| self.write(&map_file(base, name), image, Format::Png))
             .collect()
     }
-}
-
-fn sheet(task: &Task, result: &Upscaled) -> RgbImage {
-    let confidences: Vec<f32> =
-        result.reading.iter().flat_map(|r| r.characters.iter().map(|c| c.confidence)).collect();
-    let name = match &task.input {
-        Input::Stdin => "standard input".into(),
-        Input::File(_) => task.name.display().to_string(),
-    };
-    Sheet {
-        name: &name,
-        plan: &result.plan,
-        super_resolved: &result.image,
-        attention: result.attention.as_ref(),
-        reading: result.reading.as_ref().map(|_| picture::Reading {
-            text: &result.text,
-            confidence: result.confidence,
-            characters: &confidences,
-        }),
-    }
-    .draw()
 }
 
 fn to_stdout(bytes: &[u8]) -> Result<()> {

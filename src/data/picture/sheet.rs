@@ -1,5 +1,5 @@
 //! One picture per image for people to look at: what went in, what bicubic resizing makes of it,
-//! what the network makes of it, where the network looked, and what it read.
+//! what the network and others make of it, where the network looked, and what it read.
 
 use super::canvas::{Canvas, INK, LINE, MARGIN, SOFT, enlarged};
 use super::heat::{inferno, overlay};
@@ -47,6 +47,10 @@ pub struct Sheet<'a> {
     pub plan: &'a Plan,
     /// The super-resolved image, from [`Plan::assemble`].
     pub super_resolved: &'a RgbImage,
+    /// What other networks make of it, by their names.
+    pub others: &'a [(String, RgbImage)],
+    /// What the network is called, where there are others.
+    pub network: &'a str,
     /// The location attention over the line, from [`Plan::assemble_map`]; scaled to its own range.
     pub attention: Option<&'a Map>,
     /// What was read.
@@ -84,8 +88,9 @@ impl Sheet<'_> {
                 let (column, row) = (i as u32 % columns, i as u32 / columns);
                 let x = MARGIN + column * (cell.0 + GAP);
                 let y = top + row * (cell.1 + GAP);
-                canvas.text((x as f32, (y + 17) as f32), LABEL, INK, label);
-                if *label == ATTENTION {
+                let label = LABEL.shorten(label, cell.0 as f32);
+                canvas.text((x as f32, (y + 17) as f32), LABEL, INK, &label);
+                if label == ATTENTION {
                     legend(&mut canvas, (x, x + cell.0), y + 6);
                 }
                 let part = imageops::crop_imm(image, from, 0, to - from, image.height());
@@ -96,15 +101,18 @@ impl Sheet<'_> {
     }
 
     /// The pictures with their labels, `scale` times the result's size.
-    fn panels(&self, scale: u32) -> Vec<(&'static str, RgbImage)> {
+    fn panels(&self, scale: u32) -> Vec<(&str, RgbImage)> {
         let bicubic = enlarged(&self.plan.bicubic(), scale);
         let heat = self.attention.map(|map| (ATTENTION, overlay(&bicubic, &map.normalized())));
+        let own = if self.others.is_empty() { "Super-resolved" } else { self.network };
+        let others = self.others.iter().map(|(name, image)| (&**name, enlarged(image, scale)));
         [
             ("Input", enlarged(self.plan.line(), SCALE * scale)),
             ("Bicubic", bicubic),
-            ("Super-resolved", enlarged(self.super_resolved, scale)),
+            (own, enlarged(self.super_resolved, scale)),
         ]
         .into_iter()
+        .chain(others)
         .chain(heat)
         .collect()
     }
