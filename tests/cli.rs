@@ -227,7 +227,7 @@ fn the_recognizer_reads_alone() {
     assert_eq!(vision["model"]["head"], "vision");
     assert_eq!(vision["images"][0]["text"], "coffee");
     run(at.path(), &["read", "-i", "a.png", "-m", SHIPPED])
-        .ends(1, &["lemma-nano", "expected a checkpoint of ABINet, got a checkpoint of LEMMA"]);
+        .ends(1, &["lemma-nano", "expected a checkpoint of ABINet", "got a checkpoint of LEMMA"]);
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn what_cannot_be_done_is_refused_before_the_work() {
     assert_eq!(files(at.path()), ["empty/x.txt", "in/a.png", "x.json"]);
     run(at.path(), &["infer", "-i", "in", "-o", "out", "-m", "none.pth"]).ends(1, &["none.pth"]);
     run(at.path(), &["infer", "-i", "in", "-o", "out", "-m", READER])
-        .ends(1, &["expected a checkpoint of LEMMA, got a checkpoint of ABINet"]);
+        .ends(1, &["expected a checkpoint of LEMMA or ", "got a checkpoint of ABINet"]);
 }
 
 #[test]

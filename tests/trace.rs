@@ -92,7 +92,7 @@ fn trace_differentiates() {
     };
     refused(&["--confusion", "bad.safetensors"], 1, &["weight37", "[37, 37]", "[3, 3]"]);
     refused(&["--confusion", "none"], 1, &["none"]);
-    with(&["--recognizer", "procedural:text-focus:1"], 2, &["--grad"]);
+    with(&["--overwrite", "--recognizer", "procedural:text-focus:1"], 2, &["--grad"]);
     with(
         &["--grad", "train", "--overwrite", "--recognizer", "procedural:lemme:1"],
         2,

@@ -136,7 +136,7 @@ fn what_is_known_of_weights_reaches_every_place_that_names_them() {
         assert!(code == 1 && err.contains("for vision.nhead, language.nhead"), "{place}: {err}");
         assert!(err.contains("config=FILE behind the name"), "{place}: {err}");
         let (code, _, err) = with("lost.safetensors,cfg=heads.toml");
-        assert!(code == 2 && err.contains("expected key, config, charset, got cfg"), "{err}");
+        assert!(code == 2 && err.contains("charset, arch, prior, got cfg"), "{err}");
         let known = "lost.safetensors,config=heads.toml";
         // What comes behind the weights is what is wrong then.
         let next = match place.split_once(" -").expect("options").0 {

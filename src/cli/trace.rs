@@ -99,6 +99,11 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
         .as_ref()
         .map(|text| Weights::open(global, "--recognizer", text, &WeightsArgs::default()));
     let recognizer = recognizer.transpose()?;
+    if recognizer.is_some() && args.grad.is_none() && !weights.subject().kind()?.is_guided() {
+        return Err(Error::new(ErrorKind::Argument, "--recognizer", "a use for it")
+            .expected("--grad, or a network that it guides")
+            .got("neither"));
+    }
     let reference = args.against.as_ref().map(StateDict::read).transpose()?;
     let engine = global.engine_with(args.storage.options())?;
     let activations = match args.grad {

@@ -79,6 +79,19 @@ impl Network {
         Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s)))
     }
 
+    /// The same of a recognizer that is trained beside a network with `others` parameters.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn to_train_behind(
+        gpu: &Gpu,
+        source: &dyn Source,
+        frozen: &dyn Fn(&str) -> bool,
+        others: usize,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load_behind(gpu, source, Some(frozen), PLACE, others, |s| Ok(Self::build(s)))
+    }
+
     fn build(s: &Scope) -> Self {
         let cnn = s.at("cnn");
         let stage = |i: usize, input, output, window, norm: bool, pool| Stage {

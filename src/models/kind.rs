@@ -342,9 +342,10 @@ impl ModelKind {
         self.entry().objective
     }
 
-    /// The recognizer that looks at its results in training, if one does.
+    /// The recognizer that looks at its results in training, or guides it, if one does.
     pub fn critic(self) -> Option<Self> {
         match (self, self.objective()) {
+            _ if self.is_guided() => Some(ModelKind::Crnn),
             (ModelKind::Lemma, _) => Some(ModelKind::TextFocus),
             (_, Some(objective)) if objective.looks() => Some(match objective.spelling {
                 Spelling::Characters => ModelKind::TextFocus,

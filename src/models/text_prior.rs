@@ -2,7 +2,7 @@
 
 use super::crnn;
 use crate::Result;
-use crate::ops::{slice_last, softmax};
+use crate::ops::{add, ln, mean_absolute, mean_to, mul, scale, slice_last, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
 
 /// Steps of a reading.
@@ -44,4 +44,39 @@ impl TextPrior {
         cx.value("", "prior", &probabilities.reshape([n, 1, STEPS, CLASSES])?, Axes::Image);
         Ok(Reading { logits: Some(logits), probabilities })
     }
+}
+
+/// How a recognizer that learns differs from one that sees the truth.
+pub(crate) struct Distillation {
+    /// The mean absolute difference of their probabilities, and the mean of the terms of their divergence.
+    pub(crate) loss: Tensor,
+    /// Probabilities `[N, 26, 37]` of the one that learns.
+    pub(crate) student: Tensor,
+    /// Its class scores.
+    pub(crate) logits: Tensor,
+}
+
+/// Added to probabilities, so that their logarithms are finite.
+const TINY: f32 = 1e-20;
+
+/// `student` on `lr` beside `teacher`, which is fixed, on `hr`.
+pub(crate) fn distill(
+    cx: &Cx,
+    [student, teacher]: [&crnn::Network; 2],
+    lr: &Tensor,
+    hr: &Tensor,
+) -> Result<Distillation> {
+    let read = |reader: &crnn::Network, image: &Tensor| {
+        let rgb = slice_last(cx, &image.detached(), 0..3)?;
+        reader.forward(cx, &crnn::Network::prepare(cx, &rgb)?)
+    };
+    let logits = read(student, lr)?;
+    let truth = cx.evaluating(|_| read(teacher, hr))?.detached();
+    let (own, right) = (softmax(cx, &logits, 2)?, softmax(cx, &truth, 2)?);
+    let apart = mean_absolute(cx, &own, &right)?;
+    let tiny = Tensor::upload(cx.gpu(), [1], &[TINY]);
+    let (p, q) = (add(cx, &own, &tiny)?, add(cx, &right, &tiny)?);
+    let gap = add(cx, &scale(cx, &ln(cx, &p)?, -1.0)?, &ln(cx, &q)?)?;
+    let divergence = mean_to(cx, &mul(cx, &gap, &q)?, [1])?;
+    Ok(Distillation { loss: add(cx, &apart, &divergence)?, student: own, logits })
 }

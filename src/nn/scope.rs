@@ -63,6 +63,8 @@ pub struct Weights<'a> {
     /// For training: which parameters are frozen.
     frozen: Option<&'a dyn Fn(&str) -> bool>,
     registered: RefCell<Vec<Parameter>>,
+    /// The number of the first leaf.
+    first: usize,
     /// Where what is trained lies.
     arena: RefCell<Arena>,
     /// Where running statistics lie.
@@ -86,11 +88,27 @@ impl<'a> Weights<'a> {
         place: &str,
         build: impl Fn(&Scope) -> Result<T>,
     ) -> Result<(T, Parameters)> {
+        Self::load_behind(gpu, source, frozen, place, 0, build)
+    }
+
+    /// The same of a model that is trained beside another: its leaves are numbered from `first`, the number of the other's
+    /// parameters.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub fn load_behind<T>(
+        gpu: &'a Gpu,
+        source: &'a dyn Source,
+        frozen: Option<&'a dyn Fn(&str) -> bool>,
+        place: &str,
+        first: usize,
+        build: impl Fn(&Scope) -> Result<T>,
+    ) -> Result<(T, Parameters)> {
         let survey =
             Weights { hollow: Some(Tensor::hollow(gpu)), ..Weights::new(gpu, source, frozen) };
         build(&survey.root())?;
         survey.report(place)?;
-        let weights = Weights::new(gpu, source, frozen);
+        let weights = Weights { first, ..Weights::new(gpu, source, frozen) };
         let model = build(&weights.root())?;
         weights.report(place)?;
         let rest = weights.rest();
@@ -108,6 +126,7 @@ impl<'a> Weights<'a> {
             misshapen: RefCell::default(),
             frozen,
             registered: RefCell::default(),
+            first: 0,
             arena: Arena::new(1 << 20).into(),
             moving: Arena::new(1 << 14).into(),
         }
@@ -280,7 +299,7 @@ impl Scope<'_> {
         let upload =
             |to: &RefCell<Arena>| to.borrow_mut().upload(self.gpu(), shape.as_slice(), &values);
         let tensor = match (learns, moves) {
-            (true, _) => upload(arena).leaf(to_u32(list.len())),
+            (true, _) => upload(arena).leaf(to_u32(self.weights.first + list.len())),
             (_, true) => upload(moving),
             _ => Tensor::constant(self.gpu(), shape.as_slice(), values),
         };

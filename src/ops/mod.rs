@@ -4,6 +4,7 @@
 //! that is composed of others is just a function and needs no row.
 
 mod element;
+mod elementary;
 mod epilogue;
 mod row;
 mod strided;
@@ -47,7 +48,6 @@ mod pixel_shuffle;
 mod pointwise;
 mod reorder;
 mod resize;
-mod roots;
 mod sequence;
 mod sinusoid;
 mod softmax;
@@ -69,6 +69,7 @@ pub use deformable::deformable_depthwise;
 pub use depthwise::global_depthwise;
 pub use depthwise_window::depthwise_conv2d;
 pub use dropout::dropout;
+pub use elementary::{ln, reciprocal, sqrt};
 pub use epilogue::{Act, Epilogue};
 pub use gather::{gather_rows, keep_rows, scatter_rows};
 pub use grid_sample::{grid_sample, tps_grid};
@@ -92,7 +93,6 @@ pub(crate) use pointwise::activation;
 pub use pointwise::{activate, add, mean_to, mix, mul, scale};
 
 pub use resize::{Filter, resize};
-pub use roots::{reciprocal, sqrt};
 pub use row::{Case, Cost, KernelUse, Row};
 pub use sequence::{argmax, clamp, embedding, lengths};
 pub use sinusoid::sinusoid_table;
@@ -136,6 +136,7 @@ pub const TABLE: &[&Row] = &[
     &depthwise::ROW,
     &depthwise_window::ROW,
     &dropout::ROW,
+    &elementary::ROW,
     &gather::ROW,
     &grid_sample::ROW,
     &gru::ROW,
@@ -153,7 +154,6 @@ pub const TABLE: &[&Row] = &[
     &pixel_shuffle::ROW,
     &pointwise::ROW,
     &resize::ROW,
-    &roots::ROW,
     &sequence::ROW,
     &softmax::ROW,
     &topk::ROW,

@@ -88,7 +88,8 @@ pub(super) fn of_lemma(
     let optimizer = (manner == Manner::Train)
         .then_some(|name: &str| if name.contains("position_prior") { 1e-4 } else { 1e-3 });
     let parts: Vec<(&str, &Tensor)> = parts.iter().map(|(name, t)| (*name, t)).collect();
-    let mut out = finish(gpu, cx, grads, &parts, LOSS_SCALE, &parameters, manner, optimizer)?;
+    let mut out =
+        finish(gpu, cx, grads, &parts, LOSS_SCALE, &[("", &parameters)], manner, optimizer)?;
     if manner == Manner::Train {
         // The optimizer has moved the weights: what the next step would see.
         let cx = Cx::new(gpu).with_mode(Mode { batch_statistics: true, dropout: None });
@@ -153,7 +154,7 @@ pub(super) fn of_abinet(
         ("alignment", &loss.alignment),
     ];
     let none: Option<fn(&str) -> f32> = None;
-    finish(gpu, cx, grads, &parts, 1.0, &parameters, manner, none)
+    finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)
 }
 
 pub(super) fn of_text_focus(
@@ -227,8 +228,9 @@ fn share(gpu: &Gpu, lengths: &[u32], steps: usize) -> Tensor {
 }
 
 /// Names under which gradients of values stand in reference files.
-const VALUES: [(&str, &str); 10] = [
+const VALUES: [(&str, &str); 11] = [
     ("sr", "sr"),
+    ("rot.sr", "rot.sr"),
     ("tp_map", "tp_map"),
     ("lem.h_score", "h_score"),
     ("prior.attn_map", "attn_map"),
@@ -247,12 +249,15 @@ pub(super) fn finish(
     mut grads: Grads,
     parts: &[(&str, &Tensor)],
     scale: f32,
-    parameters: &Parameters,
+    parameters: &[(&str, &Parameters)],
     manner: Manner,
     rate: Option<impl Fn(&str) -> f32>,
 ) -> Result<Vec<Activation>> {
-    let found: Vec<_> =
-        parameters.learning().filter_map(|p| Some((p, grads.take(&p.tensor)?))).collect();
+    let mut found = Vec::new();
+    for (prefix, all) in parameters {
+        let own = all.learning().filter_map(|p| Some((p, grads.take(&p.tensor)?)));
+        found.extend(own.map(|(p, grad)| (format!("{prefix}{}", p.name), p, grad)));
+    }
     let taps = cx.submit()?;
     let mut out = Vec::new();
     let losses: Vec<&Tensor> = parts.iter().map(|(_, t)| *t).collect();
@@ -270,14 +275,16 @@ pub(super) fn finish(
         out.push(value(format!("grad_of.{official}"), host));
     }
     first_images(&mut out, &["grad_of.attn_map", "grad_of.tp_map"]);
-    for (p, grad) in &found {
+    for (name, p, grad) in &found {
         let host = grad.to_host(gpu)?;
         let values = p.to_official(&host.to_f32()).into_iter().map(f64::from).collect();
-        out.push(value(format!("grad.{}", p.name), Host::new(p.official_shape(), values)));
+        out.push(value(format!("grad.{name}"), Host::new(p.official_shape(), values)));
     }
     if manner == Manner::Train {
-        for p in parameters.all().iter().filter(|p| p.name.contains(".running_")) {
-            out.push(value(format!("bn.{}", p.name), p.tensor.to_host(gpu)?));
+        for (prefix, all) in parameters {
+            for p in all.all().iter().filter(|p| p.name.contains(".running_")) {
+                out.push(value(format!("bn.{prefix}{}", p.name), p.tensor.to_host(gpu)?));
+            }
         }
     }
     if let Some(rate) = rate {
@@ -290,7 +297,7 @@ pub(super) fn finish(
 /// What one step of LEMMA's optimizer changes.
 fn step(
     gpu: &Gpu,
-    found: &[(&crate::nn::Parameter, Tensor)],
+    found: &[(String, &crate::nn::Parameter, Tensor)],
     rate: impl Fn(&str) -> f32,
 ) -> Result<Vec<Activation>> {
     let mut out = Vec::new();
@@ -298,10 +305,10 @@ fn step(
     let factor = Tensor::upload(gpu, [1], &[1.0]);
     let left = Tensor::upload_u32(gpu, [1], &[0]);
     let cx = Cx::new(gpu);
-    let all: Vec<&Tensor> = found.iter().map(|(_, g)| g).collect();
+    let all: Vec<&Tensor> = found.iter().map(|(.., g)| g).collect();
     norm_and_clock(&cx, &all, &state, 0.25, 0.5, 0.999)?;
     cx.submit()?;
-    for (p, grad) in found {
+    for (_, p, grad) in found {
         let before = p.tensor.to_host(gpu)?;
         let zeros = vec![0.0; before.data.len()];
         let [m, v] = [(); 2].map(|()| Tensor::upload(gpu, before.shape, &zeros));

@@ -5,6 +5,7 @@ mod aster;
 mod compare;
 mod crnn;
 mod gradients;
+mod guided_gradients;
 mod inputs;
 mod lemma;
 mod matrn;
@@ -85,6 +86,17 @@ impl Subject<'_> {
                     .expected("a checkpoint of a network that is known here")
             }),
             Subject::Procedural(p) => Ok(p.model),
+        }
+    }
+
+    /// The recognizer that guides procedural weights: that of the same seed.
+    fn own_reader(&self) -> Option<Subject<'static>> {
+        match self {
+            Subject::Procedural(p) => {
+                let reader = procedural::Procedural { model: ModelKind::Crnn, ..*p };
+                Some(Subject::Procedural(reader))
+            }
+            Subject::State(_) => None,
         }
     }
 
@@ -181,6 +193,15 @@ pub fn gradients(
         ModelKind::Lemma => gradients::of_lemma(gpu, subject, inputs, manner, eyes, detail),
         ModelKind::Abinet => gradients::of_abinet(gpu, subject, inputs, manner, detail),
         ModelKind::TextFocus => gradients::of_text_focus(gpu, subject, inputs, eyes),
+        kind if kind.is_guided() => {
+            let own = subject.own_reader();
+            let reader = eyes.map(|eyes| &eyes.recognizer).or(own.as_ref()).ok_or_else(|| {
+                Error::new(ErrorKind::Argument, "gradients", "recognizer that guides the network")
+                    .got("none")
+            })?;
+            let all = guided_gradients::run(gpu, subject, inputs, manner, reader, detail)?;
+            Ok(placed(all, kind, inputs))
+        }
         kind => {
             let all = word_gradients::run(gpu, subject, inputs, manner, eyes, detail)?;
             Ok(placed(all, kind, inputs))

@@ -4,7 +4,6 @@ use super::inputs::float_images;
 use super::{Activation, Detail, Subject, collect};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::models::procedural::Procedural;
 use crate::models::word::{Boxed, Loading};
 use crate::models::{ModelKind, crnn};
 use crate::nn::Parameters;
@@ -37,12 +36,7 @@ pub(super) fn run(
     reader: Option<&Subject>,
 ) -> Result<Vec<Activation>> {
     let kind = subject.kind()?;
-    let own = match subject {
-        Subject::Procedural(p) => {
-            Some(Subject::Procedural(Procedural { model: ModelKind::Crnn, ..*p }))
-        }
-        Subject::State(_) => None,
-    };
+    let own = subject.own_reader();
     let reader = reader.or(own.as_ref());
     // What is released of TATT is what reference files hold of it.
     let whole = if kind == ModelKind::Tatt { ModelKind::TattInBatch } else { kind };

@@ -51,7 +51,8 @@ pub(super) fn run(
     let mut parts = vec![("loss", &loss.total)];
     parts.extend(loss.parts.iter().map(|(name, part)| (*name, part)));
     let none: Option<fn(&str) -> f32> = None;
-    let mut out = finish(gpu, cx, grads, &parts, objective.scale, &parameters, manner, none)?;
+    let mut out =
+        finish(gpu, cx, grads, &parts, objective.scale, &[("", &parameters)], manner, none)?;
     if let Some(words) = words.filter(|_| objective.spelling == Spelling::Strokes) {
         words.name(&mut out);
     }

@@ -5,6 +5,7 @@
 
 mod attention;
 mod fusion;
+mod loss;
 mod projection;
 
 use super::abinet::{AbinetConfig, LanguageModel};
@@ -20,13 +21,17 @@ use super::textzoom::{
 };
 use super::word::{Build, WordNetwork};
 use crate::Result;
-use crate::nn::Scope;
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::ops::{Filter, resize, softmax};
 use crate::shape::to_u32;
 use crate::tensor::{Axes, Cx, Tensor};
 use attention::ClueAttention;
 use fusion::Fusion;
 use projection::Projection;
+
+pub use loss::{Loss, Words};
 
 /// Channels of a clue.
 const CHANNELS: usize = 32;
@@ -108,6 +113,22 @@ impl Network {
             blocks: SequentialBlock::load_all(s, config, CHANNELS),
             tail: Tail::load(s, config, c),
         }
+    }
+
+    /// Loads the released network for training, of the sizes that a state dict tells or the official ones: also returns the
+    /// parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) listing tensors that are missing, misshapen or left over.
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        sizes: Option<&StateDict>,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load(gpu, source, Some(frozen), "c3", |s| {
+            Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, Guide::Reading, true))
+        })
     }
 
     fn guided(&self, cx: &Cx, image: &Tensor, read: &Reading) -> Result<Tensor> {

@@ -2,6 +2,7 @@
 //! the pixels.
 
 mod interpreter;
+mod loss;
 mod queries;
 
 use super::crnn;
@@ -16,9 +17,12 @@ use super::textzoom::{
 };
 use super::word::{Build, WordNetwork};
 use crate::Result;
-use crate::nn::Scope;
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::tensor::{Cx, Tensor};
 use interpreter::Interpreter;
+pub use loss::{Loss, Turns, triple_similarity};
 pub use queries::Neighbors;
 
 /// How it is built where each image is as if alone.
@@ -73,6 +77,23 @@ impl Network {
             blocks: SequentialBlock::load_all(s, config, c),
             tail: Tail::load(s, config, c),
         }
+    }
+
+    /// Loads for training, of the sizes that a state dict tells or the official ones: also returns the parameters, of which those
+    /// that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) listing tensors that are missing, misshapen or left over.
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        sizes: Option<&StateDict>,
+        neighbors: Neighbors,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load(gpu, source, Some(frozen), "tatt", |s| {
+            Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, neighbors, true))
+        })
     }
 
     /// Super-resolves `image [N, 16, 64, planes]`, guided by the probabilities `prior [N, 26, 37]`.

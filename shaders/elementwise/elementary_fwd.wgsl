@@ -1,4 +1,4 @@
-//! formula: y = √x, or 1 / x where RECIPROCAL
+//! formula: y = √x, 1 / x or ln x, by KIND
 //! bindings: x [E] -> y [E]
 //! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for any size
 //! cost: reads x and writes y once; 1 flop a float
@@ -7,7 +7,7 @@
 
 struct Params { n: u32 }
 
-override RECIPROCAL: bool = false;
+override KIND: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
@@ -21,5 +21,9 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n) { return; }
-    if (RECIPROCAL) { y[i] = 1.0 / x[i]; } else { y[i] = sqrt(x[i]); }
+    switch KIND {
+        case 0u: { y[i] = sqrt(x[i]); }
+        case 1u: { y[i] = 1.0 / x[i]; }
+        default: { y[i] = log(x[i]); }
+    }
 }
