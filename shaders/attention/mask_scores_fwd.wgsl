@@ -1,5 +1,5 @@
 //! formula: y[n, h, i, j] = scale·x[n, h, i, j] where query i of image n attends to key j, else -1e30, or 0 if GRADIENT
-//! bindings: x [N, H, Lq, Lk], lengths u32 [N] -> y [N, H, Lq, Lk]
+//! bindings: x [N, H, Lq, Lk], lengths u32 [N], or [N, Lq, Lk] that is not 0 where a pair is hidden -> y [N, H, Lq, Lk]
 //! grid: one invocation per float, folded into x and y; exact for any size
 //! cost: reads x and writes y once; one flop a score
 
@@ -29,5 +29,9 @@ fn main(
     let i = row - sheet * p.lq;
     var keys = p.lk;
     if (has_lengths(p.mask)) { keys = lengths[quotient(sheet, p.heads)]; }
-    y[at] = select(p.scale * x[at], select(MASKED, 0.0, GRADIENT), hides(p.mask, i, j, keys));
+    var hidden = hides(p.mask, i, j, keys);
+    if (p.mask == TABLE) {
+        hidden = lengths[(quotient(sheet, p.heads) * p.lq + i) * p.lk + j] != 0u;
+    }
+    y[at] = select(p.scale * x[at], select(MASKED, 0.0, GRADIENT), hidden);
 }

@@ -2,6 +2,7 @@
 const CAUSAL: u32 = 1u;
 const DIAGONAL_AND_LENGTHS: u32 = 2u;
 const OWN_AND_LENGTHS: u32 = 3u;
+const TABLE: u32 = 4u;
 
 // Score of a masked pair: its exponential is 0 beside any other, and finite when a row has no other.
 const MASKED: f32 = -1e30;

@@ -23,6 +23,8 @@ pub enum Mask<'a> {
     DiagonalAndLengths(&'a Tensor),
     /// j = i + 1 and j ≥ length do not: query i asks for the key behind it.
     OwnAndLengths(&'a Tensor),
+    /// Pairs whose number is not 0 do not: u32 `[N, Lq, Lk]`.
+    Table(&'a Tensor),
 }
 
 impl Mask<'_> {
@@ -33,6 +35,7 @@ impl Mask<'_> {
             Mask::Causal => 1,
             Mask::DiagonalAndLengths(_) => 2,
             Mask::OwnAndLengths(_) => 3,
+            Mask::Table(_) => 4,
         }
     }
 
@@ -40,7 +43,7 @@ impl Mask<'_> {
     pub(crate) fn lengths(&self) -> Option<&Tensor> {
         match self {
             Mask::DiagonalAndLengths(lengths) | Mask::OwnAndLengths(lengths) => Some(lengths),
-            Mask::None | Mask::Causal => None,
+            Mask::None | Mask::Causal | Mask::Table(_) => None,
         }
     }
 }
@@ -56,10 +59,16 @@ pub fn mask_scores(cx: &Cx, x: &Tensor, scale: f32, mask: Mask) -> Result<Tensor
             .expected("[N, heads, Lq, Lk]")
             .got(x.shape())
     })?;
-    let lengths = mask.lengths().cloned();
-    if let Some(lengths) = &lengths {
+    if let Some(lengths) = mask.lengths() {
         cx.expect(OP, "lengths", lengths, [n])?;
     }
+    let by = match mask {
+        Mask::Table(table) => {
+            cx.expect(OP, "table", table, [n, lq, lk])?;
+            Some(table.clone())
+        }
+        _ => mask.lengths().cloned(),
+    };
     let p = Params {
         n: to_u32(x.len()),
         heads: to_u32(heads),
@@ -68,10 +77,8 @@ pub fn mask_scores(cx: &Cx, x: &Tensor, scale: f32, mask: Mask) -> Result<Tensor
         mask: mask.code(),
         scale,
     };
-    let y = apply(cx, x, lengths.as_ref(), &p, false)?;
-    Ok(cx.record(OP, [x], y, move |cx, dy, _| {
-        Ok([Some(apply(cx, &dy, lengths.as_ref(), &p, true)?)])
-    }))
+    let y = apply(cx, x, by.as_ref(), &p, false)?;
+    Ok(cx.record(OP, [x], y, move |cx, dy, _| Ok([Some(apply(cx, &dy, by.as_ref(), &p, true)?)])))
 }
 
 fn apply(
@@ -104,7 +111,11 @@ fn cases() -> Vec<Case> {
     let case = |why: &str, shape: [usize; 4], mask: usize| {
         let label = format!("{shape:?} mask {mask}: {why}");
         let mut s = Seeded::new(&label);
-        let inputs = vec![s.signed(shape), s.ints([shape[0]], 0, to_u32(shape[3]) + 1)];
+        let by = match mask {
+            4 => s.ints([shape[0], shape[2], shape[3]], 0, 2),
+            _ => s.ints([shape[0]], 0, to_u32(shape[3]) + 1),
+        };
+        let inputs = vec![s.signed(shape), by];
         let case = Case::new(
             label,
             inputs,
@@ -122,6 +133,7 @@ fn cases() -> Vec<Case> {
         case("more keys than queries", [3, 2, 4, 11], 1),
         case("language model", [5, 4, 26, 26], 2),
         case("places and symbols", [5, 3, 7, 6], 3),
+        case("an order of symbols", [3, 2, 7, 9], 4),
     ]
 }
 
@@ -131,6 +143,7 @@ pub(super) fn of(code: usize, lengths: &Tensor) -> Mask<'_> {
         1 => Mask::Causal,
         2 => Mask::DiagonalAndLengths(lengths),
         3 => Mask::OwnAndLengths(lengths),
+        4 => Mask::Table(lengths),
         _ => Mask::None,
     }
 }
@@ -145,6 +158,7 @@ fn oracle(x: &Host, lengths: &Host, mask: usize) -> Host {
             1 => j > i,
             2 => j == i || j >= lengths.data[image] as usize,
             3 => j == i + 1 || j >= lengths.data[image] as usize,
+            4 => lengths.data[(image * lq + i) * lk + j] != 0.0,
             _ => false,
         };
         *v = if hides { f64::from(-1e30f32) } else { *v * f64::from(0.3f32) };

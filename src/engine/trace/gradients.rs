@@ -125,24 +125,7 @@ pub(super) fn of_abinet(
     let images = pool_or_bytes(inputs, "abi", 32, 128)?;
     let values: Vec<f32> = images.iter().flat_map(picture::rgb_input).collect();
     let image = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
-    let ids = integers(inputs, "target.ids", 2)?;
-    let lengths = integers(inputs, "target.lengths", 1)?.to_u32();
-    let fits = lengths.len() == images.len()
-        && lengths.iter().all(|n| (1..=steps).contains(&(*n as usize)))
-        && ids.dims() == [images.len(), steps]
-        && ids.data.iter().all(|id| (*id as usize) < classes);
-    if !fits {
-        return Err(Error::new(ErrorKind::Shape, "target", "words of the batch")
-            .expected(format!(
-                "{} lengths from 1 to {steps}, classes [{0}, {steps}] below {classes}",
-                images.len()
-            ))
-            .got(format!("lengths {lengths:?}, ids {}", ids.shape)));
-    }
-    let words = abinet::Words {
-        ids: Tensor::upload_u32(gpu, ids.shape, &ids.to_u32()),
-        share: share(gpu, &lengths, steps),
-    };
+    let words = targets(gpu, inputs, "target", images.len(), (steps, classes))?;
     let cx = pass(gpu, manner, detail);
     let reading = network.forward(&cx, &image)?;
     let loss = abinet::loss(&cx, &reading, &words, manner == Manner::Train)?;
@@ -155,6 +138,34 @@ pub(super) fn of_abinet(
     ];
     let none: Option<fn(&str) -> f32> = None;
     finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)
+}
+
+/// The words `PLACE.ids` and `PLACE.lengths` of so many images, of at most so many steps and classes.
+pub(super) fn targets(
+    gpu: &Gpu,
+    inputs: &StateDict,
+    place: &str,
+    images: usize,
+    (steps, classes): (usize, usize),
+) -> Result<abinet::Words> {
+    let ids = integers(inputs, &format!("{place}.ids"), 2)?;
+    let lengths = integers(inputs, &format!("{place}.lengths"), 1)?.to_u32();
+    let fits = lengths.len() == images
+        && lengths.iter().all(|n| (1..=steps).contains(&(*n as usize)))
+        && ids.dims() == [images, steps]
+        && ids.data.iter().all(|id| (*id as usize) < classes);
+    if !fits {
+        return Err(Error::new(ErrorKind::Shape, place, "words of the batch")
+            .expected(format!(
+                "{} lengths from 1 to {steps}, classes [{0}, {steps}] below {classes}",
+                images
+            ))
+            .got(format!("lengths {lengths:?}, ids {}", ids.shape)));
+    }
+    Ok(abinet::Words {
+        ids: Tensor::upload_u32(gpu, ids.shape, &ids.to_u32()),
+        share: share(gpu, &lengths, steps),
+    })
 }
 
 pub(super) fn of_text_focus(

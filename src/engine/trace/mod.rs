@@ -193,6 +193,8 @@ pub fn gradients(
         ModelKind::Lemma => gradients::of_lemma(gpu, subject, inputs, manner, eyes, detail),
         ModelKind::Abinet => gradients::of_abinet(gpu, subject, inputs, manner, detail),
         ModelKind::TextFocus => gradients::of_text_focus(gpu, subject, inputs, eyes),
+        ModelKind::Matrn => matrn::gradients(gpu, subject, inputs, manner, detail),
+        ModelKind::Parseq => parseq::gradients(gpu, subject, inputs, manner, detail),
         kind if kind.is_guided() => {
             let own = subject.own_reader();
             let reader = eyes.map(|eyes| &eyes.recognizer).or(own.as_ref()).ok_or_else(|| {

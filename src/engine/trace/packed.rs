@@ -34,6 +34,14 @@ pub fn compare_packed(activations: &[Activation], golden: &StateDict) -> Result<
             out.extend(compare_family(activations, golden, &prefix, info, seed)?);
         }
     }
+    for (key, names) in whole.as_object().into_iter().flatten() {
+        let prefix = key.strip_suffix("grad_names").filter(|p| p.ends_with('.'));
+        let has = |p: &&str| activations.iter().any(|a| a.name.starts_with(&format!("{p}grad.")));
+        if let Some(prefix) = prefix.filter(has) {
+            let info = serde_json::json!({ "grad_names": names });
+            out.extend(compare_family(activations, golden, prefix, &info, seed)?);
+        }
+    }
     Ok(out)
 }
 

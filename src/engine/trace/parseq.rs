@@ -1,12 +1,15 @@
 //! PARSeq on raw tensors.
 
+use super::gradients::{Manner, finish, pass};
+use super::inputs::integers;
 use super::recognizers::{first_image, images, texts};
 use super::{Activation, Detail, Subject, collect};
-use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::models::parseq::{Network, START, STEPS};
+use crate::models::parseq::{Network, Orders, START, STEPS, loss};
+use crate::ops::backward;
 use crate::tensor::{Axes, Cx, Host};
+use crate::{Error, ErrorKind, Result};
 
 /// Values of which the reference has the first image alone, so many rows of it or all.
 const FIRST: [(&str, Option<usize>); 5] = [
@@ -107,4 +110,44 @@ fn content(out: &[Activation]) -> Option<Activation> {
     let data = ids.data.chunks_exact(steps).flat_map(row).collect();
     let value = Host::new(ids.shape, data).into_u32();
     Some(Activation { name: "parseq.refine.content_ids".into(), call: 0, value })
+}
+
+/// The loss of PARSeq and its gradients, of the words `parseq.train.targets` in the orders `parseq.train.blocked`, under the names of
+/// the reference. Nothing differs between training and evaluation but dropout, which there is none of here.
+pub(super) fn gradients(
+    gpu: &Gpu,
+    subject: &Subject,
+    inputs: &StateDict,
+    manner: Manner,
+    detail: Detail,
+) -> Result<Vec<Activation>> {
+    let (network, parameters) = Network::to_train(gpu, subject.source(), &|_| false)?;
+    let words = integers(inputs, "parseq.train.targets", 2)?;
+    let blocked = integers(inputs, "parseq.train.blocked", 3)?;
+    let (n, symbols) = (words.dims()[0], words.dims()[1]);
+    let [all, _] = images(gpu, inputs)?;
+    if all.dims()[0] < n {
+        return Err(Error::new(ErrorKind::Shape, "parseq.train.targets", "words of the images")
+            .expected(format!("at most {}", all.dims()[0]))
+            .got(n));
+    }
+    let image = all.view(0, [n, 32, 128, 3])?;
+    let orders = Orders::new(gpu, &words.to_u32(), symbols.max(1) - 1, &blocked.to_u32())?;
+    let cx = pass(gpu, manner, detail);
+    let logits = network.along(&cx, &network.prepare(&cx, &image)?, &orders)?;
+    for (i, logits) in logits.iter().enumerate() {
+        cx.value("parseq.train", &format!("logits_perm{i}"), logits, Axes::Same);
+    }
+    let loss = loss(&cx, &logits, &orders)?;
+    let grads = backward(&cx, &loss, 1.0)?;
+    let none: Option<fn(&str) -> f32> = None;
+    let parts = [("loss", &loss)];
+    let mut out = finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)?;
+    for a in &mut out {
+        let family = a.name.split('.').next().unwrap_or_default();
+        if ["grad", "losses"].contains(&family) {
+            a.name = format!("parseq.train.{}", a.name);
+        }
+    }
+    Ok(out)
 }

@@ -1,9 +1,10 @@
 //! MATRN, a text recognizer: ABINet's vision and language models, and an encoder in which what is seen and what is read attend to
 //! each other ("Multi-modal text recognition networks: interactive enhancements between visual and semantic features").
 
-use super::abinet::{
-    self, AbinetConfig, Language, LanguageModel, PositionAttention, SHORTEST, Vision, VisionModel,
-};
+mod joint;
+mod loss;
+
+use super::abinet::{self, AbinetConfig, Language, LanguageModel, SHORTEST, Vision, VisionModel};
 use super::prepare::high;
 use super::reading::Reading;
 use super::recipe::{
@@ -13,17 +14,15 @@ use super::recipe::{
 use super::recognizer::{Head, WordRecognizer, expect_classes};
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::nn::{EncoderLayer, Linear, Scope, Source, TransformerConfig, Weights};
-use crate::ops::{
-    Act, Epilogue, activate, add, clamp, concat_last, lengths, linear, mix, slice_last,
-};
+use crate::nn::{Parameters, Scope, Source, Weights};
+use crate::ops::{clamp, lengths};
 use crate::shape::to_u32;
 use crate::tensor::{Axes, Cx, Host, Tensor};
+use joint::{Joint, Met};
+pub use loss::{Loss, loss};
 
 /// Rounds of language model and joint encoder.
 const ROUNDS: usize = 3;
-/// Layers of the joint encoder.
-const LAYERS: usize = 2;
 const PLACE: &str = "MATRN";
 
 const RULES: &[(&str, Rule)] = &[
@@ -45,89 +44,6 @@ pub(crate) const RECIPE: Recipe = Recipe {
     rules: &[RULES, abinet::RULES],
     suffixes: &[("vision.cls.weight", "#785"), ("semantic_visual.cls.weight", "#1352")],
 };
-
-/// The part in which both kinds of features meet.
-struct Joint {
-    path: String,
-    /// A code for each cell of the feature map, `[256, C]`.
-    codes: Tensor,
-    layers: Vec<EncoderLayer>,
-    attention: PositionAttention,
-    gate: Linear,
-    /// Classes by what was seen, by what was read, and by both.
-    classes: [Linear; 3],
-}
-
-/// What the joint part says at a round: class scores `[N, T, classes]` of each kind.
-struct Met {
-    visual: Tensor,
-    semantic: Tensor,
-    both: Tensor,
-}
-
-impl Joint {
-    fn load(s: &Scope, config: &AbinetConfig) -> Self {
-        let c = &config.vision;
-        let (d, classes) = (c.d_model, config.num_classes);
-        let layer = TransformerConfig { width: d, heads: c.nhead, inner: c.d_inner };
-        // What hides a token in training stands in every file.
-        s.param("v_token", &[1, d]);
-        let cells = abinet::CELLS.0 * abinet::CELLS.1;
-        let codes = s.buffer("pos_encoder_tfm.pe", &[cells, 1, d]);
-        Joint {
-            path: s.path().into(),
-            codes: codes.reshape([cells, d]).expect("as many elements"),
-            layers: (0..LAYERS)
-                .map(|i| EncoderLayer::load(&s.at(format!("model1.layers.{i}")), layer))
-                .collect(),
-            attention: PositionAttention::load(&s.at("model2_vis"), config),
-            gate: Linear::load(&s.at("w_att"), 2 * d, d, true),
-            classes: ["cls_vis", "cls_sem", "cls"]
-                .map(|name| Linear::load(&s.at(name), d, classes, true)),
-        }
-    }
-
-    /// `image [N, 8, 32, C]` and `text [N, T, C]`, each character of which gets the codes of where it was seen.
-    fn forward(&self, cx: &Cx, vision: &Vision, text: &Tensor, round: &str) -> Result<Met> {
-        let _scope = cx.scope(&self.path);
-        let value = |name: &str, t: &Tensor| cx.value(round, name, t, Axes::Same);
-        let [n, steps, d] = text.shape().nlc(PLACE)?;
-        let cells = self.codes.dims()[0];
-        for name in ["pos_encoder_tfm.dropout", "pos_encoder_tfm"] {
-            let codes = self.codes.reshape([1, cells, d])?;
-            cx.tap_copies(&self.path, name, &codes, Axes::Sequence, n);
-        }
-        let maps = vision.attention.detached().reshape([n, steps, cells])?;
-        let text = add(cx, text, &linear(cx, &maps, &self.codes, &Epilogue::default())?)?;
-        value("joint_in_text", &text);
-        let seen = vision.image.reshape([n, cells * d])?;
-        let both = concat_last(cx, &[&seen, &text.reshape([n, steps * d])?])?;
-        let mut z = both.reshape([n, cells + steps, d])?;
-        for layer in &self.layers {
-            z = layer.forward(cx, &z)?;
-        }
-        cx.tap(&self.path, "model1", &z, Axes::Sequence);
-        let z = z.reshape([n, (cells + steps) * d])?;
-        let seen = slice_last(cx, &z, 0..cells * d)?;
-        value("joint_out_visual", &seen.reshape([n, cells, d])?);
-        let read = slice_last(cx, &z, cells * d..(cells + steps) * d)?.reshape([n, steps, d])?;
-        let (rows, columns) = abinet::CELLS;
-        let (seen, maps) = self.attention.forward(cx, &seen.reshape([n, rows, columns, d])?)?;
-        value("visual_feature", &seen);
-        value("visual_attn", &maps);
-        let [by_sight, by_text, by_both] = &self.classes;
-        let visual = by_sight.forward(cx, &seen, Axes::Same)?;
-        value("visual.logits", &visual);
-        let semantic = by_text.forward(cx, &read, Axes::Same)?;
-        value("semantic.logits", &semantic);
-        // g = σ(W·[v ; s] + b), f = g ⊙ v + (1 − g) ⊙ s
-        let gate = self.gate.forward(cx, &concat_last(cx, &[&seen, &read])?, Axes::Same)?;
-        let gate = activate(cx, &gate, Act::Sigmoid)?;
-        let both = by_both.forward(cx, &mix(cx, &gate, &seen, &read)?, Axes::Same)?;
-        value("final.logits", &both);
-        Ok(Met { visual, semantic, both })
-    }
-}
 
 /// MATRN on a device.
 pub struct Network {
@@ -171,6 +87,18 @@ impl Network {
         Ok(Weights::load(gpu, source, None, PLACE, |s| Ok(Self::build(s)))?.0)
     }
 
+    /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s)))
+    }
+
     fn build(s: &Scope) -> Self {
         let config = AbinetConfig::default();
         Network {
@@ -186,6 +114,14 @@ impl Network {
     /// # Errors
     /// Another shape.
     pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Seen> {
+        self.forward_hiding(cx, image, &[])
+    }
+
+    /// The same in training, where some cells of the feature map are hidden: `hidden [N, 256, 1]` of each round is 1 for these.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_hiding(&self, cx: &Cx, image: &Tensor, hidden: &[Tensor]) -> Result<Seen> {
         let longest = to_u32(self.config.max_length);
         let vision = self.vision.forward(cx, image)?;
         let mut counted = lengths(cx, &vision.logits, longest)?;
@@ -204,7 +140,7 @@ impl Network {
             let language = self.language.forward(cx, &logits, &known)?;
             let read = lengths(cx, &language.logits, longest)?;
             let Met { visual, semantic, both } =
-                self.joint.forward(cx, &vision, &language.feature, &path)?;
+                self.joint.forward(cx, &vision, &language.feature, hidden.get(i - 1), &path)?;
             counted = lengths(cx, &both, longest)?;
             for (name, t) in [
                 ("lengths_in", &known),

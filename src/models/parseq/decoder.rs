@@ -4,7 +4,8 @@ use super::{CLASSES, STEPS, Spelled, WIDTH};
 use crate::Result;
 use crate::nn::{LayerNorm, Linear, MultiHead, Scope};
 use crate::ops::{
-    Act, Mask, activate, add, argmax, concat_last, embedding, lengths, repeat, scale, sum_to,
+    Act, Mask, activate, add, argmax, concat_last, embedding, lengths, repeat, scale, slice_last,
+    sum_to,
 };
 use crate::shape::to_u32;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -133,6 +134,36 @@ impl Decoder {
         let looks = sum_to(cx, &looks, [n, 1, places, patches])?;
         let (greedy_ids, ids) = (argmax(cx, &greedy)?, argmax(cx, &logits)?);
         Ok(Spelled { greedy: (greedy, greedy_ids), logits, ids, looks })
+    }
+
+    /// Class scores `[N, L, 95]` for each of `hidden`, tables u32 `[N, L, L]` of the symbols that a place does not see; the symbols
+    /// `input` u32 `[N, L]` begin with the start.
+    pub(super) fn along(
+        &self,
+        cx: &Cx,
+        memory: &Tensor,
+        input: &Tensor,
+        hidden: &[Tensor],
+    ) -> Result<Vec<Tensor>> {
+        let (n, l) = (input.dims()[0], input.dims()[1]);
+        let image = self.layer.image.memory(cx, memory)?;
+        let symbols = scale(cx, &embedding(cx, input, &self.table, 1.0)?, (WIDTH as f32).sqrt())?;
+        let flat = symbols.reshape([n, l * WIDTH])?;
+        let places = self.places.reshape([STEPS * WIDTH])?;
+        // The start has no position, and the first symbol the first one.
+        let start = slice_last(cx, &flat, 0..WIDTH)?.reshape([n, 1, WIDTH])?;
+        let others = slice_last(cx, &flat, WIDTH..l * WIDTH)?.reshape([n, l - 1, WIDTH])?;
+        let positions = slice_last(cx, &places, 0..(l - 1) * WIDTH)?;
+        let others = add(cx, &others, &positions.reshape([l - 1, WIDTH])?)?;
+        let content = behind(cx, &start, &others)?;
+        let queries = slice_last(cx, &places, 0..l * WIDTH)?.reshape([1, l, WIDTH])?;
+        let queries = repeat(cx, &queries, n)?;
+        let order = |hidden: &Tensor| {
+            let mask = Mask::Table(hidden);
+            let (out, _) = self.decode(cx, &queries, &content, &image, mask)?;
+            self.head.forward(cx, &out, Axes::Same)
+        };
+        hidden.iter().map(order).collect()
     }
 
     /// The start, then `symbols [N, i, C]` of the table, which alone have positions: `[N, i + 1, C]`.

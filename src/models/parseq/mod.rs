@@ -3,6 +3,7 @@
 
 mod decoder;
 mod encoder;
+mod loss;
 
 use super::prepare::{Scaled, high};
 use super::reading::{Reading, center, each, expect_numbers, until_end};
@@ -12,12 +13,13 @@ use super::recipe::{
 };
 use super::recognizer::{Head, WordRecognizer, expect_classes};
 use crate::gpu::Gpu;
-use crate::nn::{Scope, Source, Weights};
+use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::tensor::{Axes, Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 use decoder::Decoder;
 pub use decoder::START;
 use encoder::{Encoder, PATCHES};
+pub use loss::{Orders, loss};
 
 /// Characters of classes 1, 2, …; class 0 is the end.
 const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
@@ -70,6 +72,18 @@ impl Network {
         Ok(Weights::load(gpu, source, None, PLACE, |s| Ok(Self::build(s)))?.0)
     }
 
+    /// Loads for training: also returns the parameters, of which those that are not `frozen` are leaves of a tape.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s)))
+    }
+
     fn build(s: &Scope) -> Self {
         Network {
             scaled: Scaled::new(s.gpu(), [0.5; 3], [0.5; 3]),
@@ -99,6 +113,18 @@ impl Network {
         let memory = self.encoder.forward(cx, image)?;
         cx.value("parseq", "memory", &memory, Axes::Same);
         self.decoder.forward(cx, &memory)
+    }
+}
+
+impl Network {
+    /// Class scores `[N, L, 95]` of each order in which the words' symbols may come to be known: what is trained. `image` as
+    /// [`Network::prepare`] gives it.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn along(&self, cx: &Cx, image: &Tensor, orders: &Orders) -> Result<Vec<Tensor>> {
+        let memory = self.encoder.forward(cx, image)?;
+        self.decoder.along(cx, &memory, &orders.input, &orders.hidden)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Heads are consecutive slices of the channel axis. q, k and v may be parts of one packed tensor, so that one projection
 //! serves all three. Scores stay in workgroup memory unless the caller asks for the weights, or a head is wider than one
 //! workgroup's accumulators: then the weights are written, and multiplied by the values in a second dispatch. Where a gradient is asked for, or weights are
-//! dropped, attention is composed of products, [`mask_scores`] and a soft-max instead.
+//! dropped, and for a mask that is a table, attention is composed of products, [`mask_scores`] and a soft-max instead.
 
 mod node;
 mod tiles;
@@ -69,7 +69,9 @@ pub fn attention(
     weights: bool,
 ) -> Result<(Tensor, Option<Tensor>)> {
     let s = scores(cx, q, k, v, shape, mask)?;
-    if cx.tracks(&[q.tensor, k.tensor, v.tensor]) || cx.mode().dropout.is_some() {
+    let parts = [q.tensor, k.tensor, v.tensor];
+    let by_table = matches!(mask, Mask::Table(_));
+    if cx.tracks(&parts) || cx.mode().dropout.is_some() || by_table {
         let (y, soft) = composed(cx, [q, k, v], s.images as usize, shape, mask)?;
         return Ok((y, weights.then_some(soft)));
     }
