@@ -262,7 +262,8 @@ fn evaluate(
     page.write(&result("html"), args.overwrite)?;
     journal.finish(Some(&result("words")))?;
     let tables: Vec<String> = tables.iter().map(Table::plain).collect();
-    print(&tables.join("\n"))?;
+    let lines: String = lines.iter().map(|line| format!("- {line}\n")).collect();
+    print(&format!("{}\n{lines}", tables.join("\n")))?;
     Ok(if evaluation.left_out() == 0 { Outcome::Done } else { Outcome::SomeFailed })
 }
 
@@ -275,7 +276,8 @@ fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> V
         args.preset
     )];
     lines.push(
-        "Rows and figures are the paper's; which number its tables of ablations have was taken from their order.".into(),
+        "Rows and figures are the paper's, read by CRNN; which number its tables of ablations have was taken from their order."
+            .into(),
     );
     for trial in ablation.trials() {
         let settings = trial.settings.map_or("no setting makes it".into(), told);
