@@ -8,7 +8,7 @@ use lemma_gpu::data::picture::{RgbImage, decode};
 use lemma_gpu::engine::{Head, Options, Wanted, enlarge, plan_memory};
 use lemma_gpu::gpu::{BufferSlice, Gpu, GpuOptions, wgpu};
 use lemma_gpu::models::ModelKind;
-use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network};
+use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network, PriorKind};
 use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::tensor::{Cx, Tensor};
 use lemma_gpu::{Engine, ErrorKind, Lemma, Recognizer, Source};
@@ -348,6 +348,7 @@ fn every_switch_of_the_paper_changes_the_result() {
     add("concatenation", |c| c.fusion = Fusion::Concat);
     add("another K", |c| c.guidance.select_num = 300);
     add("two blocks", |c| c.srb_nums = 2);
+    add("another recognizer", |c| c.prior = PriorKind::Crnn);
     for (name, config) in switched {
         let result = run(config);
         assert!(result.iter().all(|v| v.is_finite()), "{name}");

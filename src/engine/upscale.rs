@@ -342,7 +342,7 @@ impl Pending {
             let mut readings = match &self.lemma.reader {
                 Some(reader) => reader.decode(&outputs)?,
                 None => {
-                    let config = &self.lemma.config().position_prior;
+                    let config = &self.lemma.config().reading();
                     abinet::readings(config, &outputs[0], &outputs[1])?
                 }
             };

@@ -117,7 +117,7 @@ impl Ablation {
                 trial("both", &[], WHOLE),
             ],
             Ablation::Prior => vec![
-                Trial { settings: None, ..trial("CRNN", &[], average(55.2)) },
+                trial("CRNN", &["lemma.prior=crnn"], average(55.2)),
                 trial("ABINet", &[], WHOLE),
             ],
             Ablation::K => vec![

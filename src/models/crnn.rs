@@ -16,8 +16,8 @@ use crate::tensor::{Axes, Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 
 /// Characters of classes 1, 2, …; class 0 is the blank.
-const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
-const CLASSES: usize = ALPHABET.len() + 1;
+pub(crate) const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const CLASSES: usize = ALPHABET.len() + 1;
 const UNITS: usize = 256;
 const PLACE: &str = "CRNN";
 
@@ -92,7 +92,7 @@ impl Network {
         Weights::load_behind(gpu, source, Some(frozen), PLACE, others, |s| Ok(Self::build(s)))
     }
 
-    fn build(s: &Scope) -> Self {
+    pub(crate) fn build(s: &Scope) -> Self {
         let cnn = s.at("cnn");
         let stage = |i: usize, input, output, window, norm: bool, pool| Stage {
             i,

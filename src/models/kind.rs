@@ -85,7 +85,7 @@ const TABLE: &[Entry] = &[
         kind: ModelKind::Lemma,
         name: "LEMMA",
         word: "lemma",
-        marks: &["block1.0.weight", "position_prior.vision.cls.weight"],
+        marks: &["block1.0.weight", "guidanceGen.text_proj.weight"],
         recipe: &lemma::RECIPE,
         build: None,
         objective: None,

@@ -21,6 +21,7 @@ pub mod check;
 mod columns;
 mod conv;
 mod ctc;
+mod ctc_places;
 mod deformable;
 mod depthwise;
 mod depthwise_window;
@@ -65,6 +66,7 @@ pub use channel_affine::channel_affine;
 pub use conv::winograd::{suits_winograd, winograd, winograd_weight};
 pub use conv::{conv_transpose2d, conv2d, spread};
 pub use ctc::ctc_loss;
+pub use ctc_places::ctc_places;
 pub use deformable::deformable_depthwise;
 pub use depthwise::global_depthwise;
 pub use depthwise_window::depthwise_conv2d;
@@ -132,6 +134,7 @@ pub const TABLE: &[&Row] = &[
     &channel_affine::ROW,
     &conv::ROW,
     &ctc::ROW,
+    &ctc_places::ROW,
     &deformable::ROW,
     &depthwise::ROW,
     &depthwise_window::ROW,

@@ -96,7 +96,11 @@ impl Trainer {
             let part = match config.stage {
                 Stage::Vision => !name.starts_with("vision."),
                 Stage::Language => !name.starts_with("language."),
-                Stage::Lemma => config.prior_lr == 0.0 && name.starts_with("position_prior."),
+                Stage::Lemma => {
+                    let learns =
+                        config.prior_lr > 0.0 && config.lemma.prior == lemma::PriorKind::Abinet;
+                    !learns && name.starts_with("position_prior.")
+                }
                 _ => false,
             };
             part || frozen(name)

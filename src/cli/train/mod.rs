@@ -17,7 +17,8 @@ use crate::data::part::sweep;
 use crate::data::words::Mix;
 use crate::engine::shipped_reader;
 use crate::gpu::GpuOptions;
-use crate::models::abinet;
+use crate::models::lemma::PriorKind;
+use crate::models::{ModelKind, abinet};
 use crate::train::checkpoint::Position;
 use crate::train::{
     Batches, Ended, MicroBatch, Preset, Stage, Start, TextFocus, TrainConfig, Trainer, branch,
@@ -297,10 +298,22 @@ fn prior(
     if config.stage != Stage::Lemma || !from_nothing {
         return Ok(Vec::new());
     }
+    if args.prior.is_empty() && config.lemma.prior == PriorKind::Crnn {
+        return Err(Error::new(ErrorKind::Argument, "--prior", "weights of the CRNN inside")
+            .expected("a checkpoint of CRNN, which keeps its weights")
+            .got("none"));
+    }
     if args.prior.is_empty() && config.lemma.position_prior == abinet::AbinetConfig::nano() {
         return Ok(vec![shipped_reader()?]);
     }
-    args.prior.iter().map(|file| file.open(global)).collect()
+    let open = |file: &WeightsFile| {
+        let state = file.open(global)?;
+        if config.lemma.prior == PriorKind::Crnn {
+            ModelKind::Crnn.expect(&state, &file.to_string()).map_err(|e| e.within("--prior"))?;
+        }
+        Ok(state)
+    };
+    args.prior.iter().map(open).collect()
 }
 
 impl From<StageName> for Stage {

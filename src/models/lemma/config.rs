@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::models::abinet::{AbinetConfig, DEEPEST, Shaped, Shapes, WIDEST, divides, within};
+use crate::models::crnn;
 use crate::models::textzoom::TrunkConfig;
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,17 @@ pub enum Fusion {
     Adaptive,
     /// Concatenation and one 1×1 convolution with batch norm.
     Concat,
+}
+
+/// Which recognizer stands inside (paper §4.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriorKind {
+    /// ABINet's vision and language models.
+    #[default]
+    Abinet,
+    /// CRNN, with the weights it comes with.
+    Crnn,
 }
 
 /// Sizes and switches of the guidance: location enhancement and multi-modal alignment.
@@ -93,7 +105,10 @@ pub struct LemmaConfig {
     /// How the guidance enters a block.
     #[serde(default = "adaptive")]
     pub fusion: Fusion,
-    /// The recognizer inside.
+    /// Which recognizer stands inside.
+    #[serde(default)]
+    pub prior: PriorKind,
+    /// The sizes of an ABINet inside.
     pub position_prior: AbinetConfig,
 }
 
@@ -118,6 +133,7 @@ impl Default for LemmaConfig {
                 alignment: Alignment::Bi,
             },
             fusion: Fusion::Adaptive,
+            prior: PriorKind::Abinet,
             position_prior: AbinetConfig::default(),
         }
     }
@@ -138,6 +154,18 @@ impl LemmaConfig {
             },
             position_prior: AbinetConfig::nano(),
             ..official
+        }
+    }
+
+    /// How class scores of the recognizer inside are read, and how many classes they have.
+    pub fn reading(&self) -> AbinetConfig {
+        match self.prior {
+            PriorKind::Abinet => self.position_prior.clone(),
+            PriorKind::Crnn => AbinetConfig {
+                charset_chars: crnn::ALPHABET.into(),
+                num_classes: crnn::CLASSES,
+                ..AbinetConfig::default()
+            },
         }
     }
 
@@ -190,7 +218,11 @@ impl LemmaConfig {
         let guidance = |name: &str| format!("guidanceGen.{name}");
         let blocks =
             (2..).take_while(|k| state.tensors.contains_key(&format!("block{k}.conv1.weight")));
-        let prior = AbinetConfig::from_shapes(state, "position_prior.")?;
+        let of_crnn = state.tensors.contains_key("position_prior.rnn.1.embedding.weight");
+        let prior = match of_crnn {
+            true => Shaped::new(AbinetConfig::default()),
+            false => AbinetConfig::from_shapes(state, "position_prior.")?,
+        };
         let inside = |key: String| format!("position_prior.{key}");
         let mut shaped = Shaped::new(LemmaConfig {
             hidden_units: shape.of("block2.gru1.gru.weight_hh_l0", 1)?,
@@ -207,6 +239,7 @@ impl LemmaConfig {
                 ],
                 ..official.guidance
             },
+            prior: if of_crnn { PriorKind::Crnn } else { PriorKind::Abinet },
             position_prior: prior.config,
             fusion: Fusion::Adaptive,
         });

@@ -107,12 +107,7 @@ impl GuidanceModel {
                 .pixel_to_region
                 .then(|| Conv::load(&s.at("DWC"), d, d, Window::same(3), true)),
             positions: s.buffer("vision_pos.pe", &[PIXELS, 1, d]),
-            text_project: Linear::load(
-                &s.at("text_proj"),
-                config.position_prior.num_classes,
-                d,
-                false,
-            ),
+            text_project: Linear::load(&s.at("text_proj"), config.reading().num_classes, d, false),
             text_encoder: (0..g.encoder_layers)
                 .map(|i| EncoderLayer::load(&s.at(format!("text_Encoder.layers.{i}")), layer))
                 .collect(),

@@ -64,7 +64,7 @@ pub struct Loss {
     pub attention: Option<Tensor>,
     /// Its cross entropy on SR.
     pub recognition: Option<Tensor>,
-    /// Cross entropy of the probabilities of the recognizer inside, vision and language.
+    /// Cross entropy of the probabilities of the recognizer inside, vision and language; 0 of one that does not learn.
     pub finetune: Tensor,
 }
 
@@ -84,8 +84,13 @@ pub fn loss(
     let mse = mean_squared(cx, &output.image, hr)?;
     let every = every_step(cx, words);
     let doubled = |logits: &Tensor| abinet::reading_loss(cx, &softmax(cx, logits, 2)?, &every);
-    let image = doubled(&output.prior.image_logits)?;
-    let finetune = add(cx, &image, &doubled(&output.prior.text_logits)?)?;
+    let finetune = match output.prior.learns {
+        true => {
+            let image = doubled(&output.prior.image_logits)?;
+            add(cx, &image, &doubled(&output.prior.text_logits)?)?
+        }
+        false => Tensor::upload(cx.gpu(), [1], &[0.0]),
+    };
     let (attention, recognition) =
         cx.evaluating(|cx| look(cx, output, hr, words, &every, focus))?.unzip();
     let mut total = mse.clone();

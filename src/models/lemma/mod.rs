@@ -6,9 +6,10 @@ mod config;
 mod fusion;
 mod guidance;
 mod loss;
+mod prior;
 mod recipe;
 
-pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig};
+pub use config::{Alignment, Fusion, GuidanceConfig, LemmaConfig, PriorKind};
 pub use guidance::{Evidence, Guidance};
 pub use loss::{Focus, LOSS_SCALE, Loss, LossWeights, Words, loss, recognition};
 pub(crate) use recipe::RECIPE;
@@ -16,22 +17,23 @@ pub(crate) use recipe::RECIPE;
 use crate::Result;
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::models::abinet::{LanguageModel, SHORTEST, VisionModel, configuration};
+use crate::models::abinet::configuration;
 use crate::models::textzoom::{Head, SpatialTransformer, Tail, Warp, expect_low, straighten};
 use crate::models::word::WordNetwork;
 use crate::nn::{BatchNorm, BiGru, ConvNorm, Parameters, Scope, Source, Weights};
-use crate::ops::{Act, Along, Filter, activate, add, clamp, lengths, resize, slice_last};
-use crate::shape::{Window, to_u32};
+use crate::ops::{Act, Along, activate, add};
+use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 use fusion::FusionModel;
 use guidance::GuidanceModel;
+use prior::PriorModel;
 
 pub use crate::models::textzoom::{HIGH, LOW};
 
 /// Channels of input and output: red, green, blue and the mask of dark pixels.
 pub const PLANES: usize = 4;
 
-/// What the recognizer inside says of a batch.
+/// What the recognizer inside says of a batch. CRNN has one reading, which stands for both models of ABINet.
 pub struct Prior {
     /// Attention maps `[N, T, 16, 64]`, bicubically enlarged.
     pub maps: Tensor,
@@ -43,6 +45,8 @@ pub struct Prior {
     pub vision_lengths: Tensor,
     /// Lengths `[N]` of the language model's reading, within 2 and T.
     pub text_lengths: Tensor,
+    /// Whether its class scores are those of the labels' classes, and learn from them.
+    pub learns: bool,
 }
 
 /// The result of a pass.
@@ -106,8 +110,7 @@ impl Block {
 pub struct Network {
     config: LemmaConfig,
     warp: Option<SpatialTransformer>,
-    vision: VisionModel,
-    language: LanguageModel,
+    prior: PriorModel,
     head: Head,
     guidance: GuidanceModel,
     blocks: Vec<Block>,
@@ -161,11 +164,9 @@ impl Network {
 
     fn build(s: &Scope, config: LemmaConfig, warps: bool) -> Self {
         let trunk = config.trunk();
-        let prior = s.at("position_prior");
         Network {
             warp: SpatialTransformer::if_wanted(s, PLANES, Warp::Itself, warps),
-            vision: VisionModel::load(&prior.at("vision"), &config.position_prior),
-            language: LanguageModel::load(&prior.at("language"), &config.position_prior),
+            prior: PriorModel::load(&s.at("position_prior"), &config),
             head: Head::load(s, PLANES, config.channels()),
             guidance: GuidanceModel::load(&s.at("guidanceGen"), &config),
             blocks: trunk.blocks(s).iter().map(|s| Block::load(s, &config)).collect(),
@@ -193,7 +194,7 @@ impl Network {
     /// The same of an image that has been straightened.
     fn guided(&self, cx: &Cx, image: &Tensor) -> Result<Output> {
         let n = expect_low("lemma", image, PLANES)?;
-        let prior = self.prior(cx, &image.detached(), n)?;
+        let prior = self.prior.read(cx, &image.detached(), &self.config)?;
         let b1 = self.head.forward(cx, image)?;
         let maps = prior.maps.reshape([n, prior.maps.dims()[1], LOW.0 * LOW.1])?;
         let evidence =
@@ -205,40 +206,6 @@ impl Network {
         }
         let image = self.tail.forward(cx, &b1, &b)?;
         Ok(Output { image, prior, guidance })
-    }
-
-    fn prior(&self, cx: &Cx, image: &Tensor, n: usize) -> Result<Prior> {
-        let _scope = cx.scope("position_prior");
-        let rgb = slice_last(cx, image, 0..3)?;
-        let enlarged = resize(cx, &rgb, HIGH, Filter::Bicubic, true)?;
-        cx.value("prior", "input", &enlarged, Axes::Image);
-        let config = &self.config.position_prior;
-        let steps = config.max_length;
-        let count = |logits: &Tensor| {
-            let counted = lengths(cx, logits, to_u32(config.length_without_end))?;
-            clamp(cx, &counted, SHORTEST, to_u32(steps))
-        };
-        let vision = self.vision.forward(cx, &enlarged)?;
-        cx.value("prior.vision", "attn_vecs", &vision.feature, Axes::Same);
-        cx.value("prior.vision", "attn_scores", &vision.attention, Axes::Same);
-        let vision_lengths = count(&vision.logits)?;
-        let language = self.language.forward(cx, &vision.logits, &vision_lengths)?;
-        let text_lengths = count(&language.logits)?;
-        let [_, _, h, w] = vision.attention.shape().nhwc("attention maps")?;
-        let each = vision.attention.reshape([n * steps, h, w, 1])?;
-        let maps = cx.in_full(|cx| resize(cx, &each, LOW, Filter::Bicubic, true))?;
-        let maps = maps.reshape([n, steps, LOW.0, LOW.1])?;
-        for (name, value) in [
-            ("attn_map", &maps),
-            ("img_logits", &vision.logits),
-            ("text_logits", &language.logits),
-            ("vision_lengths", &vision_lengths),
-            ("lengths", &text_lengths),
-        ] {
-            cx.value("prior", name, value, Axes::Same);
-        }
-        let (image_logits, text_logits) = (vision.logits, language.logits);
-        Ok(Prior { maps, image_logits, text_logits, vision_lengths, text_lengths })
     }
 }
 
