@@ -7,6 +7,7 @@ use super::{Container, StateDict, describe::describe, kind, unwrap};
 use crate::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::io::{self, Cursor};
+use zip::read::{ArchiveOffset, Config};
 use zip::{CompressionMethod, ZipArchive};
 
 /// The number a file of the older container opens with, little-endian: 0x1950a86a20f9469cfc6c.
@@ -17,7 +18,10 @@ const PROTOCOL: i64 = 1001;
 
 /// Reads a zip archive `NAME/data.pkl`, `NAME/data/KEY`…, all stored without compression.
 pub(super) fn read_zip(place: &str, bytes: &[u8], key: Option<&str>) -> Result<StateDict> {
-    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| {
+    // Where the archive begins is not left to be guessed: the guess (zip 9.5.1) takes the second entry of a directory for its
+    // first where names have a certain length, as those of recognizer_best_acc_0.pth have.
+    let begin = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut zip = ZipArchive::with_config(begin, Cursor::new(bytes)).map_err(|e| {
         Error::new(ErrorKind::Format, place, format!("the zip archive is damaged or cut off: {e}"))
             .got(format!("{} bytes", bytes.len()))
     })?;

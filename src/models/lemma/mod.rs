@@ -121,7 +121,7 @@ impl Network {
     /// Loads a whole state dict. The configuration stands in the metadata key `config`, or is read off the shapes.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for a
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`](crate::ErrorKind::Format) for a
     /// configuration that cannot be understood.
     pub fn load(gpu: &Gpu, state: &StateDict) -> Result<Self> {
         Self::with_config(gpu, state, Self::config_of(state)?)
@@ -130,7 +130,7 @@ impl Network {
     /// The configuration in the metadata of `state`, or read off its shapes where these tell it.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] for one that cannot be understood, and for shapes that leave a size open.
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) for one that cannot be understood, and for shapes that leave a size open.
     pub fn config_of(state: &StateDict) -> Result<LemmaConfig> {
         configuration(state, || LemmaConfig::from_shapes(state)?.known())
     }
@@ -138,7 +138,7 @@ impl Network {
     /// Loads with a configuration of the caller's.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`] for sizes that make
+    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) listing tensors that are missing, misshapen or left over; [`ErrorKind::Format`](crate::ErrorKind::Format) for sizes that make
     /// no network.
     pub fn with_config(gpu: &Gpu, source: &dyn Source, config: LemmaConfig) -> Result<Self> {
         config.check()?;
