@@ -23,17 +23,17 @@ const WEIGHT: f64 = 4.0;
 
 /// A recognizer that tells LEMMA where to look.
 pub(super) enum PriorModel {
-    Abinet { vision: VisionModel, language: LanguageModel },
+    Abinet(Box<(VisionModel, LanguageModel)>),
     Crnn { reader: Box<crnn::Network>, places: OnceLock<Tensor> },
 }
 
 impl PriorModel {
     pub(super) fn load(s: &Scope, config: &LemmaConfig) -> Self {
         match config.prior {
-            PriorKind::Abinet => PriorModel::Abinet {
-                vision: VisionModel::load(&s.at("vision"), &config.position_prior),
-                language: LanguageModel::load(&s.at("language"), &config.position_prior),
-            },
+            PriorKind::Abinet => PriorModel::Abinet(Box::new((
+                VisionModel::load(&s.at("vision"), &config.position_prior),
+                LanguageModel::load(&s.at("language"), &config.position_prior),
+            ))),
             PriorKind::Crnn => PriorModel::Crnn {
                 reader: Box::new(crnn::Network::build(s)),
                 places: OnceLock::new(),
@@ -46,9 +46,7 @@ impl PriorModel {
         let _scope = cx.scope("position_prior");
         let rgb = slice_last(cx, image, 0..3)?;
         let prior = match self {
-            PriorModel::Abinet { vision, language } => {
-                by_abinet(cx, &rgb, vision, language, config)
-            }
+            PriorModel::Abinet(models) => by_abinet(cx, &rgb, &models.0, &models.1, config),
             PriorModel::Crnn { reader, places: table } => {
                 let shape = [STEPS, LOW.0 * LOW.1];
                 let table = table.get_or_init(|| Tensor::constant(cx.gpu(), shape, places()));
