@@ -10,7 +10,7 @@ mod reference;
 use agreement::{expect_agreement, expect_complete};
 use lemma_gpu::data::checkpoint::{Dtype, HostTensor, StateDict};
 use lemma_gpu::data::picture::RgbImage;
-use lemma_gpu::engine::trace::{Comparison, Detail, Manner, Subject};
+use lemma_gpu::engine::trace::{Comparison, Detail, GradMode, Subject};
 use lemma_gpu::engine::{Engine, Head, Recognizer, trace};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
 use lemma_gpu::models::ModelKind;
@@ -166,7 +166,7 @@ type Allowed = (&'static str, f64);
 /// The loss of a reference file, its parts, and the gradient of every parameter.
 fn check_gradients(
     model: ModelKind,
-    manner: Manner,
+    mode: GradMode,
     place: &str,
     parts: &[&str],
     least: usize,
@@ -177,7 +177,7 @@ fn check_gradients(
     let info = trace::info(&reference).expect("info");
     let subject = Subject::Procedural(Procedural { model, seed: 1 });
     let detail = Detail::AsRun;
-    let all = trace::gradients(&gpu, &subject, &reference, manner, None, detail).expect("runs");
+    let all = trace::gradients(&gpu, &subject, &reference, mode, None, detail).expect("runs");
     let near = |part: &str, want: &serde_json::Value| {
         let name = format!("{place}.losses.{part}");
         let got = all.iter().find(|a| a.name == name).expect("a loss").value.data[0];
@@ -205,7 +205,7 @@ const PARTS: [&str; 3] = ["vision_loss", "language_loss", "alignment_loss"];
 #[test]
 fn gradients_of_matrn() {
     let allowed = [("backbone.resnet", 5.0), ("semantic_visual.model1", 1.5)];
-    check_gradients(ModelKind::Matrn, Manner::Frozen, "matrn.eval", &PARTS, 4000, &allowed);
+    check_gradients(ModelKind::Matrn, GradMode::Frozen, "matrn.eval", &PARTS, 4000, &allowed);
 }
 
 /// With statistics of the batch and hidden cells. Not compared are the joint part's position attention: what comes to its
@@ -214,12 +214,12 @@ fn gradients_of_matrn() {
 #[test]
 fn gradients_of_matrn_in_training() {
     let allowed = [("semantic_visual.model2_vis", f64::INFINITY), ("backbone.resnet", 1.5)];
-    check_gradients(ModelKind::Matrn, Manner::Train, "matrn.train", &PARTS, 4000, &allowed);
+    check_gradients(ModelKind::Matrn, GradMode::Train, "matrn.train", &PARTS, 4000, &allowed);
 }
 
 #[test]
 fn gradients_of_parseq() {
-    check_gradients(ModelKind::Parseq, Manner::Train, "parseq.train", &[], 2000, &[]);
+    check_gradients(ModelKind::Parseq, GradMode::Train, "parseq.train", &[], 2000, &[]);
 }
 
 /// Weights of something else, and of another alphabet, are refused in a line that says so.

@@ -6,7 +6,7 @@ mod common;
 mod reference;
 
 use lemma_gpu::data::checkpoint::StateDict;
-use lemma_gpu::engine::trace::{self, Activation, Detail, Eyes, Manner, Subject};
+use lemma_gpu::engine::trace::{self, Activation, Detail, GradMode, Subject, TextFocusModel};
 use lemma_gpu::gpu::Gpu;
 use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::procedural::{Procedural, Stream};
@@ -100,17 +100,17 @@ fn differentiate(
     gpu: &Gpu,
     model: ModelKind,
     file: &StateDict,
-    manner: Manner,
-    eyes: bool,
+    mode: GradMode,
+    focus: bool,
     detail: Detail,
 ) -> Vec<Activation> {
     let table = golden("lemma_grad").tensors["weight37"].to_f32().expect("a table");
-    let eyes = eyes.then(|| Eyes {
+    let focus = focus.then(|| TextFocusModel {
         recognizer: Subject::Procedural(Procedural { model: ModelKind::TextFocus, seed: 1 }),
         table: Host::new([37, 37], table.into_iter().map(f64::from).collect()),
     });
     let subject = Subject::Procedural(Procedural { model, seed: 1 });
-    trace::gradients(gpu, &subject, file, manner, eyes.as_ref(), detail).expect("differentiates")
+    trace::gradients(gpu, &subject, file, mode, focus.as_ref(), detail).expect("differentiates")
 }
 
 fn number(activations: &[Activation], name: &str) -> f64 {
@@ -212,7 +212,7 @@ fn expect_agreement(
 fn text_focus_gradients() {
     let file = golden("transformer");
     let ours =
-        differentiate(&open(), ModelKind::TextFocus, &file, Manner::Frozen, true, Detail::AsRun);
+        differentiate(&open(), ModelKind::TextFocus, &file, GradMode::Frozen, true, Detail::AsRun);
     let info = trace::info(&file).expect("info");
     for part in ["attention", "recognition"] {
         expect_near(&ours, &format!("losses.{part}"), &info[format!("{part}_loss")], 1e-5);
@@ -225,7 +225,7 @@ fn lemma_gradients_with_frozen_statistics() {
     let file = golden("lemma_grad");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 9000), (Detail::AsRun, 9219)] {
-        let ours = differentiate(&open(), ModelKind::Lemma, &file, Manner::Frozen, true, detail);
+        let ours = differentiate(&open(), ModelKind::Lemma, &file, GradMode::Frozen, true, detail);
         expect_losses(&ours, &info["losses_names"], &info["losses"], 1e-5);
         expect_agreement(&ours, &file, least, FROZEN_LEMMA);
     }
@@ -236,7 +236,8 @@ fn abinet_gradients_with_frozen_statistics() {
     let file = golden("abinet_eval");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 3600), (Detail::AsRun, 4345)] {
-        let ours = differentiate(&open(), ModelKind::Abinet, &file, Manner::Frozen, false, detail);
+        let ours =
+            differentiate(&open(), ModelKind::Abinet, &file, GradMode::Frozen, false, detail);
         expect_near(&ours, "losses.loss", &info["loss"], 1e-5);
         for part in ["vision", "language", "alignment"] {
             let want = &info["parts"][format!("{part}_loss")];
@@ -251,7 +252,7 @@ fn abinet_step() {
     let file = golden("abinet_train");
     let info = trace::info(&file).expect("info");
     for (detail, least) in [(Detail::EveryModule, 4500), (Detail::AsRun, 5313)] {
-        let ours = differentiate(&open(), ModelKind::Abinet, &file, Manner::Train, false, detail);
+        let ours = differentiate(&open(), ModelKind::Abinet, &file, GradMode::Train, false, detail);
         expect_near(&ours, "losses.loss", &info["loss"], 2e-5);
         for part in ["vision", "language", "alignment"] {
             let want = &info["parts"][format!("{part}_loss")];
@@ -265,7 +266,7 @@ fn abinet_step() {
 fn lemma_step() {
     let file = golden("lemma_train");
     let mut ours =
-        differentiate(&open(), ModelKind::Lemma, &file, Manner::Train, true, Detail::AsRun);
+        differentiate(&open(), ModelKind::Lemma, &file, GradMode::Train, true, Detail::AsRun);
     // The file's noise of modules is that of their norms alone: `sr` has 2.5e-4, the modules before it at most 1e-6.
     ours.retain(Activation::is_value);
     let info = trace::info(&file).expect("info");
@@ -285,7 +286,8 @@ fn lemma_step() {
 #[test]
 fn lemma_step_on_pixels() {
     let file = golden("lemma_train_pixel");
-    let ours = differentiate(&open(), ModelKind::Lemma, &file, Manner::Train, false, Detail::AsRun);
+    let ours =
+        differentiate(&open(), ModelKind::Lemma, &file, GradMode::Train, false, Detail::AsRun);
     let info = trace::info(&file).expect("info");
     expect_near(&ours, "losses.total", &info["loss"], 2e-5);
     expect_agreement(&ours, &file, 1000, PIXELS_OF_LEMMA);
@@ -303,12 +305,12 @@ fn system(
     let file = golden("baselines");
     let subject = Subject::Procedural(Procedural { model, seed: 1 });
     let table = golden("lemma_grad").tensors["weight37"].to_f32().expect("a table");
-    let eyes = critic.map(|model| Eyes {
+    let focus = critic.map(|model| TextFocusModel {
         recognizer: Subject::Procedural(Procedural { model, seed: 1 }),
         table: Host::new([37, 37], table.into_iter().map(f64::from).collect()),
     });
     let run = trace::gradients;
-    let ours = run(&gpu, &subject, &file, Manner::Frozen, eyes.as_ref(), Detail::AsRun);
+    let ours = run(&gpu, &subject, &file, GradMode::Frozen, focus.as_ref(), Detail::AsRun);
     let ours = ours.expect("differentiates");
     let info = trace::info(&file).expect("info");
     let info = &info["systems"][key];

@@ -8,8 +8,8 @@ use crate::cli::say::say;
 use crate::data::checkpoint::StateDict;
 use crate::engine::ModelKind;
 use crate::engine::trace::{
-    Activation, Comparison, Detail, Eyes, Manner, Subject, compare, compare_packed, gradients,
-    run_guided, to_state_dict,
+    Activation, Comparison, Detail, GradMode, Subject, TextFocusModel, compare, compare_packed,
+    gradients, run_guided, to_state_dict,
 };
 use crate::gpu::Gpu;
 use crate::models::procedural::Procedural;
@@ -44,8 +44,8 @@ pub struct TraceArgs {
     against: Option<PathBuf>,
     /// Losses and gradients too, of the labels in the input: `lab.ids`, `lab.input` and `lab.lengths`, or `target.ids` and
     /// `target.lengths` for ABINet, or `labels` of its `info`
-    #[arg(long, value_enum, value_name = "MANNER")]
-    grad: Option<GradManner>,
+    #[arg(long, value_enum, value_name = "MODE")]
+    grad: Option<GradArg>,
     /// Look at the pass as it runs in production: at those values alone that fusion leaves
     #[arg(long)]
     as_run: bool,
@@ -63,7 +63,7 @@ pub struct TraceArgs {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum GradManner {
+enum GradArg {
     /// As in evaluation: running statistics, no spatial transformer
     #[value(name = "eval", alias = "frozen")]
     Frozen,
@@ -112,8 +112,8 @@ pub fn run(global: &Global, args: &TraceArgs) -> Result<Outcome> {
             let (subject, detail) = (weights.subject(), args.detail());
             run_guided(engine.gpu(), &subject, &inputs, detail, reader.as_ref())
         }
-        Some(manner) => {
-            differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, manner)
+        Some(mode) => {
+            differentiate(global, args, engine.gpu(), &inputs, &weights, recognizer, mode)
         }
     };
     let activations = activations.map_err(|e| match e.kind() {
@@ -179,7 +179,7 @@ fn differentiate(
     inputs: &StateDict,
     weights: &Weights,
     recognizer: Option<Weights>,
-    manner: GradManner,
+    mode: GradArg,
 ) -> Result<Vec<Activation>> {
     let subject = weights.subject();
     let note = |text: &str| {
@@ -187,12 +187,12 @@ fn differentiate(
             say!("note: {text}");
         }
     };
-    let manner = match manner {
-        GradManner::Frozen => Manner::Frozen,
-        GradManner::Train => Manner::Train,
+    let mode = match mode {
+        GradArg::Frozen => GradMode::Frozen,
+        GradArg::Train => GradMode::Train,
     };
     let kind = subject.kind()?;
-    let eyes = match (kind.critic(), recognizer.as_ref()) {
+    let focus = match (kind.critic(), recognizer.as_ref()) {
         // The recognizer by itself is read through the same table, and is its own recognizer.
         _ if kind == ModelKind::TextFocus => Some(weights.subject()),
         (Some(critic), Some(recognizer)) => match recognizer.subject().kind()? {
@@ -209,16 +209,16 @@ fn differentiate(
         }
         (None, _) => None,
     };
-    let eyes = match eyes {
+    let focus = match focus {
         None => None,
         Some(recognizer) => {
             let table = confusion_table(args.confusion.as_deref(), Some(inputs))?;
             note(&format!("cross entropy weighted by {}", table.from));
             let table = Host::new([37, 37], table.weights.into_iter().map(f64::from).collect());
-            Some(Eyes { recognizer, table })
+            Some(TextFocusModel { recognizer, table })
         }
     };
-    gradients(gpu, &subject, inputs, manner, eyes.as_ref(), args.detail())
+    gradients(gpu, &subject, inputs, mode, focus.as_ref(), args.detail())
 }
 
 /// The first difference in graph order, and the counts; every line with `verbose`.

@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// How the network behaves while its gradients are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum GradMode {
     /// As in evaluation: running statistics, no spatial transformer.
     Frozen,
     /// As in training, without dropout: batch statistics, and one step of the optimizer behind it.
@@ -24,15 +24,15 @@ pub enum Manner {
 }
 
 /// What the text-focus loss of LEMMA looks through.
-pub struct Eyes<'a> {
+pub struct TextFocusModel<'a> {
     /// Weights of the text-focus recognizer.
     pub recognizer: Subject<'a>,
     /// Weights `[37, 37]` of its cross entropy.
     pub table: Host,
 }
 
-pub(super) fn pass(gpu: &Gpu, manner: Manner, detail: Detail) -> Cx {
-    let mode = Mode { batch_statistics: manner == Manner::Train, dropout: None };
+pub(super) fn pass(gpu: &Gpu, mode: GradMode, detail: Detail) -> Cx {
+    let mode = Mode { batch_statistics: mode == GradMode::Train, dropout: None };
     detail.pass(gpu).with_tape().with_mode(mode)
 }
 
@@ -44,8 +44,8 @@ pub(super) fn of_lemma(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
-    eyes: Option<&Eyes>,
+    mode: GradMode,
+    focus: Option<&TextFocusModel>,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     let config = match subject {
@@ -54,11 +54,11 @@ pub(super) fn of_lemma(
     };
     let (network, parameters) =
         lemma::Network::to_train(gpu, subject.source(), config, &|_| false)?;
-    let focus = match eyes {
+    let focus = match focus {
         None => Focus::Off,
-        Some(eyes) => Focus::Transformer(
-            Box::new(text_focus::Network::load(gpu, eyes.recognizer.source())?),
-            eyes.table.upload(gpu),
+        Some(focus) => Focus::Transformer(
+            Box::new(text_focus::Network::load(gpu, focus.recognizer.source())?),
+            focus.table.upload(gpu),
         ),
     };
     let lr = pool_or_bytes(inputs, "lr", 16, 64)?;
@@ -82,15 +82,15 @@ pub(super) fn of_lemma(
         parts.extend(loss.recognition.map(|t| ("recognition", t)));
         Ok(parts)
     };
-    let cx = pass(gpu, manner, detail);
+    let cx = pass(gpu, mode, detail);
     let parts = losses(&cx)?;
     let grads = backward(&cx, &parts[0].1, LOSS_SCALE)?;
-    let optimizer = (manner == Manner::Train)
+    let optimizer = (mode == GradMode::Train)
         .then_some(|name: &str| if name.contains("position_prior") { 1e-4 } else { 1e-3 });
     let parts: Vec<(&str, &Tensor)> = parts.iter().map(|(name, t)| (*name, t)).collect();
     let mut out =
-        finish(gpu, cx, grads, &parts, LOSS_SCALE, &[("", &parameters)], manner, optimizer)?;
-    if manner == Manner::Train {
+        finish(gpu, cx, grads, &parts, LOSS_SCALE, &[("", &parameters)], mode, optimizer)?;
+    if mode == GradMode::Train {
         // The optimizer has moved the weights: what the next step would see.
         let cx = Cx::new(gpu).with_mode(Mode { batch_statistics: true, dropout: None });
         let second = losses(&cx)?;
@@ -111,7 +111,7 @@ pub(super) fn of_abinet(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
+    mode: GradMode,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     let config = match subject {
@@ -126,9 +126,9 @@ pub(super) fn of_abinet(
     let values: Vec<f32> = images.iter().flat_map(picture::rgb_input).collect();
     let image = Tensor::upload(gpu, [images.len(), 32, 128, 3], &values);
     let words = targets(gpu, inputs, "target", images.len(), (steps, classes))?;
-    let cx = pass(gpu, manner, detail);
+    let cx = pass(gpu, mode, detail);
     let reading = network.forward(&cx, &image)?;
-    let loss = abinet::loss(&cx, &reading, &words, manner == Manner::Train)?;
+    let loss = abinet::loss(&cx, &reading, &words, mode == GradMode::Train)?;
     let grads = backward(&cx, &loss.total, 1.0)?;
     let parts = [
         ("loss", &loss.total),
@@ -137,7 +137,7 @@ pub(super) fn of_abinet(
         ("alignment", &loss.alignment),
     ];
     let none: Option<fn(&str) -> f32> = None;
-    finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)
+    finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], mode, none)
 }
 
 /// The words `PLACE.ids` and `PLACE.lengths` of so many images, of at most so many steps and classes.
@@ -172,7 +172,7 @@ pub(super) fn of_text_focus(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    eyes: Option<&Eyes>,
+    focus: Option<&TextFocusModel>,
 ) -> Result<Vec<Activation>> {
     let network = text_focus::Network::load(gpu, subject.source())?;
     let words = words(gpu, inputs)?;
@@ -182,7 +182,7 @@ pub(super) fn of_text_focus(
         Tensor::upload(gpu, [n, 32, 128, 4], &four)
     });
     let sr = sr.leaf(0);
-    let table = eyes.map(|e| e.table.upload(gpu));
+    let table = focus.map(|e| e.table.upload(gpu));
     let mut out = Vec::new();
     for part in ["attention", "recognition"] {
         let cx = Cx::new(gpu).with_tape();
@@ -261,7 +261,7 @@ pub(super) fn finish(
     parts: &[(&str, &Tensor)],
     scale: f32,
     parameters: &[(&str, &Parameters)],
-    manner: Manner,
+    mode: GradMode,
     rate: Option<impl Fn(&str) -> f32>,
 ) -> Result<Vec<Activation>> {
     let mut found = Vec::new();
@@ -291,7 +291,7 @@ pub(super) fn finish(
         let values = p.to_official(&host.to_f32()).into_iter().map(f64::from).collect();
         out.push(value(format!("grad.{name}"), Host::new(p.official_shape(), values)));
     }
-    if manner == Manner::Train {
+    if mode == GradMode::Train {
         for (prefix, all) in parameters {
             for p in all.all().iter().filter(|p| p.name.contains(".running_")) {
                 out.push(value(format!("bn.{prefix}{}", p.name), p.tensor.to_host(gpu)?));

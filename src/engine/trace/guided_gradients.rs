@@ -1,6 +1,6 @@
 //! One training step of the networks that a recognizer guides, on raw tensors.
 
-use super::gradients::{Manner, finish, pass};
+use super::gradients::{GradMode, finish, pass};
 use super::inputs::{float_images, pool_or_bytes};
 use super::{Activation, Detail, Subject, first_images, info, to_f64};
 use crate::data::checkpoint::StateDict;
@@ -19,7 +19,7 @@ struct Step<'a> {
     gpu: &'a Gpu,
     subject: &'a Subject<'a>,
     inputs: &'a StateDict,
-    manner: Manner,
+    mode: GradMode,
     reader: &'a Subject<'a>,
     detail: Detail,
 }
@@ -31,11 +31,11 @@ pub(super) fn run(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
+    mode: GradMode,
     reader: &Subject,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
-    let step = Step { gpu, subject, inputs, manner, reader, detail };
+    let step = Step { gpu, subject, inputs, mode, reader, detail };
     match subject.kind()? {
         ModelKind::Tatt | ModelKind::TattInBatch => step.of_tatt(),
         ModelKind::C3 => step.of_c3(),
@@ -88,7 +88,7 @@ impl Step<'_> {
             Ok::<_, Error>(to_f64(tensor)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>())
         });
         let turns = Turns { arcs: arcs?, stretches: stretches? };
-        let cx = pass(self.gpu, self.manner, self.detail);
+        let cx = pass(self.gpu, self.mode, self.detail);
         let loss = network.loss(&cx, [&student, &teacher], [&lr, &hr], &turns)?;
         let grads = backward(&cx, &loss.total, 1.0)?;
         let parts = [
@@ -99,7 +99,7 @@ impl Step<'_> {
         ];
         let parameters = [("", &own), ("recogniser:", &read)];
         let none: Option<fn(&str) -> f32> = None;
-        let mut out = finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.manner, none)?;
+        let mut out = finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.mode, none)?;
         // Modules and other values see turned images, which no file has.
         let families = ["losses.", "grad.", "grad_of.rot.", "bn.", "rot."];
         out.retain(|a| families.iter().any(|family| a.name.starts_with(family)));
@@ -125,7 +125,7 @@ impl Step<'_> {
             lengths: &Tensor::upload_u32(self.gpu, [n], &lengths),
             share: &Tensor::upload(self.gpu, [n], &share.collect::<Vec<f32>>()),
         };
-        let cx = pass(self.gpu, self.manner, self.detail);
+        let cx = pass(self.gpu, self.mode, self.detail);
         let loss = network.loss(&cx, [&student, &teacher], [&lr, &hr], &words)?;
         let grads = backward(&cx, &loss.total, 1.0)?;
         let parts = [
@@ -136,7 +136,7 @@ impl Step<'_> {
         ];
         let parameters = [("", &own), ("recogniser:", &read)];
         let none: Option<fn(&str) -> f32> = None;
-        finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.manner, none)
+        finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.mode, none)
     }
 
     fn words(&self) -> Result<Vec<Vec<u32>>> {

@@ -1,6 +1,6 @@
 //! MATRN on raw tensors.
 
-use super::gradients::{Manner, finish, pass, targets};
+use super::gradients::{GradMode, finish, pass, targets};
 use super::recognizers::{first_image, images, texts};
 use super::{Activation, Detail, Subject, collect, to_f64};
 use crate::data::checkpoint::StateDict;
@@ -67,19 +67,19 @@ pub(super) fn gradients(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
+    mode: GradMode,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     let (network, parameters) = Network::to_train(gpu, subject.source(), &|_| false)?;
     let [image, _] = images(gpu, inputs)?;
     let n = image.dims()[0];
     let words = targets(gpu, inputs, "matrn.train.target", n, (26, 37))?;
-    let trains = manner == Manner::Train;
+    let trains = mode == GradMode::Train;
     let hidden = match trains {
         true => (1..=3).map(|i| hidden(gpu, inputs, n, i)).collect::<Result<Vec<_>>>()?,
         false => Vec::new(),
     };
-    let cx = pass(gpu, manner, detail);
+    let cx = pass(gpu, mode, detail);
     let seen = network.forward_hiding(&cx, &image, &hidden)?;
     let loss = loss(&cx, &seen, &words, trains)?;
     let grads = backward(&cx, &loss.total, 1.0)?;
@@ -90,7 +90,7 @@ pub(super) fn gradients(
         ("alignment_loss", &loss.joint),
     ];
     let none: Option<fn(&str) -> f32> = None;
-    let mut out = finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)?;
+    let mut out = finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], mode, none)?;
     let place = if trains { "matrn.train" } else { "matrn.eval" };
     for a in &mut out {
         let family = a.name.split('.').next().unwrap_or_default();

@@ -18,7 +18,7 @@ mod word;
 mod word_gradients;
 
 pub use compare::{Comparison, compare};
-pub use gradients::{Eyes, Manner};
+pub use gradients::{GradMode, TextFocusModel};
 pub use packed::compare_packed;
 
 use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
@@ -185,27 +185,32 @@ pub fn gradients(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
-    eyes: Option<&Eyes>,
+    mode: GradMode,
+    focus: Option<&TextFocusModel>,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     match subject.kind()? {
-        ModelKind::Lemma => gradients::of_lemma(gpu, subject, inputs, manner, eyes, detail),
-        ModelKind::Abinet => gradients::of_abinet(gpu, subject, inputs, manner, detail),
-        ModelKind::TextFocus => gradients::of_text_focus(gpu, subject, inputs, eyes),
-        ModelKind::Matrn => matrn::gradients(gpu, subject, inputs, manner, detail),
-        ModelKind::Parseq => parseq::gradients(gpu, subject, inputs, manner, detail),
+        ModelKind::Lemma => gradients::of_lemma(gpu, subject, inputs, mode, focus, detail),
+        ModelKind::Abinet => gradients::of_abinet(gpu, subject, inputs, mode, detail),
+        ModelKind::TextFocus => gradients::of_text_focus(gpu, subject, inputs, focus),
+        ModelKind::Matrn => matrn::gradients(gpu, subject, inputs, mode, detail),
+        ModelKind::Parseq => parseq::gradients(gpu, subject, inputs, mode, detail),
         kind if kind.is_guided() => {
             let own = subject.own_reader();
-            let reader = eyes.map(|eyes| &eyes.recognizer).or(own.as_ref()).ok_or_else(|| {
-                Error::new(ErrorKind::Argument, "gradients", "recognizer that guides the network")
+            let reader =
+                focus.map(|focus| &focus.recognizer).or(own.as_ref()).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Argument,
+                        "gradients",
+                        "recognizer that guides the network",
+                    )
                     .got("none")
-            })?;
-            let all = guided_gradients::run(gpu, subject, inputs, manner, reader, detail)?;
+                })?;
+            let all = guided_gradients::run(gpu, subject, inputs, mode, reader, detail)?;
             Ok(placed(all, kind, inputs))
         }
         kind => {
-            let all = word_gradients::run(gpu, subject, inputs, manner, eyes, detail)?;
+            let all = word_gradients::run(gpu, subject, inputs, mode, focus, detail)?;
             Ok(placed(all, kind, inputs))
         }
     }

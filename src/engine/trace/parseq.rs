@@ -1,6 +1,6 @@
 //! PARSeq on raw tensors.
 
-use super::gradients::{Manner, finish, pass};
+use super::gradients::{GradMode, finish, pass};
 use super::inputs::integers;
 use super::recognizers::{first_image, images, texts};
 use super::{Activation, Detail, Subject, collect};
@@ -118,7 +118,7 @@ pub(super) fn gradients(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
+    mode: GradMode,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     let (network, parameters) = Network::to_train(gpu, subject.source(), &|_| false)?;
@@ -133,7 +133,7 @@ pub(super) fn gradients(
     }
     let image = all.view(0, [n, 32, 128, 3])?;
     let orders = Orders::new(gpu, &words.to_u32(), symbols.max(1) - 1, &blocked.to_u32())?;
-    let cx = pass(gpu, manner, detail);
+    let cx = pass(gpu, mode, detail);
     let logits = network.along(&cx, &network.prepare(&cx, &image)?, &orders)?;
     for (i, logits) in logits.iter().enumerate() {
         cx.value("parseq.train", &format!("logits_perm{i}"), logits, Axes::Same);
@@ -142,7 +142,7 @@ pub(super) fn gradients(
     let grads = backward(&cx, &loss, 1.0)?;
     let none: Option<fn(&str) -> f32> = None;
     let parts = [("loss", &loss)];
-    let mut out = finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], manner, none)?;
+    let mut out = finish(gpu, cx, grads, &parts, 1.0, &[("", &parameters)], mode, none)?;
     for a in &mut out {
         let family = a.name.split('.').next().unwrap_or_default();
         if ["grad", "losses"].contains(&family) {

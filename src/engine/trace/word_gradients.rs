@@ -1,6 +1,6 @@
 //! One training step of a network that super-resolves a word, on raw tensors.
 
-use super::gradients::{Eyes, Manner, finish, pass};
+use super::gradients::{GradMode, TextFocusModel, finish, pass};
 use super::inputs::pool_or_bytes;
 use super::word::{images, load};
 use super::{Activation, Detail, Subject, info, packed};
@@ -23,8 +23,8 @@ pub(super) fn run(
     gpu: &Gpu,
     subject: &Subject,
     inputs: &StateDict,
-    manner: Manner,
-    eyes: Option<&Eyes>,
+    mode: GradMode,
+    focus: Option<&TextFocusModel>,
     detail: Detail,
 ) -> Result<Vec<Activation>> {
     let kind = subject.kind()?;
@@ -37,14 +37,14 @@ pub(super) fn run(
     let (network, parameters) = load(gpu, subject, kind, Some(&|_| false))?;
     let lr = images(gpu, inputs, &network)?;
     let hr = high(gpu, inputs, &network)?;
-    let words = match eyes {
-        Some(eyes) if objective.looks() => {
-            Some(Words::of(gpu, &objective, eyes, kind.key(), inputs)?)
+    let words = match focus {
+        Some(focus) if objective.looks() => {
+            Some(Words::of(gpu, &objective, focus, kind.key(), inputs)?)
         }
         _ => None,
     };
     let look = words.as_ref().map(Words::look);
-    let cx = pass(gpu, manner, detail);
+    let cx = pass(gpu, mode, detail);
     let sr = network.super_resolve(&cx, &lr)?;
     let loss = objective.loss(&cx, &sr, &hr, look.as_ref())?;
     let grads = backward(&cx, &loss.total, objective.scale)?;
@@ -52,7 +52,7 @@ pub(super) fn run(
     parts.extend(loss.parts.iter().map(|(name, part)| (*name, part)));
     let none: Option<fn(&str) -> f32> = None;
     let mut out =
-        finish(gpu, cx, grads, &parts, objective.scale, &[("", &parameters)], manner, none)?;
+        finish(gpu, cx, grads, &parts, objective.scale, &[("", &parameters)], mode, none)?;
     if let Some(words) = words.filter(|_| objective.spelling == Spelling::Strokes) {
         words.name(&mut out);
     }
@@ -86,7 +86,7 @@ impl Words {
     fn of(
         gpu: &Gpu,
         objective: &Objective,
-        eyes: &Eyes,
+        focus: &TextFocusModel,
         key: &str,
         inputs: &StateDict,
     ) -> Result<Self> {
@@ -120,10 +120,10 @@ impl Words {
         Ok(Words {
             network: text_focus::Network::spelling(
                 gpu,
-                eyes.recognizer.source(),
+                focus.recognizer.source(),
                 objective.spelling,
             )?,
-            table: (objective.recognition > 0.0).then(|| eyes.table.upload(gpu)),
+            table: (objective.recognition > 0.0).then(|| focus.table.upload(gpu)),
             tokens: padded(&[0]),
             targets: padded(&[]),
             share: Tensor::upload(gpu, [n * l], &share),

@@ -21,7 +21,7 @@ pub struct Words {
     pub share: Tensor,
 }
 
-/// Whose eyes the text-focus loss looks through.
+/// Which recognizer supplies the attention of the text-focus loss.
 pub enum Focus {
     /// The fixed transformer of the paper, with the weights `[37, 37]` of its cross entropy.
     Transformer(Box<text_focus::Network>, Tensor),
