@@ -69,7 +69,7 @@ struct Entry {
     name: &'static str,
     /// What arguments call it.
     word: &'static str,
-    /// Names of tensors, all of which its checkpoints have.
+    /// Names of tensors, all of which its checkpoints have; of those between bars one.
     marks: &'static [&'static str],
     recipe: &'static Recipe,
     /// How it is built, where it super-resolves words and is no LEMMA.
@@ -85,7 +85,10 @@ const TABLE: &[Entry] = &[
         kind: ModelKind::Lemma,
         name: "LEMMA",
         word: "lemma",
-        marks: &["block1.0.weight", "guidanceGen.text_proj.weight"],
+        marks: &[
+            "block1.0.weight",
+            "position_prior.vision.cls.weight|position_prior.rnn.1.embedding.weight",
+        ],
         recipe: &lemma::RECIPE,
         build: None,
         objective: None,
@@ -290,7 +293,7 @@ pub const ARCH: &str = "arch";
 impl ModelKind {
     /// What a state dict is of, by the names of its tensors; by the channels of its images, where it is TSRN or Text Gestalt.
     pub fn of(state: &StateDict) -> Option<Self> {
-        let has = |name: &&str| state.tensors.contains_key(*name);
+        let has = |names: &&str| names.split('|').any(|name| state.tensors.contains_key(name));
         let all = TABLE.iter().filter(|e| e.marks.iter().all(has));
         let found: Vec<&Entry> = all.collect();
         let told = state.metadata.get(ARCH);

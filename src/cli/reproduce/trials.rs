@@ -56,9 +56,12 @@ pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<
     }
     make_folder(&folder)?;
     for trial in ablation.trials() {
-        let Some(settings) = trial.settings else {
-            say!("note: the row {} stays empty: no setting makes it", trial.name);
-            continue;
+        let settings = match settings_of(args, &trial) {
+            Ok(settings) => settings,
+            Err(why) => {
+                say!("note: the row {} stays empty: {why}", trial.name);
+                continue;
+            }
         };
         let place = folder.join(file_name(trial.name));
         let mut given = arguments(args, settings, &data, &place);
@@ -74,6 +77,26 @@ pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<
         }
     }
     evaluate(global, args, ablation, &folder, &tests, &result)
+}
+
+/// The setting that puts CRNN inside, and the file of its weights.
+const WITH_CRNN: (&str, &str) = ("lemma.prior=crnn", "crnn.pth");
+
+/// What makes a row, or why nothing does.
+fn settings_of(
+    args: &ReproduceArgs,
+    trial: &Trial,
+) -> std::result::Result<&'static [&'static str], String> {
+    let settings = trial.settings.ok_or("no setting makes it")?;
+    let there = crnn(args).is_some_and(|file| file.exists());
+    match settings.contains(&WITH_CRNN.0) && !there {
+        true => Err(format!("--weights has no {}", WITH_CRNN.1)),
+        false => Ok(settings),
+    }
+}
+
+fn crnn(args: &ReproduceArgs) -> Option<PathBuf> {
+    args.weights.as_ref().map(|folder| folder.join(WITH_CRNN.1))
 }
 
 /// The arguments of the training of a row.
@@ -93,7 +116,11 @@ fn arguments(
     for set in args.set.iter().cloned().chain(steps).chain(settings) {
         given.extend(["--set".into(), set]);
     }
-    for (option, files) in PARTS {
+    let with_crnn = given.iter().any(|set| set == WITH_CRNN.0);
+    if let Some(file) = crnn(args).filter(|_| with_crnn) {
+        given.extend(["--prior".into(), file.display().to_string()]);
+    }
+    for (option, files) in PARTS.into_iter().filter(|(o, _)| !with_crnn || *o != "--prior") {
         let Some(folder) = &args.weights else { continue };
         let found: Vec<PathBuf> =
             files.iter().map(|file| folder.join(file)).filter(|path| path.exists()).collect();
@@ -142,10 +169,14 @@ fn plan(
 ) -> Result<String> {
     let mut table = Table::new(ablation.title(), &["row", "settings"], &["steps", "time"]);
     let mut all = 0.0;
-    for Trial { name, settings, .. } in ablation.trials() {
-        let Some(settings) = settings else {
-            table.row([name, "no setting makes it"]);
-            continue;
+    for trial in ablation.trials() {
+        let name = trial.name;
+        let settings = match settings_of(args, &trial) {
+            Ok(settings) => settings,
+            Err(why) => {
+                table.row([name, &why]);
+                continue;
+            }
         };
         let (steps, each) = measured(global, args, settings, data)?;
         all += steps as f64 * each;
@@ -205,7 +236,7 @@ fn evaluate(
 ) -> Result<Outcome> {
     let engine = global.engine_with(args.storage.options())?;
     let mut networks = Vec::new();
-    for trial in ablation.trials().iter().filter(|t| t.settings.is_some()) {
+    for trial in ablation.trials().iter().filter(|t| settings_of(args, t).is_ok()) {
         let file = folder.join(file_name(trial.name)).join(LAST);
         let what = WeightsFile::from(file.as_path());
         let named = Named { name: Some(trial.name.into()), what };
@@ -280,7 +311,7 @@ fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> V
             .into(),
     );
     for trial in ablation.trials() {
-        let settings = trial.settings.map_or("no setting makes it".into(), told);
+        let settings = settings_of(args, &trial).map_or_else(|why| why, told);
         lines.push(format!("{}: {settings}", trial.name));
     }
     lines.extend(notes(evaluation));
