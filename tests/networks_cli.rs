@@ -116,3 +116,31 @@ fn a_guided_network_takes_the_recognizer_that_lies_beside_it() {
     assert_eq!(std::fs::read(at.join("x.png")).expect("an image"), by_name);
     infer(&["--prior", "tatt.safetensors"], 1, &["CRNN", "TATT"]);
 }
+
+/// Each trains by what its authors trained it by, goes on to the bits of a run that was left alone, and gives weights that every
+/// command takes; another network's weights are no beginning.
+#[test]
+fn networks_are_trained_and_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let train = |stage: &str, output: &str, more: &[&str], code: i32, says: &[&str]| {
+        let begin = ["train", "-s", stage, "-d", "synth:count=8", "-o", output];
+        let sets = ["batch=4", "log_every=1", "warmup=0", "schedule.kind=constant"];
+        let sets = sets.iter().flat_map(|set| ["--set", *set]);
+        let args: Vec<&str> =
+            begin.iter().copied().chain(sets).chain(more.iter().copied()).collect();
+        run(at, &args, code, says);
+    };
+    train("tsrn", "whole", &["--set", "steps=3"], 0, &["mse", "gradient_prior", "step 3 of 3"]);
+    train("tsrn", "parts", &["--set", "steps=2"], 0, &["step 2 of 2"]);
+    run(at, &["train", "-o", "parts", "--resume", "--set", "steps=3"], 0, &["step 3 of 3"]);
+    let last = |run: &str| {
+        let state = StateDict::read(at.join(run).join("last.safetensors")).expect("weights");
+        state.tensors.into_iter().map(|(name, t)| (name, t.bytes().to_vec())).collect::<Vec<_>>()
+    };
+    assert!(last("whole") == last("parts"), "the same bits");
+    train("srcnn", "srcnn", &["--set", "steps=2"], 0, &["step 2 of 2"]);
+    let init = ["--init", "srcnn/last.safetensors"];
+    train("tsrn", "none", &init, 1, &["expected a checkpoint of TSRN, got a checkpoint of SRCNN"]);
+    run(at, &["infer", "-m", "whole/last.safetensors", "-o", "exit.png", EXIT], 0, &[]);
+}

@@ -82,7 +82,7 @@ impl TrainConfig {
         match (self.stage, self.text_focus) {
             (Stage::Vision | Stage::Language | Stage::Abinet, _) => Rules::ABINET,
             (Stage::Recognizer, _) | (Stage::Lemma, TextFocus::Transformer) => of_transformer,
-            (Stage::Lemma, TextFocus::Abinet | TextFocus::Off) => Rules::LEMMA,
+            _ => Rules::LEMMA,
         }
     }
 }
@@ -106,8 +106,19 @@ mod tests {
     use super::super::config::Preset;
     use super::*;
 
-    const STAGES: [Stage; 5] =
-        [Stage::Vision, Stage::Language, Stage::Abinet, Stage::Lemma, Stage::Recognizer];
+    const STAGES: [Stage; 11] = [
+        Stage::Vision,
+        Stage::Language,
+        Stage::Abinet,
+        Stage::Lemma,
+        Stage::Recognizer,
+        Stage::Srcnn,
+        Stage::Srresnet,
+        Stage::Tsrn,
+        Stage::Pcan,
+        Stage::Rcan,
+        Stage::San,
+    ];
 
     fn read(set: &str) -> Result<TrainConfig> {
         TrainConfig::read(Preset::Nano, Stage::Lemma, "", &[set.into()])

@@ -1,6 +1,7 @@
 //! What a training run is: read from a TOML file and from `key=value` pairs over a preset.
 
 use super::start::pace;
+use crate::models::ModelKind;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::{LemmaConfig, LossWeights};
 use crate::{Error, ErrorKind, Result};
@@ -20,6 +21,45 @@ pub enum Stage {
     Lemma,
     /// The transformer recognizer of the text-focus loss.
     Recognizer,
+    /// SRCNN.
+    Srcnn,
+    /// SRResNet.
+    Srresnet,
+    /// TSRN.
+    Tsrn,
+    /// PCAN.
+    Pcan,
+    /// RCAN.
+    Rcan,
+    /// SAN.
+    San,
+}
+
+impl Stage {
+    /// The network beside LEMMA that the stage trains by what its own authors trained it by; none for other stages.
+    pub fn network(self) -> Option<ModelKind> {
+        match self {
+            Stage::Srcnn => Some(ModelKind::Srcnn),
+            Stage::Srresnet => Some(ModelKind::SrResNet),
+            Stage::Tsrn => Some(ModelKind::Tsrn),
+            Stage::Pcan => Some(ModelKind::Pcan),
+            Stage::Rcan => Some(ModelKind::Rcan),
+            Stage::San => Some(ModelKind::San),
+            Stage::Vision | Stage::Language | Stage::Abinet | Stage::Lemma | Stage::Recognizer => {
+                None
+            }
+        }
+    }
+
+    /// Whether what is trained super-resolves images.
+    pub fn super_resolves(self) -> bool {
+        self == Stage::Lemma || self.network().is_some()
+    }
+
+    /// Whether words are straightened by a spatial transformer in training; as released, SRResNet's are not.
+    pub(super) fn straightens(self) -> bool {
+        matches!(self, Stage::Tsrn | Stage::Pcan)
+    }
 }
 
 /// Sizes and schedule to start from.
@@ -256,7 +296,8 @@ impl TrainConfig {
     /// Images that the device must work on at once: the transformer that moves LEMMA's input about normalizes by the statistics
     /// of one value of each image, which take two.
     pub fn fewest_at_once(&self) -> usize {
-        if self.stage == Stage::Lemma && self.lemma.stn { 2 } else { 1 }
+        let straightens = self.stage == Stage::Lemma && self.lemma.stn || self.stage.straightens();
+        if straightens { 2 } else { 1 }
     }
 
     /// Steps of the whole run, with `per_epoch` of them in an epoch.

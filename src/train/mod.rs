@@ -31,7 +31,8 @@
 //! # Ok::<(), lemma_gpu::Error>(())
 //! ```
 //!
-//! Readers are the stages `vision`, `language` and `abinet`; the others are `lemma` and `recognizer`. A dash is for keys that a
+//! Readers are the stages `vision`, `language` and `abinet`; the others are `lemma`, `recognizer`, and `srcnn`, `srresnet`, `tsrn`,
+//! `pcan`, `rcan` and `san`, which are trained by what their authors trained them by. A dash is for keys that a
 //! stage does not look at.
 //!
 //! | key | meaning | `paper`, readers | `paper`, others | `nano`, readers | `nano`, others |
@@ -96,6 +97,7 @@ mod run;
 mod start;
 mod statistics;
 mod trainer;
+mod word;
 
 pub use config::{Preset, RENAMED, Schedule, Stage, TextFocus, TrainConfig};
 pub use events::Events;

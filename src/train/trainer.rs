@@ -9,6 +9,7 @@ use super::optimizer::{Collected, Optimizer};
 use super::replay::{Key, Produced, ReplayableSteps, Submit};
 use super::start::{BicubicInit, PretrainedInit};
 use super::statistics::Statistics;
+use super::word::Word;
 use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
@@ -30,6 +31,7 @@ enum Network {
     Abinet(Box<abinet::Network>),
     Lemma(Box<lemma::Network>, Focus),
     Recognizer(Box<text_focus::Network>),
+    Word(Word),
 }
 
 /// A network, its parameters and its optimizer.
@@ -74,7 +76,7 @@ impl Trainer {
                 .got("f16, which is for inference"));
         }
         match config.stage {
-            Stage::Recognizer => {}
+            stage if stage.network().is_some() || stage == Stage::Recognizer => {}
             Stage::Lemma => config.lemma.position_prior.check_labels()?,
             _ => config.abinet.check_labels()?,
         }
@@ -120,6 +122,17 @@ impl Trainer {
                 let (n, p) = text_focus::Network::to_train(gpu, source, &frozen)?;
                 (Network::Recognizer(Box::new(n)), p)
             }
+            Stage::Srcnn
+            | Stage::Srresnet
+            | Stage::Tsrn
+            | Stage::Pcan
+            | Stage::Rcan
+            | Stage::San => {
+                let kind = config.stage.network().expect("a network of its own");
+                let weights = start.weights.as_ref();
+                let (n, p) = Word::load(gpu, (kind, config.stage), source, weights, &frozen)?;
+                (Network::Word(n), p)
+            }
         };
         let optimizer = match (&mut start.weights, start.resume) {
             (Some(state), true) => Optimizer::load(gpu, &parameters, state)?,
@@ -163,7 +176,7 @@ impl Trainer {
         match &self.network {
             Network::Abinet(n) => Some(serde_json::to_string(n.config())),
             Network::Lemma(n, _) => Some(serde_json::to_string(n.config())),
-            Network::Recognizer(_) => None,
+            Network::Recognizer(_) | Network::Word(_) => None,
         }
     }
 
@@ -310,7 +323,11 @@ impl Trainer {
         let losses = self.losses(cx, inputs)?;
         drop(phase);
         let _phase = cx.phase("backward");
-        let by = if self.config.stage == Stage::Lemma { LOSS_SCALE } else { 1.0 };
+        let by = match &self.network {
+            Network::Lemma(..) => LOSS_SCALE,
+            Network::Word(word) => word.scale(),
+            Network::Abinet(_) | Network::Recognizer(_) => 1.0,
+        };
         let share = key.images[0] as f32 / key.images[1] as f32;
         backward_to(cx, losses.total(), by * share, &mut |cx, leaf, gradient| {
             self.optimizer.collect(cx, leaf, &gradient, &mut left.gradients)
@@ -358,6 +375,7 @@ impl Trainer {
                 let loss = lemma::recognition(cx, &seen.logits, words, None)?;
                 Ok(Losses(vec![("loss", loss)]))
             }
+            Network::Word(word) => word.losses(cx, x),
         }
     }
 
@@ -399,14 +417,18 @@ impl Trainer {
         Ok(Losses(parts))
     }
 
-    /// What the super-resolver makes of `lr [N, 16, 64, 4]` in evaluation: `[N, 32, 128, 4]`. None for other stages.
+    /// What the super-resolver makes of `lr [N, 16, 64, 4]` in evaluation: `[N, 32, 128, 4]`, where three channels are all that it
+    /// makes with a mask of zeros. None for other stages.
     ///
     /// # Errors
     /// Errors of the device.
     pub fn enlarge(&self, lr: &Tensor) -> Result<Option<Tensor>> {
-        let Network::Lemma(network, _) = &self.network else { return Ok(None) };
         let cx = Cx::new(&self.gpu);
-        let image = network.forward(&cx, lr)?.image;
+        let image = match &self.network {
+            Network::Lemma(network, _) => network.forward(&cx, lr)?.image,
+            Network::Word(word) => word.enlarge(&cx, lr)?,
+            Network::Abinet(_) | Network::Recognizer(_) => return Ok(None),
+        };
         cx.submit()?;
         Ok(Some(image))
     }

@@ -4,6 +4,7 @@ use super::{TrainArgs, stage_name, watch};
 use crate::cli::Global;
 use crate::cli::weights::WeightsArgs;
 use crate::data::checkpoint::StateDict;
+use crate::models::ModelKind;
 use crate::models::{abinet, lemma};
 use crate::train::checkpoint::{self, BEST, EMA, LAST, Position};
 use crate::train::{Preset, Stage, TrainConfig};
@@ -129,6 +130,10 @@ fn base(
     let config = TrainConfig::preset(preset.unwrap_or(Preset::Nano), stage);
     Ok(match (weights, stage) {
         (None, _) | (_, Stage::Recognizer) => config,
+        (Some(state), stage) if stage.network().is_some() => {
+            ModelKind::expect_one_of(&[stage.network().expect("a network")], state, "--init")?;
+            config
+        }
         (Some(state), Stage::Lemma) => {
             TrainConfig { lemma: lemma::Network::config_of(state)?, bicubic_init: false, ..config }
         }
@@ -148,7 +153,7 @@ fn same_network(config: &TrainConfig, base: &TrainConfig) -> Result<()> {
     let part = match config.stage {
         _ if config.stage != base.stage => "stage",
         Stage::Lemma => "lemma.",
-        Stage::Recognizer => return Ok(()),
+        stage if stage == Stage::Recognizer || stage.network().is_some() => return Ok(()),
         _ => "abinet.",
     };
     match differences(config, base).find(|(key, ..)| key.starts_with(part)) {

@@ -114,6 +114,18 @@ enum StageName {
     /// The transformer recognizer of the text-focus loss
     #[value(name = "text-focus", alias = "recognizer")]
     Recognizer,
+    /// SRCNN, by squared differences of pixels
+    Srcnn,
+    /// SRResNet, by squared differences of pixels
+    Srresnet,
+    /// TSRN, by squared differences and the gradient prior
+    Tsrn,
+    /// PCAN, by squared differences and edges
+    Pcan,
+    /// RCAN, by absolute differences
+    Rcan,
+    /// SAN, by absolute differences
+    San,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -324,6 +336,12 @@ impl From<StageName> for Stage {
             StageName::Abinet => Stage::Abinet,
             StageName::Lemma => Stage::Lemma,
             StageName::Recognizer => Stage::Recognizer,
+            StageName::Srcnn => Stage::Srcnn,
+            StageName::Srresnet => Stage::Srresnet,
+            StageName::Tsrn => Stage::Tsrn,
+            StageName::Pcan => Stage::Pcan,
+            StageName::Rcan => Stage::Rcan,
+            StageName::San => Stage::San,
         }
     }
 }
@@ -344,5 +362,11 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Abinet => "abinet",
         Stage::Lemma => "lemma",
         Stage::Recognizer => "recognizer",
+        Stage::Srcnn => "srcnn",
+        Stage::Srresnet => "srresnet",
+        Stage::Tsrn => "tsrn",
+        Stage::Pcan => "pcan",
+        Stage::Rcan => "rcan",
+        Stage::San => "san",
     }
 }

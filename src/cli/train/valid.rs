@@ -55,7 +55,7 @@ impl Validation {
     /// # Errors
     /// Errors of the device.
     pub fn evaluate(&self, gpu: &Gpu, trainer: &Trainer) -> Result<Option<Evaluation>> {
-        if self.stage == Stage::Lemma {
+        if self.stage.super_resolves() {
             return self.fidelity(gpu, trainer);
         }
         let (mut right, mut all) = (0, 0);
