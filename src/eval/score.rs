@@ -164,7 +164,7 @@ impl Tally {
     }
 }
 
-/// A number rounded to four digits, halves to even, as Python does it.
+/// A number rounded to four digits, a tie to the even one, as Python does it.
 fn four_digits(value: f64) -> f64 {
     format!("{value:.4}").parse().unwrap_or(f64::NAN)
 }

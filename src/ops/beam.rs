@@ -112,7 +112,7 @@ fn cases() -> Vec<Case> {
             let b = beam_step(cx, &t[0], &t[1], &t[2], &trail, 0, end)?;
             Ok(vec![b.scores, b.parents, b.symbols, trail])
         };
-        // Scores that are near each other may change places as halves.
+        // Scores that are near each other may change places where they are stored as f16.
         Case::new(label, inputs, run, move |h| oracle(h, end)).without_gradient().f32_only()
     };
     vec![

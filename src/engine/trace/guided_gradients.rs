@@ -97,6 +97,7 @@ impl Step<'_> {
             ("loss_distill", &loss.distill),
             ("loss_tssim", &loss.structure),
         ];
+        // The prefix is that of reference files.
         let parameters = [("", &own), ("recogniser:", &read)];
         let none: Option<fn(&str) -> f32> = None;
         let mut out = finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.mode, none)?;
@@ -134,6 +135,7 @@ impl Step<'_> {
             ("loss_distill", &loss.distill),
             ("loss_ctc", &loss.ctc),
         ];
+        // The prefix is that of reference files.
         let parameters = [("", &own), ("recogniser:", &read)];
         let none: Option<fn(&str) -> f32> = None;
         finish(self.gpu, cx, grads, &parts, 1.0, &parameters, self.mode, none)
