@@ -144,3 +144,32 @@ fn networks_are_trained_and_go_on() {
     train("tsrn", "none", &init, 1, &["expected a checkpoint of TSRN, got a checkpoint of SRCNN"]);
     run(at, &["infer", "-m", "whole/last.safetensors", "-o", "exit.png", EXIT], 0, &[]);
 }
+
+/// The recognizer that guides a network learns with it, and lies in its file.
+#[test]
+fn a_guided_network_is_trained_with_its_recognizer() {
+    let gpu = open();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    write(&gpu, ModelKind::Crnn, &at.join("crnn.safetensors"));
+    write(&gpu, ModelKind::Srcnn, &at.join("srcnn.safetensors"));
+    let train = |more: &[&str], code: i32, says: &[&str]| {
+        let begin = ["train", "-s", "tatt", "-d", "synth:count=8", "-o", "run"];
+        let sets = ["--set", "batch=2", "--set", "log_every=1", "--set", "steps=1"];
+        run(at, &[&begin[..], &sets, more].concat(), code, says);
+    };
+    train(&[], 2, &["--recognizer", "expected a checkpoint of CRNN", "got none"]);
+    let other = "got a checkpoint of SRCNN";
+    train(&["--recognizer", "srcnn.safetensors"], 1, &["expected a checkpoint of CRNN", other]);
+    let says = ["image", "distill", "structure", "step 1 of 1"];
+    train(&["--recognizer", "crnn.safetensors"], 0, &says);
+    run(at, &["train", "-o", "run", "--resume", "--set", "steps=2"], 0, &["step 2 of 2"]);
+    let [teacher, both] = ["crnn.safetensors", "run/last.safetensors"]
+        .map(|file| StateDict::read(at.join(file)).expect("weights").tensors);
+    let name = "rnn.1.embedding.weight";
+    assert!(teacher[name].bytes() != both[&format!("recognizer.{name}")].bytes(), "it learns");
+    run(at, &["infer", "-m", "run/last.safetensors", "-o", "own.png", EXIT], 0, &[]);
+    let prior = ["--prior", "crnn.safetensors"];
+    let infer = ["infer", "-m", "run/last.safetensors", "-o", "other.png", EXIT];
+    run(at, &[&infer[..], &prior].concat(), 0, &[]);
+}

@@ -1,4 +1,4 @@
-//! formula: g = grad·clip, r = lr·factor; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − r·decay·p − r·(m/c₁)/(√(v/c₂) + ε)
+//! formula: g = grad·clip where it is clipped, r = lr·factor; m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; p ← p − r·decay·p − r·(m/c₁)/(√(v/c₂) + ε)
 //! bindings: grad [E], clock [8] of clock_update, factor [1] -> param, m, v [E], in place where the clock has the step done and the new param is finite; left [1], plus those that are not
 //! grid: one invocation per element of 1 or 4 floats, folded into x and y; exact for any size
 //! cost: reads four and writes three tensors once; 16 flops a float
@@ -6,7 +6,7 @@
 #import element
 #import finite
 
-struct Params { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 }
+struct Params { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, clips: u32 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<Element>;
@@ -25,7 +25,7 @@ fn main(
 ) {
     let i = element(wid, groups, lid);
     if (i >= p.n || clock[7] == 0.0) { return; }
-    let g = grad[i] * clock[1];
+    let g = grad[i] * select(1.0, clock[1], p.clips == 1u);
     let first = p.beta1 * m[i] + (1.0 - p.beta1) * g;
     let second = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
     let rate = p.lr * factor[0];

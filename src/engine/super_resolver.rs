@@ -8,9 +8,9 @@ use super::upscale::{Lemma, Pending, SHIPPED, window_values};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::RgbImage;
 use crate::models::Head;
-use crate::models::crnn;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::models::word::{Loading, WordNetwork};
+use crate::models::{crnn, text_prior};
 use crate::ops::{concat_last, scale, slice_last};
 use crate::tensor::{Cx, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -34,7 +34,8 @@ impl SuperResolver {
     ///
     /// # Errors
     /// A file that cannot be read, that is no checkpoint of a network that super-resolves words, or whose tensors do not fit;
-    /// [`ErrorKind::Argument`] for TATT and C3-STISR, which a recognizer guides.
+    /// [`ErrorKind::Argument`] for TATT and C3-STISR, which a recognizer guides, unless it lies in their file: training of this
+    /// crate writes it there.
     pub fn load<'a>(engine: &Engine, source: impl Into<Source<'a>>) -> Result<Self> {
         Self::open(engine, source.into(), None)
     }
@@ -72,13 +73,20 @@ impl SuperResolver {
         };
         let (mut network, _) = loaded.map_err(|e| e.within(&place))?;
         if kind.is_guided() {
-            let Some(guide) = guide else {
-                return Err(Error::new(ErrorKind::Argument, place, "recognizer that guides it")
+            let (state, place) = match (guide, text_prior::beside(&state)) {
+                (Some(guide), _) => guide.read(&[])?,
+                (None, Some(reader)) => (reader, place),
+                (None, None) => {
+                    return Err(Error::new(
+                        ErrorKind::Argument,
+                        place,
+                        "recognizer that guides it",
+                    )
                     .expected(format!("a {} that was trained with it", ModelKind::Crnn.name()))
                     .got("none")
                     .hint("it was released beside the weights, as recognizer_best_acc_0.pth"));
+                }
             };
-            let (state, place) = guide.read(&[])?;
             ModelKind::Crnn.expect(&state, &place)?;
             let reader = crnn::Network::load(engine.gpu(), &state);
             network.guide(reader.map_err(|e| e.within(place))?);

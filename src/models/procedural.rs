@@ -54,7 +54,7 @@ const COMMON: &[(&str, Rule)] =
     &[("*.running_mean", Affine(0.0, 0.1)), ("*.running_var", Affine(1.0, 0.25))];
 
 /// Whether `name` fits `pattern`, in which `*` stands for any run of characters.
-fn fits(pattern: &str, name: &str) -> bool {
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {

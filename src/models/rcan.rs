@@ -19,8 +19,8 @@ use crate::tensor::{Axes, Cx, Tensor};
 /// White as the original has it.
 const WHITE: f32 = 255.0;
 /// 255 times the mean color of the photographs that it was trained on, and its negative.
-const MEAN: [f64; PLANES] = [255.0 * 0.4488, 255.0 * 0.4371, 255.0 * 0.4040];
-const LESS_MEAN: [f64; PLANES] = [-MEAN[0], -MEAN[1], -MEAN[2]];
+pub(super) const MEAN: [f64; PLANES] = [255.0 * 0.4488, 255.0 * 0.4371, 255.0 * 0.4040];
+pub(super) const LESS_MEAN: [f64; PLANES] = [-MEAN[0], -MEAN[1], -MEAN[2]];
 
 /// How the original is built.
 pub(crate) const BUILD: Build =

@@ -120,9 +120,20 @@ impl Network {
         source: &dyn Source,
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
-        Weights::load(gpu, source, Some(frozen), PLACE, |s| {
-            Ok(Self::build(s, Spelling::Characters))
-        })
+        Self::spelling_to_train(gpu, source, Spelling::Characters, frozen)
+    }
+
+    /// The same of a recognizer with that spelling.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn spelling_to_train(
+        gpu: &Gpu,
+        source: &dyn Source,
+        by: Spelling,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        Weights::load(gpu, source, Some(frozen), PLACE, |s| Ok(Self::build(s, by)))
     }
 
     fn build(s: &Scope, by: Spelling) -> Self {

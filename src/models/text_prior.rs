@@ -1,14 +1,47 @@
 //! What a recognizer reads in the poor image, as TATT and C3-STISR are guided by it.
 
 use super::crnn;
-use crate::Result;
+use super::word::WordNetwork;
+use crate::data::checkpoint::StateDict;
+use crate::gpu::Gpu;
+use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::ops::{add, ln, mean_absolute, mean_to, mul, scale, slice_last, softmax};
 use crate::tensor::{Axes, Cx, Tensor};
+use crate::{Error, ErrorKind, Result};
 
 /// Steps of a reading.
 pub(crate) const STEPS: usize = 26;
 /// Classes of each step.
 pub(crate) const CLASSES: usize = 37;
+
+/// What stands before the names of the recognizer's tensors where they lie in one file with those of the network that it guides:
+/// in checkpoints of training.
+pub(crate) const BESIDE: &str = "recognizer.";
+
+/// The recognizer that lies in one file with the network that it guides, if one does.
+pub(crate) fn beside(state: &StateDict) -> Option<StateDict> {
+    let own = |(name, tensor): (&String, &_)| {
+        Some((name.strip_prefix(BESIDE)?.to_string(), Clone::clone(tensor)))
+    };
+    let tensors: std::collections::BTreeMap<_, _> = state.tensors.iter().filter_map(own).collect();
+    (!tensors.is_empty()).then(|| StateDict { tensors, ..StateDict::default() })
+}
+
+/// Loads the network that `build` makes for training, with the recognizer that guides it and learns beside it, whose tensors have
+/// [`BESIDE`] before their names.
+pub(crate) fn load_beside<N: WordNetwork>(
+    gpu: &Gpu,
+    source: &dyn Source,
+    frozen: &dyn Fn(&str) -> bool,
+    place: &str,
+    build: impl Fn(&Scope) -> Result<N>,
+) -> Result<(N, Parameters)> {
+    Weights::load(gpu, source, Some(frozen), place, |s| {
+        let mut network = build(s)?;
+        network.guide(crnn::Network::build(&s.at(BESIDE.trim_end_matches('.'))));
+        Ok(network)
+    })
+}
 
 /// The recognizer whose reading guides a network: a CRNN that was trained with it.
 #[derive(Default)]
@@ -27,6 +60,14 @@ pub(crate) struct Reading {
 impl TextPrior {
     pub(crate) fn guide(&mut self, reader: crnn::Network) {
         self.reader = Some(reader);
+    }
+
+    /// The recognizer, which training cannot do without.
+    pub(crate) fn reader(&self) -> Result<&crnn::Network> {
+        self.reader.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Argument, "loss", "recognizer that guides the network")
+                .got("none")
+        })
     }
 
     /// Reads `image [N, 16, 64, 3 or more]`, as in evaluation and without a gradient.

@@ -21,10 +21,10 @@ kernel!(SETTLE = "optim/settle", Alike, SettleBinds { clock, now, kept });
 kernel!(EXCHANGE = "optim/exchange", Alike, ExchangeBinds { a, b });
 kernel!(AVERAGE = "optim/average", Average, AverageBinds { clock, now, average });
 params! { struct Squares { n: u32, chunk: u32, first: u32 } }
-params! { struct Finish { n: u32, limit: f32, beta1: f32, beta2: f32 } }
+params! { struct Finish { n: u32, clipped: u32, limit: f32, beta1: f32, beta2: f32 } }
 params! { struct Alike { n: u32 } }
 params! { struct Average { n: u32, decay: f32 } }
-params! { struct Update { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32 } }
+params! { struct Update { n: u32, lr: f32, beta1: f32, beta2: f32, eps: f32, decay: f32, clips: u32 } }
 
 /// Numbers of a clock.
 pub const CLOCK_SIZE: usize = 8;
@@ -45,17 +45,20 @@ pub struct Adam {
     pub eps: f32,
     /// Decoupled decay of the weights; 0 for none.
     pub decay: f32,
+    /// Whether the gradient is one of those whose joint norm is limited.
+    pub clips: bool,
 }
 
-/// Computes the joint L2 norm of all gradients and moves `clock` (`[8]`, zeros before the first step) in place:
+/// Computes the joint L2 norm of the gradients `grads`; those `beside` them are not limited, but have to be finite as well. Moves
+/// `clock` (`[8]`, zeros before the first step) in place:
 ///
 /// | index | content |
 /// |---|---|
 /// | 0 | the norm |
-/// | 1 | factor of the gradients: min(1, limit/(norm + 1e-6)) as `torch.nn.utils.clip_grad_norm_`, 1 if `limit` is not above 0, 0 if the norm is not finite |
+/// | 1 | factor of the gradients: min(1, limit/(norm + 1e-6)) as `torch.nn.utils.clip_grad_norm_`, 1 if `limit` is not above 0, 0 if a gradient is not finite |
 /// | 2, 3 | 1 − β₁ᵗ and 1 − β₂ᵗ |
 /// | 4 | steps done (t) |
-/// | 5, 6 | steps left out because the norm was not finite: all, and the last ones in a row |
+/// | 5, 6 | steps left out because a gradient was not finite: all, and the last ones in a row |
 /// | 7 | 1 if this step is done, 0 if it is left out |
 ///
 /// # Errors
@@ -63,6 +66,7 @@ pub struct Adam {
 pub fn norm_and_clock(
     cx: &Cx,
     grads: &[&Tensor],
+    beside: &[&Tensor],
     clock: &Tensor,
     limit: f32,
     beta1: f32,
@@ -70,17 +74,18 @@ pub fn norm_and_clock(
 ) -> Result<()> {
     cx.expect("norm_and_clock", "clock", clock, [CLOCK_SIZE])?;
     let chunks = |t: &Tensor| t.len().div_ceil(CHUNK);
-    let total: usize = grads.iter().map(|t| chunks(t)).sum();
+    let all = |grads: &[&Tensor]| grads.iter().map(|t| chunks(t)).sum::<usize>();
+    let (clipped, total) = (all(grads), all(grads) + all(beside));
     let parts = cx.out([total.max(1)]);
     let variant = tile(cx);
     let mut first = 0;
-    for grad in grads.iter().filter(|t| !t.is_empty()) {
+    for grad in grads.iter().chain(beside).filter(|t| !t.is_empty()) {
         let p = Squares { n: to_u32(grad.len()), chunk: to_u32(CHUNK), first };
         let binds = SquaresBinds { grad: grad.read(), parts: parts.write() };
         cx.run(&SQUARES, &variant, Grid::linear(chunks(grad)), &p, binds)?;
         first += to_u32(chunks(grad));
     }
-    let p = Finish { n: to_u32(total), limit, beta1, beta2 };
+    let p = Finish { n: to_u32(total), clipped: to_u32(clipped), limit, beta1, beta2 };
     let binds = ClockUpdateBinds { parts: parts.read(), clock: clock.write() };
     cx.run(&CLOCK_UPDATE, &variant, Grid::linear(1), &p, binds)
 }
@@ -110,8 +115,8 @@ pub fn adam(
     }
     let width = element::width(&[param.len()]);
     let n = param.len() / width;
-    let Adam { lr, beta1, beta2, eps, decay } = *how;
-    let p = Update { n: to_u32(n), lr, beta1, beta2, eps, decay };
+    let Adam { lr, beta1, beta2, eps, decay, clips } = *how;
+    let p = Update { n: to_u32(n), lr, beta1, beta2, eps, decay, clips: clips.into() };
     let binds = AdamUpdateBinds {
         grad: grad.read(),
         clock: clock.read(),
@@ -220,10 +225,21 @@ enum Spoilt {
     Gradient(f64),
     /// The last so many elements of each tensor have a moment that gives them no value.
     Elements(usize),
+    /// Nothing; but the last gradient is not one of those that are limited.
+    Unlimited,
+    /// The same, and one number of it is this one.
+    UnlimitedGradient(f64),
+}
+
+impl Spoilt {
+    /// How many of `n` gradients are limited.
+    fn limited(self, n: usize) -> usize {
+        n - usize::from(matches!(self, Spoilt::Unlimited | Spoilt::UnlimitedGradient(_)))
+    }
 }
 
 fn cases() -> Vec<Case> {
-    use Spoilt::{Elements, Gradient, Nothing};
+    use Spoilt::{Elements, Gradient, Nothing, Unlimited, UnlimitedGradient};
     // Inputs: the clock, then parameter, first and second moment and gradient of each tensor.
     let case = |why: &str, sizes: &'static [usize], limit: f32, decay: f32, spoilt: Spoilt| {
         let label = format!("{sizes:?} with limit {limit} and decay {decay}: {why}");
@@ -238,11 +254,14 @@ fn cases() -> Vec<Case> {
             }
             inputs.extend([param, m, v, s.signed([n])]);
         }
-        if let (Some(last), Gradient(value)) = (inputs.last_mut(), spoilt) {
+        if let (Some(last), Gradient(value) | UnlimitedGradient(value)) =
+            (inputs.last_mut(), spoilt)
+        {
             last.data[0] = value;
         }
         let flops = 18.0 * sizes.iter().sum::<usize>() as f64;
-        let how = Adam { lr: 0.01, beta1: BETAS[0], beta2: BETAS[1], eps: 1e-8, decay };
+        let how =
+            Adam { lr: 0.01, beta1: BETAS[0], beta2: BETAS[1], eps: 1e-8, decay, clips: true };
         let run = move |cx: &Cx, t: &[Tensor]| {
             let copy = |t: &Tensor| {
                 let own = cx.out(t.shape());
@@ -254,13 +273,15 @@ fn cases() -> Vec<Case> {
             let factor = Tensor::upload(cx.gpu(), [1], &[FACTOR]);
             let left = cx.out_u32([1]);
             cx.copy_into(&Tensor::upload_u32(cx.gpu(), [1], &[LEFT]), &left, 0)?;
-            norm_and_clock(cx, &grads, &own[0], limit, how.beta1, how.beta2)?;
-            for part in own[1..].chunks_exact(4) {
+            let (limited, beside) = grads.split_at(spoilt.limited(grads.len()));
+            norm_and_clock(cx, limited, beside, &own[0], limit, how.beta1, how.beta2)?;
+            for (i, part) in own[1..].chunks_exact(4).enumerate() {
                 let state = [&own[0], &factor, &left];
+                let how = Adam { clips: i < limited.len(), ..how };
                 adam(cx, &part[0], &part[3], [&part[1], &part[2]], state, &how)?;
             }
             // A norm that is not finite equals nothing: left out, as in the oracle. So are moments that are none.
-            let from = usize::from(matches!(spoilt, Gradient(_)));
+            let from = usize::from(matches!(spoilt, Gradient(_) | UnlimitedGradient(_)));
             let clock = layout::slice_last(cx, &own[0], from..CLOCK_SIZE)?;
             let moments = if matches!(spoilt, Elements(_)) { 2..3 } else { 1..3 };
             let moved =
@@ -282,6 +303,8 @@ fn cases() -> Vec<Case> {
         case("a norm that overflows", &[64, 5], 0.0, 0.125, Gradient(1e30)),
         case("some values that would not be finite", &[64, 5], 0.25, 0.125, Elements(3)),
         case("all values of a tensor that would not be", &[130, 4], 0.0, 0.0, Elements(4)),
+        case("clipped but for the last", &[7, 64, 131], 0.25, 0.0, Unlimited),
+        case("an infinite one beside", &[7, 64], 0.25, 0.0, UnlimitedGradient(f64::INFINITY)),
         case("a convolution", &[147_456, 64], 0.25, 0.0, Nothing),
     ];
     for n in [1, 64, 131] {
@@ -369,12 +392,15 @@ const LEFT: u32 = 5;
 fn oracle(h: &[Host], limit: f32, how: &Adam, spoilt: Spoilt) -> Vec<Host> {
     let [b1, b2, lr] = [how.beta1, how.beta2, how.lr * FACTOR].map(f64::from);
     let tensors = || h[1..].chunks_exact(4);
-    let norm = tensors().flat_map(|p| &p[3].data).map(|g| g * g).sum::<f64>().sqrt();
+    let limited = spoilt.limited(tensors().len());
+    let square = |p: &[Host]| p[3].data.iter().map(|g| g * g).sum::<f64>();
+    let norm = tensors().take(limited).map(square).sum::<f64>().sqrt();
+    let beside = tensors().skip(limited).map(square).sum::<f64>();
     let old = &h[0].data;
     let count = |n: u32| Host::new([1], vec![n.into()]).into_u32();
     let moved = |p: &[Host]| p[..3].to_vec();
     // A square beyond f32's range counts as infinite.
-    if !(norm * norm).is_finite() || norm * norm > f64::from(f32::MAX) {
+    if !(norm * norm + beside).is_finite() || norm * norm > f64::from(f32::MAX) {
         let clock = vec![0.0, old[2], old[3], old[4], old[5] + 1.0, old[6] + 1.0, 0.0];
         let clock = Host::new([CLOCK_SIZE - 1], clock);
         return [clock, count(LEFT)].into_iter().chain(tensors().flat_map(moved)).collect();
@@ -384,7 +410,8 @@ fn oracle(h: &[Host], limit: f32, how: &Adam, spoilt: Spoilt) -> Vec<Host> {
     let clock = vec![norm, factor, c1, c2, old[4] + 1.0, old[5], 0.0, 1.0];
     let mut left = LEFT;
     let mut all = Vec::new();
-    for part in tensors() {
+    for (i, part) in tensors().enumerate() {
+        let factor = if i < limited { factor } else { 1.0 };
         let [mut p, mut m, mut v] = [0, 1, 2].map(|i| part[i].clone());
         for (i, g) in part[3].data.iter().map(|g| g * factor).enumerate() {
             if !m.data[i].is_finite() {

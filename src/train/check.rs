@@ -1,7 +1,7 @@
 //! Which settings a run begins with: what would only show as weights that are no numbers is refused here.
 
 use super::config::{Schedule, Stage, TextFocus, TrainConfig};
-use crate::data::words::Rules;
+use crate::data::words::{Rules, STEPS};
 use crate::models::text_focus;
 use crate::{Error, ErrorKind, Result};
 use std::fmt::Display;
@@ -14,6 +14,8 @@ const RAREST_LINE: usize = 10_000;
 const LEAST_EPS: f32 = 1e-16;
 /// Beyond it a loss of ordinary size leaves the range of 32 bits in its gradient.
 const HEAVIEST: f32 = 1e6;
+/// Longest word by characters, of at most four strokes each, that the stroke-focus recognizer takes.
+const MOST_OF_STROKES: usize = (text_focus::LONGEST - 1) / 4;
 
 impl TrainConfig {
     /// Checks every setting.
@@ -81,7 +83,11 @@ impl TrainConfig {
         let of_transformer = Rules { max_characters: text_focus::LONGEST - 1, ..Rules::LEMMA };
         match (self.stage, self.text_focus) {
             (Stage::Vision | Stage::Language | Stage::Abinet, _) => Rules::ABINET,
-            (Stage::Recognizer, _) | (Stage::Lemma, TextFocus::Transformer) => of_transformer,
+            (Stage::Recognizer | Stage::Tbsrn, _) | (Stage::Lemma, TextFocus::Transformer) => {
+                of_transformer
+            }
+            (Stage::Tg, _) => Rules { max_characters: MOST_OF_STROKES, ..Rules::LEMMA },
+            (Stage::C3, _) => Rules { max_characters: STEPS - 1, ..Rules::LEMMA },
             _ => Rules::LEMMA,
         }
     }
@@ -106,20 +112,6 @@ mod tests {
     use super::super::config::Preset;
     use super::*;
 
-    const STAGES: [Stage; 11] = [
-        Stage::Vision,
-        Stage::Language,
-        Stage::Abinet,
-        Stage::Lemma,
-        Stage::Recognizer,
-        Stage::Srcnn,
-        Stage::Srresnet,
-        Stage::Tsrn,
-        Stage::Pcan,
-        Stage::Rcan,
-        Stage::San,
-    ];
-
     fn read(set: &str) -> Result<TrainConfig> {
         TrainConfig::read(Preset::Nano, Stage::Lemma, "", &[set.into()])
     }
@@ -138,7 +130,7 @@ mod tests {
 
     #[test]
     fn presets_pass() {
-        for stage in STAGES {
+        for stage in Stage::ALL {
             for preset in [Preset::Paper, Preset::Nano] {
                 TrainConfig::preset(preset, stage).check().unwrap();
             }
@@ -219,5 +211,8 @@ mod tests {
         assert_eq!(rules(Stage::Lemma, TextFocus::Transformer), 511);
         assert_eq!(rules(Stage::Lemma, TextFocus::Abinet), usize::MAX);
         assert_eq!(rules(Stage::Vision, TextFocus::Transformer), 25);
+        assert_eq!(rules(Stage::Tbsrn, TextFocus::Off), 511);
+        assert_eq!(rules(Stage::Tg, TextFocus::Off), 127);
+        assert_eq!(rules(Stage::C3, TextFocus::Off), 25);
     }
 }

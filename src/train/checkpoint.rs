@@ -9,6 +9,7 @@ use super::optimizer::Optimizer;
 use super::trainer::Trainer;
 use crate::data::checkpoint::{Dtype, HostTensor, StateDict};
 use crate::gpu::Gpu;
+use crate::models::ARCH;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -137,6 +138,9 @@ fn weights(gpu: &Gpu, trainer: &Trainer, position: &Position) -> Result<StateDic
     let json = |e| Error::new(ErrorKind::Format, "checkpoint", format!("metadata: {e}"));
     if let Some(config) = trainer.model_config() {
         state.metadata.insert("config".into(), config.map_err(json)?);
+    }
+    if let Some(kind) = trainer.kind() {
+        state.metadata.insert(ARCH.into(), kind.word().into());
     }
     state.metadata.insert(KEY.into(), serde_json::to_string(position).map_err(json)?);
     Ok(state)

@@ -4,6 +4,7 @@ use super::start::pace;
 use crate::models::ModelKind;
 use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::{LemmaConfig, LossWeights};
+use crate::models::text_prior::BESIDE;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,14 @@ pub enum Stage {
     Srresnet,
     /// TSRN.
     Tsrn,
+    /// TBSRN.
+    Tbsrn,
+    /// Text Gestalt.
+    Tg,
+    /// TATT and the recognizer that guides it.
+    Tatt,
+    /// C3-STISR as released, and the recognizer that guides it.
+    C3,
     /// PCAN.
     Pcan,
     /// RCAN.
@@ -36,29 +45,64 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The network beside LEMMA that the stage trains by what its own authors trained it by; none for other stages.
-    pub fn network(self) -> Option<ModelKind> {
+    /// All of them.
+    pub const ALL: [Stage; 15] = [
+        Stage::Vision,
+        Stage::Language,
+        Stage::Abinet,
+        Stage::Lemma,
+        Stage::Recognizer,
+        Stage::Srcnn,
+        Stage::Srresnet,
+        Stage::Tsrn,
+        Stage::Tbsrn,
+        Stage::Tg,
+        Stage::Tatt,
+        Stage::C3,
+        Stage::Pcan,
+        Stage::Rcan,
+        Stage::San,
+    ];
+
+    /// The networks beside LEMMA that the stage trains by what their own authors trained them by: what it makes from nothing, and
+    /// what else it goes on with; none for other stages.
+    pub fn networks(self) -> &'static [ModelKind] {
         match self {
-            Stage::Srcnn => Some(ModelKind::Srcnn),
-            Stage::Srresnet => Some(ModelKind::SrResNet),
-            Stage::Tsrn => Some(ModelKind::Tsrn),
-            Stage::Pcan => Some(ModelKind::Pcan),
-            Stage::Rcan => Some(ModelKind::Rcan),
-            Stage::San => Some(ModelKind::San),
+            Stage::Srcnn => &[ModelKind::Srcnn],
+            Stage::Srresnet => &[ModelKind::SrResNet],
+            Stage::Tsrn => &[ModelKind::Tsrn],
+            Stage::Tbsrn => &[ModelKind::Tbsrn],
+            Stage::Tg => &[ModelKind::TextGestalt],
+            Stage::Tatt => &[ModelKind::Tatt, ModelKind::TattInBatch],
+            Stage::C3 => &[ModelKind::C3],
+            Stage::Pcan => &[ModelKind::Pcan],
+            Stage::Rcan => &[ModelKind::Rcan, ModelKind::RcanUnit],
+            Stage::San => &[ModelKind::San],
             Stage::Vision | Stage::Language | Stage::Abinet | Stage::Lemma | Stage::Recognizer => {
-                None
+                &[]
             }
         }
     }
 
+    /// Whether it trains a network beside LEMMA.
+    pub fn is_compared(self) -> bool {
+        !self.networks().is_empty()
+    }
+
+    /// Whether the recognizer learns with it that guides what is trained.
+    pub fn is_guided(self) -> bool {
+        self.networks().iter().any(|kind| kind.is_guided())
+    }
+
     /// Whether what is trained super-resolves images.
     pub fn super_resolves(self) -> bool {
-        self == Stage::Lemma || self.network().is_some()
+        self == Stage::Lemma || self.is_compared()
     }
 
     /// Whether words are straightened by a spatial transformer in training; as released, SRResNet's are not.
     pub(super) fn straightens(self) -> bool {
-        matches!(self, Stage::Tsrn | Stage::Pcan)
+        use Stage::{C3, Pcan, Tatt, Tbsrn, Tg, Tsrn};
+        matches!(self, Tsrn | Tbsrn | Tg | Tatt | C3 | Pcan)
     }
 }
 
@@ -220,6 +264,7 @@ impl TrainConfig {
             keep: 3,
             max_skipped_steps: 20,
         };
+        let paper = paper.of_the_authors();
         match preset {
             Preset::Paper => paper,
             Preset::Nano => TrainConfig {
@@ -245,6 +290,25 @@ impl TrainConfig {
         }
     }
 
+    /// With what the authors of a compared network say of its training. RCAN's halve the rate every 200 epochs, this run once.
+    fn of_the_authors(self) -> Self {
+        use Stage::{C3, Pcan, Rcan, San, Srcnn, Srresnet, Tatt, Tbsrn, Tg, Tsrn};
+        let (batch, lr, epochs) = match self.stage {
+            Srcnn | Srresnet | Tsrn => (512, 1e-3, 500),
+            Tbsrn | Tg => (16, 1e-4, 50_000),
+            Tatt => (64, 1e-3, 500),
+            C3 => (48, 1e-3, 100),
+            Pcan | San => (128, 1e-3, 500),
+            Rcan => {
+                let schedule = Schedule::Step { at: 200, factor: 0.5 };
+                let betas = [0.9, 0.999];
+                return TrainConfig { batch: 16, lr: 1e-4, betas, clip: 0.0, schedule, ..self };
+            }
+            _ => return self,
+        };
+        TrainConfig { batch, lr, epochs, schedule: Schedule::Constant, ..self }
+    }
+
     /// The learning rate of a parameter, before warm-up and schedule.
     pub fn rate(&self, name: &str) -> f32 {
         match self.stage {
@@ -252,6 +316,12 @@ impl TrainConfig {
             Stage::Lemma if self.bicubic_init => self.lr * pace(name, &self.lemma),
             _ => self.lr,
         }
+    }
+
+    /// Whether the joint norm of the gradients that is limited counts that of a parameter: not one of the recognizer that guides a
+    /// network.
+    pub(super) fn clips(&self, name: &str) -> bool {
+        !(self.stage.is_guided() && name.starts_with(BESIDE))
     }
 
     /// The preset with the keys of a TOML text and then `key=value` pairs (`loss.finetune=0`, values as in TOML) over it.

@@ -4,8 +4,10 @@ use crate::Result;
 use crate::data::words::{Batch, Encoded, STEPS};
 use crate::gpu::Gpu;
 use crate::models::abinet::SHORTEST;
+use crate::models::tatt::{Turn, Turns};
+use crate::models::text_focus::Spelling;
 use crate::models::{abinet, lemma};
-use crate::shape::Shape;
+use crate::shape::{Shape, to_u32};
 use crate::tensor::Tensor;
 
 /// Where the tensors of a batch go: into new ones, or over those of a batch before.
@@ -63,6 +65,11 @@ pub(super) struct Inputs {
     pub(super) lr: Tensor,
     pub(super) hr: Tensor,
     pub(super) focus_words: lemma::Words,
+    /// Characters of each word, u32 `[n]`, and the share of each in a mean over words and then characters `[n]`.
+    pub(super) word_lengths: Tensor,
+    pub(super) word_share: Tensor,
+    /// How the images are turned, if they are.
+    pub(super) turns: Option<Turns>,
     pub(super) reader_words: abinet::Words,
     /// Class scores of the words themselves, and their lengths with the end.
     pub(super) clean: Tensor,
@@ -90,11 +97,24 @@ pub(super) struct Plan<'a> {
     pub(super) part: usize,
     /// Which images a recognizer in training sees in full resolution.
     pub(super) sharp: &'a [bool],
+    /// What the recognizer spells words by that looks at the results.
+    pub(super) spelling: Spelling,
+    /// How each image is turned; none where they are not.
+    pub(super) turns: &'a [Turn],
 }
 
-/// Characters of the longest word: padded steps count in the mean of the attention.
-pub(super) fn longest(batch: &Batch) -> usize {
-    batch.labels.iter().map(|l| l.length).max().unwrap_or(1)
+/// What a recognizer is given of a word, and what it should answer.
+fn spelling(label: &Encoded, by: Spelling) -> [&[u8]; 2] {
+    match by {
+        Spelling::Characters => [&label.tokens, &label.targets],
+        // No loss asks what it answers.
+        Spelling::Strokes => [&label.strokes, &[]],
+    }
+}
+
+/// Steps of the longest word: padded steps count in the mean of the attention.
+pub(super) fn longest(batch: &Batch, by: Spelling) -> usize {
+    batch.labels.iter().map(|l| spelling(l, by)[0].len()).max().unwrap_or(1)
 }
 
 impl Inputs {
@@ -107,7 +127,8 @@ impl Inputs {
         plan: &Plan,
         part: std::ops::Range<usize>,
     ) -> Result<Self> {
-        let Plan { batch, step, part: number, sharp } = plan;
+        let Plan { batch, step, part: number, sharp, turns, .. } = plan;
+        let by = plan.spelling;
         let n = part.len();
         let labels = &batch.labels[part.clone()];
         // Shares are of the whole batch's steps, times its images over the part's, since a part's loss is then weighted by
@@ -119,11 +140,12 @@ impl Inputs {
             abinet::shares(&lengths, steps, weight / total as f32)
         };
         let ids: Vec<u32> = labels.iter().flat_map(|l| l.ids.map(u32::from)).collect();
-        let longest = longest(batch);
-        let padded = |values: &dyn Fn(&Encoded) -> &[u8]| {
+        let longest = longest(batch, by);
+        let padded = |which: usize| {
             let mut all = vec![0; n * longest];
             for (row, label) in all.chunks_exact_mut(longest).zip(labels) {
-                row.iter_mut().zip(values(label)).for_each(|(to, v)| *to = u32::from(*v));
+                let values = spelling(label, by)[which];
+                row.iter_mut().zip(values).for_each(|(to, v)| *to = u32::from(*v));
             }
             all
         };
@@ -136,6 +158,10 @@ impl Inputs {
         let lengths: Vec<u32> =
             labels.iter().map(|l| capped(l).max(SHORTEST as usize) as u32).collect();
         let sharp: Vec<f32> = sharp[part.clone()].iter().map(|s| f32::from(*s)).collect();
+        let characters: Vec<u32> = labels.iter().map(|l| to_u32(l.length - 1)).collect();
+        let word_share: Vec<f32> =
+            characters.iter().map(|c| 1.0 / (n as f32 * (*c).max(1) as f32)).collect();
+        let turned = (!turns.is_empty()).then(|| &turns[part.clone()]);
         let hr = &batch.hr[part.start * 16384..part.end * 16384];
         let spelled = feed.integers([n, STEPS], &ids)?;
         Ok(Inputs {
@@ -143,10 +169,16 @@ impl Inputs {
             hr: feed.floats([n, 32, 128, 4], hr)?,
             focus_words: lemma::Words {
                 ids: spelled.clone(),
-                tokens: feed.integers([n, longest], &padded(&|l| &l.tokens))?,
-                targets: feed.integers([n, longest], &padded(&|l| &l.targets))?,
-                share: feed.floats([n * longest], &share(longest, &|l| l.length))?,
+                tokens: feed.integers([n, longest], &padded(0))?,
+                targets: feed.integers([n, longest], &padded(1))?,
+                share: feed
+                    .floats([n * longest], &share(longest, &|l| spelling(l, by)[0].len()))?,
             },
+            word_lengths: feed.integers([n], &characters)?,
+            word_share: feed.floats([n], &word_share)?,
+            turns: turned
+                .map(|turns| Turns::new(turns, |shape, places| feed.floats(shape, places)))
+                .transpose()?,
             reader_words: abinet::Words {
                 ids: spelled,
                 share: feed.floats([n * STEPS], &share(STEPS, &capped))?,

@@ -31,9 +31,12 @@
 //! # Ok::<(), lemma_gpu::Error>(())
 //! ```
 //!
-//! Readers are the stages `vision`, `language` and `abinet`; the others are `lemma`, `recognizer`, and `srcnn`, `srresnet`, `tsrn`,
-//! `pcan`, `rcan` and `san`, which are trained by what their authors trained them by. A dash is for keys that a
-//! stage does not look at.
+//! Readers are the stages `vision`, `language` and `abinet`; the others are `lemma`, `recognizer`, and the networks that LEMMA is
+//! compared with: `srcnn`, `srresnet`, `tsrn`, `tbsrn`, `tg`, `tatt`, `c3`, `pcan`, `rcan` and `san`, which are trained by what
+//! their authors trained them by, and for which `paper` has the batch, rate, epochs and schedule of theirs. `tbsrn` asks a
+//! text-focus recognizer and `tg` a stroke-focus one; the CRNN that guides `tatt` or `c3` learns beside it from a fixed one, its
+//! gradients apart from the limit of the norm, and lies in the same file, its names behind `recognizer.`. A dash is for keys that
+//! a stage does not look at.
 //!
 //! | key | meaning | `paper`, readers | `paper`, others | `nano`, readers | `nano`, others |
 //! |---|---|---|---|---|---|
@@ -92,6 +95,7 @@ mod inputs;
 mod losses;
 mod memory;
 mod optimizer;
+mod reader;
 mod replay;
 mod run;
 mod start;
@@ -107,4 +111,5 @@ pub use losses::Losses;
 pub use memory::{MicroBatch, plan_memory};
 pub use optimizer::{Optimizer, Progress};
 pub use run::{Batches, Ended, Observer, StepMetrics, run};
-pub use trainer::{Start, Trainer};
+pub use start::Start;
+pub use trainer::Trainer;

@@ -183,9 +183,14 @@ impl Optimizer {
             |run: &Slot, whole: &Tensor| whole.view(run.first, [run.len.next_multiple_of(ALIGN)]);
         let gradients = runs.iter().map(|(run, _)| of(run, &self.homes[run.home].gradients));
         let gradients = gradients.collect::<Result<Vec<_>>>()?;
-        let all: Vec<&Tensor> = gradients.iter().collect();
+        let those = |clips: bool| {
+            let of_runs =
+                runs.iter().zip(&gradients).filter(move |((_, how), _)| how.clips == clips);
+            of_runs.map(|(_, gradient)| gradient).collect::<Vec<&Tensor>>()
+        };
         let betas = settings("");
-        norm_and_clock(cx, &all, &self.clock, clip, betas.beta1, betas.beta2)?;
+        let (limited, beside) = (those(true), those(false));
+        norm_and_clock(cx, &limited, &beside, &self.clock, clip, betas.beta1, betas.beta2)?;
         for ((run, how), gradient) in runs.iter().zip(&gradients) {
             let home = &self.homes[run.home];
             let [m, v] = [of(run, &home.moments[0])?, of(run, &home.moments[1])?];

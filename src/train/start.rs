@@ -1,5 +1,5 @@
-//! A super-resolver that starts as an enlargement: its first output is a bicubic-like copy of its input, so that training
-//! improves a picture instead of discovering what one is.
+//! What a run starts from: weights, recognizers, or nothing; and a super-resolver that starts as an enlargement: its first output is
+//! a bicubic-like copy of its input, so that training improves a picture instead of discovering what one is.
 
 use super::init::Initial;
 use crate::data::checkpoint::{HostTensor, StateDict};
@@ -8,6 +8,25 @@ use crate::nn::Source;
 use crate::ops::{Act, activation, inverse};
 use std::borrow::Cow;
 use std::f64::consts::LN_2;
+
+/// What a new [`Trainer`](super::Trainer) starts from.
+#[derive(Default)]
+pub struct Start<'a> {
+    /// Weights; random ones where there are none.
+    pub weights: Option<StateDict>,
+    /// Recognizers that LEMMA without `weights` starts with inside it: an ABINet, or its two halves as they are pre-trained. The
+    /// CRNN that TATT or C3-STISR starts with beside it, where that is another than `recognizer`.
+    pub prior: Vec<StateDict>,
+    /// Whether `weights` is a checkpoint with the optimizer's state.
+    pub resume: bool,
+    /// Parameters that stay as they are.
+    pub frozen: Option<&'a dyn Fn(&str) -> bool>,
+    /// The recognizer of the loss: the text-focus recognizer or the ABINet in its place, the stroke-focus recognizer, or the CRNN
+    /// that another CRNN learns from.
+    pub recognizer: Option<StateDict>,
+    /// Weights `[37, 37]` of the text-focus loss's cross entropy.
+    pub confusion: Vec<f32>,
+}
 
 /// Weights of LEMMA that enlarge: the first convolution is the identity, the trunk adds nothing, the enlargement filters
 /// each color into several copies, and the last convolution combines their mish curves so that tanh is undone.

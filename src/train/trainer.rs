@@ -6,23 +6,22 @@ use super::init::Initial;
 use super::inputs::{InputBinder, Inputs, Plan, longest};
 use super::losses::Losses;
 use super::optimizer::{Collected, Optimizer};
+use super::reader;
 use super::replay::{Key, Produced, ReplayableSteps, Submit};
-use super::start::{BicubicInit, PretrainedInit};
+use super::start::{BicubicInit, PretrainedInit, Start};
 use super::statistics::Statistics;
 use super::word::Word;
-use crate::data::checkpoint::StateDict;
 use crate::data::words::Batch;
 use crate::engine::shipped_reader;
 use crate::gpu::{Gpu, Precision, ReplayablePass, Timing};
 use crate::models::lemma::{Focus, LOSS_SCALE};
 use crate::models::prepare::gray;
 use crate::models::procedural::Stream;
-use crate::models::{abinet, lemma, text_focus};
+use crate::models::tatt::Turn;
+use crate::models::text_focus::Spelling;
+use crate::models::{ModelKind, abinet, lemma, text_focus};
 use crate::nn::{Parameters, Source};
-use crate::ops::{
-    Adam, Filter, add, argmax, backward_to, expand, mean_absolute, mix, mul, resize, scale,
-    slice_last,
-};
+use crate::ops::{Adam, argmax, backward_to, slice_last};
 use crate::tensor::{Cx, Dropout, Mode, Tensor};
 use crate::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -46,23 +45,6 @@ pub struct Trainer {
     kept: Mutex<ReplayableSteps>,
 }
 
-/// What a new [`Trainer`] starts from.
-#[derive(Default)]
-pub struct Start<'a> {
-    /// Weights; random ones where there are none.
-    pub weights: Option<StateDict>,
-    /// Recognizers that LEMMA without `weights` starts with inside it: an ABINet, or its two halves as they are pre-trained.
-    pub prior: Vec<StateDict>,
-    /// Whether `weights` is a checkpoint with the optimizer's state.
-    pub resume: bool,
-    /// Parameters that stay as they are.
-    pub frozen: Option<&'a dyn Fn(&str) -> bool>,
-    /// The text-focus recognizer, or the ABINet in its place.
-    pub recognizer: Option<StateDict>,
-    /// Weights `[37, 37]` of the text-focus loss's cross entropy.
-    pub confusion: Vec<f32>,
-}
-
 impl Trainer {
     /// Builds the network of `config`.
     ///
@@ -76,11 +58,14 @@ impl Trainer {
                 .got("f16, which is for inference"));
         }
         match config.stage {
-            stage if stage.network().is_some() || stage == Stage::Recognizer => {}
+            stage if stage.is_compared() || stage == Stage::Recognizer => {}
             Stage::Lemma => config.lemma.position_prior.check_labels()?,
             _ => config.abinet.check_labels()?,
         }
-        let initial = Initial::new(config.seed);
+        let initial = match config.stage.networks().first() {
+            Some(kind) => Initial::of(*kind, config.seed),
+            None => Initial::new(config.seed),
+        };
         let enlarging = BicubicInit::new(config.seed, &config.lemma);
         let nothing: &dyn Source = match config.stage == Stage::Lemma && config.bicubic_init {
             true => &enlarging,
@@ -122,15 +107,8 @@ impl Trainer {
                 let (n, p) = text_focus::Network::to_train(gpu, source, &frozen)?;
                 (Network::Recognizer(Box::new(n)), p)
             }
-            Stage::Srcnn
-            | Stage::Srresnet
-            | Stage::Tsrn
-            | Stage::Pcan
-            | Stage::Rcan
-            | Stage::San => {
-                let kind = config.stage.network().expect("a network of its own");
-                let weights = start.weights.as_ref();
-                let (n, p) = Word::load(gpu, (kind, config.stage), source, weights, &frozen)?;
+            _ => {
+                let (n, p) = Word::load(gpu, config.stage, &start, source, &frozen)?;
                 (Network::Word(n), p)
             }
         };
@@ -177,6 +155,14 @@ impl Trainer {
             Network::Abinet(n) => Some(serde_json::to_string(n.config())),
             Network::Lemma(n, _) => Some(serde_json::to_string(n.config())),
             Network::Recognizer(_) | Network::Word(_) => None,
+        }
+    }
+
+    /// Which of the networks with its tensors it is, where it is one that LEMMA is compared with.
+    pub(super) fn kind(&self) -> Option<ModelKind> {
+        match &self.network {
+            Network::Word(word) => Some(word.kind()),
+            _ => None,
         }
     }
 
@@ -263,7 +249,9 @@ impl Trainer {
     ) -> Result<Losses> {
         let n = batch.len();
         let sharp = self.sharp(step, n);
-        let plan = |part: usize| Plan { batch, step, part, sharp: &sharp };
+        let turns = self.turns(step, n);
+        let spelling = self.spelling();
+        let plan = |part: usize| Plan { batch, step, part, sharp: &sharp, spelling, turns: &turns };
         let mut left =
             Produced { gradients: self.optimizer.nothing_collected(), losses: Vec::new() };
         let mut parts = Vec::new();
@@ -271,7 +259,7 @@ impl Trainer {
             let images = first..(first + micro).min(n);
             let key = Key {
                 images: [images.len(), n],
-                longest: longest(batch),
+                longest: longest(batch, spelling),
                 known: batch.characters[images.clone()].iter().any(|c| !c.is_empty()),
                 before: left,
             };
@@ -344,6 +332,7 @@ impl Trainer {
             beta2: c.betas[1],
             eps: c.eps,
             decay: c.weight_decay,
+            clips: c.clips(name),
         })?;
         self.statistics.settle(cx, self.optimizer.clock())?;
         self.averages.as_ref().map_or(Ok(()), |a| a.follow(cx, &self.optimizer))
@@ -353,6 +342,24 @@ impl Trainer {
     fn sharp(&self, step: usize, n: usize) -> Vec<bool> {
         let draw = Stream::new(self.config.seed, &format!("sharp:{step}"));
         (0..n).map(|i| draw.unit(i) >= f64::from(self.config.lr_input_prob)).collect()
+    }
+
+    /// How the images of a step are turned; none where they are not.
+    fn turns(&self, step: usize, n: usize) -> Vec<Turn> {
+        if self.config.stage != Stage::Tatt {
+            return Vec::new();
+        }
+        let draw = Stream::new(self.config.seed, &format!("turns:{step}"));
+        let turn = |i: usize| Turn::of([draw.signed(2 * i) as f32, draw.unit(2 * i + 1) as f32]);
+        (0..n).map(turn).collect()
+    }
+
+    /// What the recognizer spells words by that looks at the results, if one does.
+    fn spelling(&self) -> Spelling {
+        match &self.network {
+            Network::Word(word) => word.spelling(),
+            _ => Spelling::Characters,
+        }
     }
 
     /// The loss, and then its parts.
@@ -368,7 +375,7 @@ impl Trainer {
                 parts.extend(loss.recognition.map(|t| ("recognition", t)));
                 Ok(Losses(parts))
             }
-            Network::Abinet(network) => self.reader(cx, network, x),
+            Network::Abinet(network) => reader::losses(cx, network, x, &self.config),
             Network::Recognizer(network) => {
                 let words = &x.focus_words;
                 let seen = network.forward(cx, &gray(cx, &x.hr)?, &words.tokens)?;
@@ -377,44 +384,6 @@ impl Trainer {
             }
             Network::Word(word) => word.losses(cx, x),
         }
-    }
-
-    fn reader(&self, cx: &Cx, network: &abinet::Network, x: &Inputs) -> Result<Losses> {
-        let words = &x.reader_words;
-        if self.config.stage == Stage::Language {
-            let corrected = network.correct(cx, &x.clean, &x.lengths)?;
-            let loss = abinet::reading_loss(cx, &corrected.logits, words)?;
-            return Ok(Losses(vec![("loss", loss)]));
-        }
-        // Some images are seen as the recognizer inside LEMMA sees them: enlarged from low resolution.
-        let sharp = slice_last(cx, &x.hr, 0..3)?;
-        let blurred = resize(cx, &slice_last(cx, &x.lr, 0..3)?, (32, 128), Filter::Bicubic, true)?;
-        let gate = expand(cx, &x.sharp, sharp.shape())?;
-        let image = mix(cx, &gate, &sharp, &blurred)?;
-        let (mut parts, vision) = if self.config.stage == Stage::Vision {
-            let vision = network.look(cx, &image)?;
-            (vec![("loss", abinet::reading_loss(cx, &vision.logits, words)?)], vision)
-        } else {
-            let reading = network.forward(cx, &image)?;
-            let loss = abinet::loss(cx, &reading, words, true)?;
-            let parts = vec![
-                ("loss", loss.total),
-                ("vision", loss.vision),
-                ("language", loss.language),
-                ("alignment", loss.alignment),
-            ];
-            (parts, reading.vision)
-        };
-        if let (Some((places, known)), true) = (&x.places, self.config.attention_supervision > 0.0)
-        {
-            let attention = vision.attention.reshape(places.shape())?;
-            let seen = mul(cx, &attention, known)?;
-            let guide = scale(cx, &mean_absolute(cx, &seen, places)?, 256.0)?;
-            let weighted = scale(cx, &guide, self.config.attention_supervision)?;
-            parts[0].1 = add(cx, &parts[0].1, &weighted)?;
-            parts.push(("places", guide));
-        }
-        Ok(Losses(parts))
     }
 
     /// What the super-resolver makes of `lr [N, 16, 64, 4]` in evaluation: `[N, 32, 128, 4]`, where three channels are all that it
@@ -441,7 +410,8 @@ impl Trainer {
         let Network::Abinet(network) = &self.network else { return Ok(None) };
         batch.check()?;
         let sharp = vec![true; batch.len()];
-        let plan = Plan { batch, step: 0, part: 0, sharp: &sharp };
+        let spelling = self.spelling();
+        let plan = Plan { batch, step: 0, part: 0, sharp: &sharp, spelling, turns: &[] };
         let x = Inputs::new(&mut InputBinder::new(&self.gpu), &plan, 0..batch.len())?;
         let cx = Cx::new(&self.gpu);
         let logits = match self.config.stage {

@@ -130,8 +130,8 @@ fn base(
     let config = TrainConfig::preset(preset.unwrap_or(Preset::Nano), stage);
     Ok(match (weights, stage) {
         (None, _) | (_, Stage::Recognizer) => config,
-        (Some(state), stage) if stage.network().is_some() => {
-            ModelKind::expect_one_of(&[stage.network().expect("a network")], state, "--init")?;
+        (Some(state), stage) if stage.is_compared() => {
+            ModelKind::expect_one_of(stage.networks(), state, "--init")?;
             config
         }
         (Some(state), Stage::Lemma) => {
@@ -153,7 +153,7 @@ fn same_network(config: &TrainConfig, base: &TrainConfig) -> Result<()> {
     let part = match config.stage {
         _ if config.stage != base.stage => "stage",
         Stage::Lemma => "lemma.",
-        stage if stage == Stage::Recognizer || stage.network().is_some() => return Ok(()),
+        stage if stage == Stage::Recognizer || stage.is_compared() => return Ok(()),
         _ => "abinet.",
     };
     match differences(config, base).find(|(key, ..)| key.starts_with(part)) {

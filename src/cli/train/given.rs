@@ -20,7 +20,7 @@ pub struct Inputs {
     pub mix: Arc<Mix>,
     /// Samples to evaluate on.
     pub valid: Option<Arc<Mix>>,
-    /// The text-focus recognizer, or the ABINet in its place.
+    /// The recognizer that the loss asks.
     pub recognizer: Option<StateDict>,
     /// Weights `[37, 37]` of the text-focus loss's cross entropy.
     pub confusion: Vec<f32>,
@@ -47,7 +47,12 @@ impl Inputs {
         let mix = Arc::new(Mix::open(&data)?);
         let evaluated = args.val_data.clone().or(then.valid);
         let valid = evaluated.as_ref().map(|name| Mix::open(&[name])).transpose()?.map(Arc::new);
-        let looks = config.stage == Stage::Lemma && config.text_focus != TextFocus::Off;
+        let critics = config.stage.networks().iter().filter_map(|kind| kind.critic());
+        let looks = match config.stage {
+            Stage::Lemma => config.text_focus != TextFocus::Off,
+            _ => critics.count() > 0,
+        };
+        let confuses = looks && matches!(config.stage, Stage::Lemma | Stage::Tbsrn);
         let reader = match (&args.recognizer, then.recognizer.and_then(|c| c.file)) {
             (Some(file), _) => Some(file.clone()),
             (None, stored) => stored.map(|file| file.parse::<WeightsFile>()).transpose()?,
@@ -57,7 +62,9 @@ impl Inputs {
         let what = match (&recognizer, config.text_focus) {
             _ if !looks => None,
             (Some(state), _) => Some(Content::of_state(file, state)),
-            (None, TextFocus::Abinet) => Some(Content::of_state(None, &shipped_reader()?)),
+            (None, TextFocus::Abinet) if config.stage == Stage::Lemma => {
+                Some(Content::of_state(None, &shipped_reader()?))
+            }
             (None, _) => None,
         };
         let stored = then.confusion.and_then(|c| c.file).map(PathBuf::from);
@@ -71,7 +78,7 @@ impl Inputs {
             valid_sources: valid.as_deref().map(Mix::identities).unwrap_or_default(),
             freeze: if args.freeze.is_empty() { then.freeze } else { args.freeze.clone() },
             recognizer: what,
-            confusion: looks.then(|| Content::of_values(file, &confusion)),
+            confusion: confuses.then(|| Content::of_values(file, &confusion)),
         };
         Ok(Inputs { mix, valid, recognizer, confusion, given })
     }

@@ -67,13 +67,14 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", requires = "init")]
     key: Option<String>,
     /// Recognizer that LEMMA starts with inside it: an ABINet, or its pre-trained halves; the small one that ships by default
-    /// where it fits
+    /// where it fits. The CRNN that guides TATT or C3-STISR, where that is not to start as --recognizer
     #[arg(long, value_name = "FILE[,...]", num_args = 1..)]
     prior: Vec<WeightsFile>,
     /// Parameters that stay as they are: a part of their names, * for anything
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
-    /// Weights of the text-focus recognizer, or of the ABINet in its place
+    /// Weights of the recognizer that the loss asks: of LEMMA and TBSRN the text-focus recognizer, for LEMMA also an ABINet in its
+    /// place; of Text Gestalt the stroke-focus recognizer; of TATT and C3-STISR a CRNN, which the one learns from that guides them
     #[arg(long, value_name = "FILE[,...]")]
     recognizer: Option<WeightsFile>,
     /// Distances between characters for the text-focus loss: the reference's file, our text, or safetensors with `weight37`
@@ -120,6 +121,14 @@ enum StageName {
     Srresnet,
     /// TSRN, by squared differences and the gradient prior
     Tsrn,
+    /// TBSRN, by squared differences and where and what the text-focus recognizer reads; takes --recognizer
+    Tbsrn,
+    /// Text Gestalt, by squared differences and where the stroke-focus recognizer looks; takes --recognizer
+    Tg,
+    /// TATT and the CRNN that guides it, by images, a CRNN to learn from, and turned words; takes --recognizer
+    Tatt,
+    /// C3-STISR as released and the CRNN that guides it, by images, a CRNN to learn from, and spelling; takes --recognizer
+    C3,
     /// PCAN, by squared differences and edges
     Pcan,
     /// RCAN, by absolute differences
@@ -307,6 +316,9 @@ fn prior(
     config: &TrainConfig,
     from_nothing: bool,
 ) -> Result<Vec<StateDict>> {
+    if config.stage.is_guided() && args.resume.is_none() {
+        return args.prior.iter().map(|file| file.open(global)).collect();
+    }
     if config.stage != Stage::Lemma || !from_nothing {
         return Ok(Vec::new());
     }
@@ -339,6 +351,10 @@ impl From<StageName> for Stage {
             StageName::Srcnn => Stage::Srcnn,
             StageName::Srresnet => Stage::Srresnet,
             StageName::Tsrn => Stage::Tsrn,
+            StageName::Tbsrn => Stage::Tbsrn,
+            StageName::Tg => Stage::Tg,
+            StageName::Tatt => Stage::Tatt,
+            StageName::C3 => Stage::C3,
             StageName::Pcan => Stage::Pcan,
             StageName::Rcan => Stage::Rcan,
             StageName::San => Stage::San,
@@ -365,6 +381,10 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Srcnn => "srcnn",
         Stage::Srresnet => "srresnet",
         Stage::Tsrn => "tsrn",
+        Stage::Tbsrn => "tbsrn",
+        Stage::Tg => "tg",
+        Stage::Tatt => "tatt",
+        Stage::C3 => "c3",
         Stage::Pcan => "pcan",
         Stage::Rcan => "rcan",
         Stage::San => "san",

@@ -1,8 +1,8 @@
-//! Labels as the losses want them: classes of ABINet's alphabet, and tokens of the text-focus
-//! recognizer's.
+//! Labels as the losses want them: classes of ABINet's alphabet, tokens of the text-focus recognizer's, and
+//! strokes.
 
 use crate::data::letters::{STEPS, fold};
-use crate::data::spelling::characters;
+use crate::data::spelling::{characters, strokes};
 
 /// Characters of a label as printable ASCII has them ([`fold`]), without its blanks and what is left
 /// outside; case kept.
@@ -32,6 +32,7 @@ pub fn encoded_places(label: &str, places: &[(f32, f32)], punctuation: bool) -> 
 /// assert_eq!(label.word, "its0");
 /// assert_eq!(label.tokens, [0, 19, 30, 29, 1]);
 /// assert_eq!(label.targets, [19, 30, 29, 1, 0]);
+/// assert_eq!(label.strokes, [0, 1, 2, 1, 1, 7, 8, 9, 8, 9]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -47,12 +48,16 @@ pub struct Encoded {
     pub targets: Vec<u8>,
     /// Characters of `word` and the end.
     pub length: usize,
+    /// Inputs of the stroke-focus recognizer: the start, then the strokes of the label's characters, whose case counts.
+    pub strokes: Vec<u8>,
 }
 
 impl Encoded {
     /// Encodes a label as it is stored.
     pub fn new(label: &str) -> Self {
-        let label = printable(label).to_ascii_lowercase();
+        let label = printable(label);
+        let strokes = std::iter::once(0).chain(strokes(&label)).collect();
+        let label = label.to_ascii_lowercase();
         let mut ids = [0; STEPS];
         for (id, c) in ids.iter_mut().zip(label.bytes()) {
             *id = match c {
@@ -65,7 +70,7 @@ impl Encoded {
         let word: String = label.chars().filter(char::is_ascii_alphanumeric).collect();
         let tokens: Vec<u8> = std::iter::once(0).chain(characters(&word)).collect();
         let targets: Vec<u8> = characters(&word).chain([0]).collect();
-        Encoded { ids, length: targets.len(), word, tokens, targets }
+        Encoded { ids, length: targets.len(), word, tokens, targets, strokes }
     }
 }
 

@@ -305,6 +305,10 @@ pub(super) fn finish(
     Ok(out)
 }
 
+/// The optimizer of LEMMA's step.
+const SETTINGS: Adam =
+    Adam { lr: 0.0, beta1: 0.5, beta2: 0.999, eps: 1e-8, decay: 0.0, clips: true };
+
 /// What one step of LEMMA's optimizer changes.
 fn step(
     gpu: &Gpu,
@@ -317,14 +321,14 @@ fn step(
     let left = Tensor::upload_u32(gpu, [1], &[0]);
     let cx = Cx::new(gpu);
     let all: Vec<&Tensor> = found.iter().map(|(.., g)| g).collect();
-    norm_and_clock(&cx, &all, &state, 0.25, 0.5, 0.999)?;
+    norm_and_clock(&cx, &all, &[], &state, 0.25, 0.5, 0.999)?;
     cx.submit()?;
     for (_, p, grad) in found {
         let before = p.tensor.to_host(gpu)?;
         let zeros = vec![0.0; before.data.len()];
         let [m, v] = [(); 2].map(|()| Tensor::upload(gpu, before.shape, &zeros));
         let cx = Cx::new(gpu);
-        let settings = Adam { lr: rate(&p.name), beta1: 0.5, beta2: 0.999, eps: 1e-8, decay: 0.0 };
+        let settings = Adam { lr: rate(&p.name), ..SETTINGS };
         adam(&cx, &p.tensor, grad, [&m, &v], [&state, &factor, &left], &settings)?;
         cx.submit()?;
         let after = p.tensor.to_host(gpu)?;

@@ -6,7 +6,8 @@ use super::{Activation, Detail, Subject, first_images, info, to_f64};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture;
 use crate::gpu::Gpu;
-use crate::models::tatt::{Neighbors, Turns};
+use crate::models::tatt::{Neighbors, Turn, Turns};
+use crate::models::word::WordNetwork;
 use crate::models::{ModelKind, c3, crnn, tatt};
 use crate::nn::Parameters;
 use crate::ops::backward;
@@ -70,7 +71,7 @@ impl Step<'_> {
     }
 
     fn of_tatt(&self) -> Result<Vec<Activation>> {
-        let (network, own) = tatt::Network::to_train(
+        let (mut network, own) = tatt::Network::to_train(
             self.gpu,
             self.subject.source(),
             self.sizes(),
@@ -78,18 +79,23 @@ impl Step<'_> {
             &|_| false,
         )?;
         let ([student, teacher], read) = self.readers(&own)?;
+        network.guide(student);
         let [lr, hr] = self.images()?;
         let [arcs, stretches] = ["tatt.rot.arc", "tatt.rot.off"].map(|name| {
-            let tensor = self.inputs.tensors.get(name).ok_or_else(|| {
+            let missing = || {
                 Error::new(ErrorKind::Format, "inputs", "turns of the images")
                     .expected(format!("a tensor {name}"))
                     .got("none")
-            })?;
-            Ok::<_, Error>(to_f64(tensor)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>())
+            };
+            to_f64(self.inputs.tensors.get(name).ok_or_else(missing)?)
         });
-        let turns = Turns { arcs: arcs?, stretches: stretches? };
+        let turns = arcs?.into_iter().zip(stretches?);
+        let turns: Vec<Turn> =
+            turns.map(|(arc, by)| Turn { arc: arc as f32, stretch: by as f32 }).collect();
+        let turns =
+            Turns::new(&turns, |shape, places| Ok(Tensor::upload(self.gpu, shape, places)))?;
         let cx = pass(self.gpu, self.mode, self.detail);
-        let loss = network.loss(&cx, [&student, &teacher], [&lr, &hr], &turns)?;
+        let loss = network.loss(&cx, &teacher, [&lr, &hr], &turns)?;
         let grads = backward(&cx, &loss.total, 1.0)?;
         let parts = [
             ("loss", &loss.total),
@@ -109,9 +115,10 @@ impl Step<'_> {
     }
 
     fn of_c3(&self) -> Result<Vec<Activation>> {
-        let (network, own) =
+        let (mut network, own) =
             c3::Network::to_train(self.gpu, self.subject.source(), self.sizes(), &|_| false)?;
         let ([student, teacher], read) = self.readers(&own)?;
+        network.guide(student);
         let [lr, hr] = self.images()?;
         let words = self.words()?;
         let longest = words.iter().map(Vec::len).max().unwrap_or(0).max(1);
@@ -127,7 +134,7 @@ impl Step<'_> {
             share: &Tensor::upload(self.gpu, [n], &share.collect::<Vec<f32>>()),
         };
         let cx = pass(self.gpu, self.mode, self.detail);
-        let loss = network.loss(&cx, [&student, &teacher], [&lr, &hr], &words)?;
+        let loss = network.loss(&cx, &teacher, [&lr, &hr], &words)?;
         let grads = backward(&cx, &loss.total, 1.0)?;
         let parts = [
             ("loss", &loss.total),

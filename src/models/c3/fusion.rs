@@ -23,10 +23,9 @@ struct NormedWeight {
 impl NormedWeight {
     /// Loads `weight_g [out, 1, 1, 1]` and `weight_v [out, in, k, k]`.
     fn load(s: &Scope, input: usize, output: usize, k: usize) -> Self {
-        NormedWeight {
-            length: s.conv_weight("weight_g", [output, 1, 1, 1]),
-            direction: s.conv_weight("weight_v", [output, input, k, k]),
-        }
+        // Initial lengths are those of the initial directions.
+        let direction = s.conv_weight("weight_v", [output, input, k, k]);
+        NormedWeight { length: s.conv_weight("weight_g", [output, 1, 1, 1]), direction }
     }
 
     /// `[k, k, in, out]`.

@@ -8,7 +8,7 @@ use crate::models::objective::Objective;
 use crate::models::text_prior::{Distillation, Reading, STEPS, distill};
 use crate::models::textzoom::straighten;
 use crate::models::word::WordNetwork;
-use crate::ops::{add, ctc_loss, scale};
+use crate::ops::{add, ctc_loss, mul, scale};
 use crate::shape::to_u32;
 use crate::tensor::{Cx, Tensor};
 
@@ -40,26 +40,32 @@ pub struct Loss {
 const IMAGE: Objective = Objective { gradient_prior: 1e-4, ..Objective::SQUARED };
 
 impl Network {
-    /// The loss of `lr [N, 16, 64, planes]` against `hr [N, 32, 128, planes]`. The network is guided by what `student` reads,
-    /// which learns from the `teacher` alone.
+    /// The loss of `lr [N, 16, 64, planes]` against `hr [N, 32, 128, planes]`. What the recognizer reads that guides the network is
+    /// detached: it learns from the `teacher` alone. The first quarter of the images is super-resolved without a clue, and the
+    /// language model corrects what is read as in evaluation.
     ///
     /// # Errors
-    /// Shapes that do not fit.
+    /// Shapes that do not fit; a network that nobody guides.
     pub fn loss(
         &self,
         cx: &Cx,
-        [student, teacher]: [&crnn::Network; 2],
+        teacher: &crnn::Network,
         [lr, hr]: [&Tensor; 2],
         words: &Words,
     ) -> Result<Loss> {
-        let distilled = distill(cx, [student, teacher], lr, hr)?;
-        let Distillation { loss: distill, student, logits } = distilled;
-        let image = straighten(cx, self.warp(), lr)?;
-        let read = Reading { logits: Some(logits.detached()), probabilities: student.detached() };
-        let sr = self.guided(cx, &image, &read)?;
         let n = lr.dims()[0];
+        let distilled = distill(cx, [self.prior.reader()?, teacher], lr, hr)?;
+        let Distillation { loss: distill, student, logits } = distilled;
+        let told: Vec<f32> = (0..n).map(|i| if i < n / 4 { 0.0 } else { 1.0 }).collect();
+        let told = Tensor::upload(cx.gpu(), [n, 1, 1], &told);
+        let read = Reading {
+            logits: Some(logits.detached()),
+            probabilities: mul(cx, &student.detached(), &told)?,
+        };
+        let sr = self.guided(cx, &straighten(cx, self.warp(), lr)?, &read)?;
+        let logits = self.prior.read(cx, lr)?.logits.expect("a reading");
         let lengths = Tensor::upload_u32(cx.gpu(), [n], &vec![to_u32(STEPS); n]);
-        let spelled = self.language.forward(cx, &logits.detached(), &lengths)?.logits;
+        let spelled = self.language.forward(cx, &logits, &lengths)?.logits;
         let ctc = ctc_loss(cx, &spelled, words.targets, words.lengths, words.share)?;
         let image = scale(cx, &IMAGE.loss(cx, &sr, hr, None)?.total, IMAGE.scale)?;
         let distill = scale(cx, &distill, IMAGE.scale)?;

@@ -14,7 +14,7 @@ use super::recipe::{
     Recipe,
     Rule::{Affine, Gain},
 };
-use super::text_prior::{Reading, STEPS, TextPrior};
+use super::text_prior::{BESIDE, Reading, STEPS, TextPrior, load_beside};
 use super::textzoom::{
     Head, LOW, RULES, SequentialBlock, SpatialTransformer, Tail, TrunkConfig, Warp, expect_low,
     straighten,
@@ -93,7 +93,8 @@ impl Network {
     /// Loads a whole state dict; the spatial transformer if this use of it `warps`.
     pub fn build(s: &Scope, config: &TrunkConfig, guide: Guide, warps: bool) -> Self {
         // The visual clue, and a second language model, stand in every file and take no part.
-        for name in ["dsta_vis.", "infoGen_visual.", "vis_rec_fuser.", "correction_model."] {
+        for name in ["dsta_vis.", "infoGen_visual.", "vis_rec_fuser.", "correction_model.", BESIDE]
+        {
             s.leave(name);
         }
         let c = config.channels();
@@ -127,6 +128,21 @@ impl Network {
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
         Weights::load(gpu, source, Some(frozen), "c3", |s| {
+            Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, Guide::Reading, true))
+        })
+    }
+
+    /// The same with the recognizer that guides it, which learns beside it; its tensors have `recognizer.` before their names.
+    ///
+    /// # Errors
+    /// As [`Network::to_train`].
+    pub fn to_train_guided(
+        gpu: &Gpu,
+        source: &dyn Source,
+        sizes: Option<&StateDict>,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        load_beside(gpu, source, frozen, "c3", |s| {
             Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, Guide::Reading, true))
         })
     }

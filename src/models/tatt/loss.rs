@@ -6,40 +6,66 @@ use crate::Result;
 use crate::models::crnn;
 use crate::models::objective::Objective;
 use crate::models::text_prior::{Distillation, distill};
-use crate::models::textzoom::straighten;
+use crate::models::textzoom::{HIGH, LOW, straighten};
 use crate::models::word::WordNetwork;
 use crate::ops::{Epilogue, add, conv2d, grid_sample, mean_to, mul, reciprocal, scale};
 use crate::shape::Window;
 use crate::tensor::{Axes, Cx, Tensor};
 
-/// How the images of a batch are turned.
+/// How an image is turned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Turn {
+    /// The angle in radians.
+    pub arc: f32,
+    /// A number in [0, 1) that makes the turned image wider or higher.
+    pub stretch: f32,
+}
+
+/// Steepest turn of training.
+const STEEPEST: f32 = std::f32::consts::PI * 5.0 / 180.0;
+
+impl Turn {
+    /// The turn of training that two numbers tell, of (−1, 1) and [0, 1).
+    pub fn of([arc, stretch]: [f32; 2]) -> Self {
+        Turn { arc: arc * STEEPEST, stretch }
+    }
+
+    /// Places in [−1, 1] to sample an image of `h`×`w` at, `[h, w, 2]`, that turn it forth or back.
+    fn places(self, (h, w): (usize, usize), forth: bool) -> impl Iterator<Item = f32> {
+        let aspect = h as f64 / w as f64 - 0.2 + 0.4 * f64::from(self.stretch);
+        let arc = f64::from(if forth { self.arc } else { -self.arc });
+        let middle = |i: usize, n: usize| (2 * i + 1) as f64 / n as f64 - 1.0;
+        (0..h * w).flat_map(move |i| {
+            let (x, y) = (middle(i % w, w), middle(i / w, h));
+            let at =
+                [x * arc.cos() + y * aspect * arc.sin(), y * arc.cos() - x * arc.sin() / aspect];
+            at.map(|v| v as f32)
+        })
+    }
+}
+
+/// How the images of a batch are turned: where each pixel comes from.
 pub struct Turns {
-    /// Angles in radians.
-    pub arcs: Vec<f32>,
-    /// Numbers in [0, 1) that make the turned images wider or higher.
-    pub stretches: Vec<f32>,
+    /// Of poor images, forth and back, `[N, 16, 64, 2]` each.
+    low: [Tensor; 2],
+    /// Of good images, forth, `[N, 32, 128, 2]`.
+    high: Tensor,
 }
 
 impl Turns {
-    /// Places in [−1, 1] to sample images of `h`×`w` at, `[N, h, w, 2]`, that turn them forth or back.
-    fn grid(&self, cx: &Cx, h: usize, w: usize, forth: bool) -> Tensor {
-        let middle = |i: usize, n: usize| (2 * i + 1) as f64 / n as f64 - 1.0;
-        let mut places = Vec::with_capacity(self.arcs.len() * h * w * 2);
-        for (arc, stretch) in self.arcs.iter().zip(&self.stretches) {
-            let aspect = h as f64 / w as f64 - 0.2 + 0.4 * f64::from(*stretch);
-            let arc = if forth { f64::from(*arc) } else { -f64::from(*arc) };
-            for i in 0..h * w {
-                let (x, y) = (middle(i % w, w), middle(i / w, h));
-                places.push((x * arc.cos() + y * aspect * arc.sin()) as f32);
-                places.push((y * arc.cos() - x * arc.sin() / aspect) as f32);
-            }
-        }
-        Tensor::upload(cx.gpu(), [self.arcs.len(), h, w, 2], &places)
-    }
-
-    fn turn(&self, cx: &Cx, images: &Tensor, forth: bool) -> Result<Tensor> {
-        let [_, h, w, _] = images.shape().nhwc("turn")?;
-        grid_sample(cx, images, &self.grid(cx, h, w, forth))
+    /// Those of `turns`, one an image, which `feed` brings to the device.
+    ///
+    /// # Errors
+    /// Those of `feed`.
+    pub fn new(
+        turns: &[Turn],
+        mut feed: impl FnMut([usize; 4], &[f32]) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let mut all = |size: (usize, usize), forth: bool| {
+            let places: Vec<f32> = turns.iter().flat_map(|turn| turn.places(size, forth)).collect();
+            feed([turns.len(), size.0, size.1, 2], &places)
+        };
+        Ok(Turns { low: [all(LOW, true)?, all(LOW, false)?], high: all(HIGH, true)? })
     }
 }
 
@@ -61,27 +87,29 @@ const IMAGE: Objective = Objective { gradient_prior: 1e-4, ..Objective::SQUARED 
 const STRUCTURE: f32 = 10.0;
 
 impl Network {
-    /// The loss of `lr [N, 16, 64, planes]` against `hr [N, 32, 128, planes]`, both turned first. The network is guided by what
-    /// `student` reads, which learns from the `teacher` alone.
+    /// The loss of `lr [N, 16, 64, planes]` against `hr [N, 32, 128, planes]`, both turned first. What the recognizer reads that
+    /// guides the network is detached: it learns from the `teacher` alone.
     ///
     /// # Errors
-    /// Shapes that do not fit.
+    /// Shapes that do not fit; a network that nobody guides.
     pub fn loss(
         &self,
         cx: &Cx,
-        [student, teacher]: [&crnn::Network; 2],
+        teacher: &crnn::Network,
         [lr, hr]: [&Tensor; 2],
         turns: &Turns,
     ) -> Result<Loss> {
-        let lr = turns.turn(cx, lr, true)?;
-        let hr = turns.turn(cx, hr, true)?;
-        let back = turns.turn(cx, &lr, false)?;
+        let student = self.prior.reader()?;
+        let Turns { low: [forth, backward], high } = turns;
+        let lr = grid_sample(cx, lr, forth)?;
+        let hr = grid_sample(cx, hr, high)?;
+        let back = grid_sample(cx, &lr, backward)?;
         let Distillation { loss: distill, student, .. } =
             distill(cx, [student, teacher], &lr, &hr)?;
         let prior = student.detached();
         let sr = self.guided(cx, &straighten(cx, self.warp(), &lr)?, &prior)?;
         let straight = self.guided(cx, &straighten(cx, self.warp(), &back)?, &prior)?;
-        let turned = turns.turn(cx, &straight, true)?;
+        let turned = grid_sample(cx, &straight, high)?;
         for (name, image) in [("lr", &lr), ("lr_back", &back), ("sr", &sr)] {
             cx.value("rot", name, image, Axes::Image);
         }

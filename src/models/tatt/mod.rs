@@ -10,7 +10,7 @@ use super::recipe::{
     Recipe,
     Rule::{Affine, Gain},
 };
-use super::text_prior::TextPrior;
+use super::text_prior::{BESIDE, TextPrior, load_beside};
 use super::textzoom::{
     Head, RULES, SequentialBlock, SpatialTransformer, Tail, TrunkConfig, Warp, expect_low,
     straighten,
@@ -22,7 +22,7 @@ use crate::gpu::Gpu;
 use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::tensor::{Cx, Tensor};
 use interpreter::Interpreter;
-pub use loss::{Loss, Turns, triple_similarity};
+pub use loss::{Loss, Turn, Turns, triple_similarity};
 pub use queries::Neighbors;
 
 /// How it is built where each image is as if alone.
@@ -62,6 +62,7 @@ pub struct Network {
 impl Network {
     /// Loads a whole state dict; the spatial transformer if this use of it `warps`.
     pub fn build(s: &Scope, config: &TrunkConfig, neighbors: Neighbors, warps: bool) -> Self {
+        s.leave(BESIDE);
         let c = config.channels();
         Network {
             planes: config.planes,
@@ -92,6 +93,22 @@ impl Network {
         frozen: &dyn Fn(&str) -> bool,
     ) -> Result<(Self, Parameters)> {
         Weights::load(gpu, source, Some(frozen), "tatt", |s| {
+            Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, neighbors, true))
+        })
+    }
+
+    /// The same with the recognizer that guides it, which learns beside it; its tensors have `recognizer.` before their names.
+    ///
+    /// # Errors
+    /// As [`Network::to_train`].
+    pub fn to_train_guided(
+        gpu: &Gpu,
+        source: &dyn Source,
+        sizes: Option<&StateDict>,
+        neighbors: Neighbors,
+        frozen: &dyn Fn(&str) -> bool,
+    ) -> Result<(Self, Parameters)> {
+        load_beside(gpu, source, frozen, "tatt", |s| {
             Ok(Self::build(s, &TrunkConfig::of(sizes, 4)?, neighbors, true))
         })
     }
