@@ -10,15 +10,19 @@ mod reference;
 use agreement::{expect_agreement, expect_complete};
 use lemma_gpu::data::checkpoint::{Dtype, HostTensor, StateDict};
 use lemma_gpu::data::picture::RgbImage;
+use lemma_gpu::data::random::Random;
 use lemma_gpu::engine::trace::{Comparison, Detail, GradMode, Subject};
 use lemma_gpu::engine::{Engine, Head, Recognizer, trace};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::models::ModelKind;
-use lemma_gpu::models::procedural::Procedural;
+use lemma_gpu::models::matrn::Hiding;
+use lemma_gpu::models::procedural::{Procedural, Stream};
+use lemma_gpu::models::{ModelKind, parseq};
 use lemma_gpu::nn::Source;
+use lemma_gpu::tensor::{Cx, Tensor};
 use reference::{golden, open};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 /// One of the networks that a reference file holds, whose names there begin with its word: every module by itself, and, of the
 /// pass as it runs, so many values that fusion leaves. Names that begin with one `apart` are compared elsewhere.
@@ -143,9 +147,7 @@ fn official_parseq() {
     let gpu = open();
     let apart = ["trace.", "train."];
     check(&gpu, ModelKind::Parseq, "recognizers2", &apart, 2 * 855 + 14, 1000);
-    let state = state(ModelKind::Parseq, |source| {
-        lemma_gpu::models::parseq::Network::load(&gpu, source).map(drop)
-    });
+    let state = state(ModelKind::Parseq, |source| parseq::Network::load(&gpu, source).map(drop));
     expect_reading(state, "recognizers2", "parseq");
 }
 
@@ -208,18 +210,104 @@ fn gradients_of_matrn() {
     check_gradients(ModelKind::Matrn, GradMode::Frozen, "matrn.eval", &PARTS, 4000, &allowed);
 }
 
-/// With statistics of the batch and hidden cells. Not compared are the joint part's position attention: what comes to its
-/// convolutions from the norms behind them is the small rest of large sums (the reference's own noise there is a hundredth), and
-/// their weights are 4 to 40 hundredths away. Shifts of one block of the ResNet are 1.1 times their bounds away.
+/// With statistics of the batch and hidden cells. Measured: up to 4.4 times in the joint part's position attention, where a ReLU
+/// differs in a pixel. PyTorch in f32 is as far from its f64: with weights moved by 3 in ten million, its gradients of these
+/// layers' weights come out between 0.0003 and 0.027 of their size away.
 #[test]
 fn gradients_of_matrn_in_training() {
-    let allowed = [("semantic_visual.model2_vis", f64::INFINITY), ("backbone.resnet", 1.5)];
+    let allowed = [("semantic_visual.model2_vis", 10.0), ("backbone.resnet", 1.5)];
     check_gradients(ModelKind::Matrn, GradMode::Train, "matrn.train", &PARTS, 4000, &allowed);
 }
 
 #[test]
 fn gradients_of_parseq() {
     check_gradients(ModelKind::Parseq, GradMode::Train, "parseq.train", &[], 2000, &[]);
+}
+
+/// Orders are the reference's where nothing is drawn, come with their mirrors, and follow from the seed.
+#[test]
+fn orders_of_parseq() {
+    let reference = golden("recognizers2");
+    let numbers = |name: &str| -> Vec<usize> {
+        let bytes = reference.tensors[&format!("parseq.train.{name}")].bytes();
+        let each = bytes.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().expect("four")));
+        each.map(|v| usize::try_from(v).expect("a place")).collect()
+    };
+    let theirs: Vec<Vec<usize>> =
+        numbers("perms").chunks_exact(10).map(<[usize]>::to_vec).collect();
+    let masks: Vec<u32> = theirs.iter().flat_map(|order| parseq::blocked(order)).collect();
+    assert_eq!(masks, numbers("blocked").iter().map(|v| *v as u32).collect::<Vec<u32>>());
+    let drawn = |symbols: usize, seed: u64| parseq::orders(symbols, &mut Random::new(&[seed, 1]));
+    assert_eq!(drawn(8, 1)[..2], theirs[..2]);
+    assert_eq!(drawn(8, 1), drawn(8, 1));
+    assert_ne!(drawn(8, 1), drawn(8, 2));
+
+    let counts = [1, 2, 6, 6, 6].into_iter().zip(1..);
+    for (count, symbols) in counts {
+        let mut seen = HashSet::new();
+        for seed in 0..200 {
+            let orders = drawn(symbols, seed);
+            assert_eq!(orders.len(), count);
+            assert_eq!(orders[0], (0..symbols + 2).collect::<Vec<usize>>());
+            for pair in orders.chunks_exact(2).skip(1) {
+                let middle = |order: &[usize]| order[1..=symbols].to_vec();
+                let mut mirror = middle(&pair[1]);
+                mirror.reverse();
+                assert_eq!(middle(&pair[0]), mirror);
+                let ends = pair.iter().map(|order| (order[0], order[symbols + 1]));
+                assert!(ends.into_iter().all(|ends| ends == (0, symbols + 1)));
+            }
+            seen.extend(orders.into_iter().step_by(2).skip(1));
+        }
+        // Of three symbols the second and third of their six, of four one of each pair of mirrors but the natural one's.
+        let different = [0, 0, 2, 11].get(symbols - 1);
+        assert!(different.is_none_or(|n| seen.len() == *n), "{symbols}: {}", seen.len());
+    }
+    let end_first: Vec<usize> = vec![0, 4, 3, 2, 1];
+    assert_eq!(drawn(3, 1)[1], end_first);
+}
+
+/// Cells are hidden where the chosen character is looked at most, nine times in ten, and follow from seed and step.
+#[test]
+fn cells_that_matrn_hides() {
+    let gpu = open();
+    let n = 60;
+    let stream = Stream::new(1, "maps");
+    let maps: Vec<f32> = (0..n * 26 * 256).map(|i| stream.unit(i) as f32).collect();
+    let lengths: Vec<u32> = (0..n as u32).map(|i| 2 + i % 25).collect();
+    let [on_device, counted] =
+        [Tensor::upload(&gpu, [n, 26, 8, 32], &maps), Tensor::upload_u32(&gpu, [n], &lengths)];
+    let drawn = |key: (u64, u64)| -> Vec<Vec<f64>> {
+        let cx = Cx::new(&gpu);
+        let choices = Hiding::drawn(&gpu, key, 3, n);
+        let cells: Vec<Tensor> =
+            choices.iter().map(|c| c.cells(&cx, &on_device, &counted).expect("cells")).collect();
+        cx.submit().expect("submits");
+        cells.iter().map(|c| c.to_host(&gpu).expect("reads").data).collect()
+    };
+    let rounds = drawn((7, 1));
+    assert_eq!(rounds, drawn((7, 1)));
+    assert!(rounds != drawn((7, 2)) && rounds != drawn((8, 1)) && rounds[0] != rounds[1]);
+    let (mut words, mut all, mut characters) = (0, 0, HashSet::new());
+    for (word, hidden) in rounds.iter().flat_map(|r| r.chunks_exact(256).enumerate()) {
+        let hidden: HashSet<usize> = (0..256).filter(|cell| hidden[*cell] == 1.0).collect();
+        let looked = |t: usize| -> HashSet<usize> {
+            let map = &maps[(word * 26 + t) * 256..][..256];
+            let mut order: Vec<usize> = (0..256).collect();
+            order.sort_by(|a, b| map[*b].total_cmp(&map[*a]));
+            order[..10].iter().copied().collect()
+        };
+        let character = (0..lengths[word] as usize).find(|t| hidden.is_subset(&looked(*t)));
+        let character = character.expect("cells of a character of the word");
+        if !hidden.is_empty() {
+            (words, all) = (words + 1, all + hidden.len());
+            characters.insert(character);
+        }
+    }
+    // Of 180, with a deviation of 4; of ten each, with one of 0.07 in the mean.
+    assert!((150..=174).contains(&words), "{words} words");
+    assert!((all as f64 / words as f64 - 9.0).abs() < 0.3, "{all} cells of {words} words");
+    assert!(characters.len() > 15, "{characters:?}");
 }
 
 /// Weights of something else, and of another alphabet, are refused in a line that says so.

@@ -5,7 +5,7 @@ use super::recognizers::{first_image, images, texts};
 use super::{Activation, Detail, Subject, collect, to_f64};
 use crate::data::checkpoint::StateDict;
 use crate::gpu::Gpu;
-use crate::models::matrn::{Network, loss};
+use crate::models::matrn::{Hides, Network, ROUNDS, loss};
 use crate::models::prepare::{Scaled, high};
 use crate::ops::backward;
 use crate::tensor::{Axes, Cx, Tensor};
@@ -76,11 +76,12 @@ pub(super) fn gradients(
     let words = targets(gpu, inputs, "matrn.train.target", n, (26, 37))?;
     let trains = mode == GradMode::Train;
     let hidden = match trains {
-        true => (1..=3).map(|i| hidden(gpu, inputs, n, i)).collect::<Result<Vec<_>>>()?,
+        true => (1..=ROUNDS).map(|i| hidden(gpu, inputs, n, i)).collect::<Result<Vec<_>>>()?,
         false => Vec::new(),
     };
     let cx = pass(gpu, mode, detail);
-    let seen = network.forward_hiding(&cx, &image, &hidden)?;
+    let hides = if trains { Hides::Cells(&hidden) } else { Hides::Nothing };
+    let seen = network.forward_hiding(&cx, &image, &hides)?;
     let loss = loss(&cx, &seen, &words, trains)?;
     let grads = backward(&cx, &loss.total, 1.0)?;
     let parts = [

@@ -1,6 +1,7 @@
 //! MATRN, a text recognizer: ABINet's vision and language models, and an encoder in which what is seen and what is read attend to
 //! each other ("Multi-modal text recognition networks: interactive enhancements between visual and semantic features").
 
+mod hiding;
 mod joint;
 mod loss;
 
@@ -12,17 +13,18 @@ use super::recipe::{
     Rule::{self, Bump, Gain, Row0},
 };
 use super::recognizer::{Head, WordRecognizer, expect_classes};
-use crate::Result;
 use crate::gpu::Gpu;
 use crate::nn::{Parameters, Scope, Source, Weights};
 use crate::ops::{clamp, lengths};
 use crate::shape::to_u32;
 use crate::tensor::{Axes, Cx, Host, Tensor};
+use crate::{Error, ErrorKind, Result};
+pub use hiding::Hiding;
 use joint::{Joint, Met};
 pub use loss::{Loss, loss};
 
 /// Rounds of language model and joint encoder.
-const ROUNDS: usize = 3;
+pub const ROUNDS: usize = 3;
 const PLACE: &str = "MATRN";
 
 const RULES: &[(&str, Rule)] = &[
@@ -63,6 +65,16 @@ pub struct Round {
     pub semantic: Tensor,
     /// Class scores by both: the result.
     pub both: Tensor,
+}
+
+/// What is hidden of the feature map in training.
+pub enum Hides<'a> {
+    /// Nothing.
+    Nothing,
+    /// Of each round these cells, `[N, 256, 1]`: 1 for them.
+    Cells(&'a [Tensor]),
+    /// Of each round cells of a character, by choices that were drawn.
+    Drawn(&'a [Hiding]),
 }
 
 /// What MATRN says of a batch.
@@ -114,14 +126,14 @@ impl Network {
     /// # Errors
     /// Another shape.
     pub fn forward(&self, cx: &Cx, image: &Tensor) -> Result<Seen> {
-        self.forward_hiding(cx, image, &[])
+        self.forward_hiding(cx, image, &Hides::Nothing)
     }
 
-    /// The same in training, where some cells of the feature map are hidden: `hidden [N, 256, 1]` of each round is 1 for these.
+    /// The same in training, where some cells of the feature map are hidden.
     ///
     /// # Errors
-    /// Shapes that do not fit.
-    pub fn forward_hiding(&self, cx: &Cx, image: &Tensor, hidden: &[Tensor]) -> Result<Seen> {
+    /// Shapes that do not fit, and choices for fewer rounds than there are.
+    pub fn forward_hiding(&self, cx: &Cx, image: &Tensor, hides: &Hides) -> Result<Seen> {
         let longest = to_u32(self.config.max_length);
         let vision = self.vision.forward(cx, image)?;
         let mut counted = lengths(cx, &vision.logits, longest)?;
@@ -139,8 +151,16 @@ impl Network {
             let known = clamp(cx, &counted, SHORTEST, longest)?;
             let language = self.language.forward(cx, &logits, &known)?;
             let read = lengths(cx, &language.logits, longest)?;
+            let hidden = match hides {
+                Hides::Nothing => None,
+                Hides::Cells(cells) => Some(of_round(cells, i)?.clone()),
+                Hides::Drawn(choices) => {
+                    let length = clamp(cx, &read, SHORTEST, longest)?;
+                    Some(of_round(choices, i)?.cells(cx, &vision.attention, &length)?)
+                }
+            };
             let Met { visual, semantic, both } =
-                self.joint.forward(cx, &vision, &language.feature, hidden.get(i - 1), &path)?;
+                self.joint.forward(cx, &vision, &language.feature, hidden.as_ref(), &path)?;
             counted = lengths(cx, &both, longest)?;
             for (name, t) in [
                 ("lengths_in", &known),
@@ -156,6 +176,13 @@ impl Network {
         }
         Ok(Seen { vision, rounds })
     }
+}
+
+/// What is given for a round, from 1.
+fn of_round<T>(all: &[T], round: usize) -> Result<&T> {
+    all.get(round - 1).ok_or_else(|| {
+        Error::new(ErrorKind::Shape, PLACE, "what is hidden").expected(ROUNDS).got(all.len())
+    })
 }
 
 impl WordRecognizer for Network {

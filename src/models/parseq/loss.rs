@@ -1,6 +1,8 @@
 //! What PARSeq is trained on: the cross entropy of the words' symbols, known in several orders.
 
 use super::CLASSES;
+use super::orders::{blocked, orders};
+use crate::data::random::Random;
 use crate::gpu::Gpu;
 use crate::ops::{add, cross_entropy};
 use crate::tensor::{Cx, Tensor};
@@ -25,6 +27,16 @@ pub struct Orders {
 }
 
 impl Orders {
+    /// Of `words [N, L + 1]`, start, characters, end and padding, in orders that follow from the seed and the number of the step.
+    ///
+    /// # Errors
+    /// As [`Orders::new`].
+    pub fn drawn(gpu: &Gpu, words: &[u32], steps: usize, (seed, step): (u64, u64)) -> Result<Self> {
+        let orders = orders(steps.max(1) - 1, &mut Random::new(&[seed, step]));
+        let blocked: Vec<u32> = orders.iter().flat_map(|order| blocked(order)).collect();
+        Orders::new(gpu, words, steps, &blocked)
+    }
+
     /// Of `words [N, L + 1]`, start, characters, end and padding, and of `blocked [K, L, L]`, which is not 0 where a place may not
     /// look in an order.
     ///

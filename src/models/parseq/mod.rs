@@ -4,6 +4,7 @@
 mod decoder;
 mod encoder;
 mod loss;
+mod orders;
 
 use super::prepare::{Scaled, high};
 use super::reading::{Reading, center, each, expect_numbers, until_end};
@@ -20,6 +21,7 @@ use decoder::Decoder;
 pub use decoder::START;
 use encoder::{Encoder, PATCHES};
 pub use loss::{Orders, loss};
+pub use orders::{blocked, orders};
 
 /// Characters of classes 1, 2, …; class 0 is the end.
 const ALPHABET: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";

@@ -24,14 +24,16 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
     // Not the stream of the inputs: cotangents that go along with them make the loss large and its differences coarse.
     let mut seeded = Seeded::new(&format!("cotangents of {}", case.label));
     let cotangents: Vec<Host> = want.iter().map(|w| seeded.signed(w.shape)).collect();
-    let (grads, recorded) = gradients(&checker.checked, case, &cotangents)?;
-    let (again, _) = gradients(&checker.checked, case, &cotangents)?;
+    let (grads, recorded) = gradients(&checker.checked, case, &cotangents, 1)?;
+    let (again, _) = gradients(&checker.checked, case, &cotangents, 1)?;
     if grads != again {
         return Err(Error::new(ErrorKind::Result, "", "two gradients differ"));
     }
+    let (twice, _) = gradients(&checker.checked, case, &cotangents, 2)?;
+    expect_double(row, case, &twice, &grads)?;
     let mut all = vec![("", grads)];
     for (gpu, how) in checker.unchecked() {
-        all.push((how, gradients(gpu, case, &cotangents)?.0));
+        all.push((how, gradients(gpu, case, &cotangents, 1)?.0));
     }
     let loss = |inputs: &[Host]| -> f64 {
         let outputs = (case.oracle)(inputs);
@@ -65,6 +67,20 @@ pub(super) fn check(checker: &Checker, row: &Row, case: &Case, want: &[Host]) ->
                         "error {error:.3e} at size {size:.3e}, tolerance {:.1e}",
                         row.gradient
                     )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an operation that a pass records twice gives to inputs that both share, beside what it gives them once.
+fn expect_double(row: &Row, case: &Case, twice: &[Host], once: &[Host]) -> Result<()> {
+    for ((twice, once), i) in twice.iter().zip(once).zip(&case.wrt) {
+        let largest = once.data.iter().fold(0f64, |m, v| m.max(v.abs()));
+        for (at, (got, one)) in twice.data.iter().zip(&once.data).enumerate() {
+            if (got - 2.0 * one).abs() > 2.0 * row.gradient * largest || got.is_nan() {
+                let what = format!("gradient of input {i} that a pass uses twice: element {at}");
+                return Err(Error::new(ErrorKind::Result, "", what).expected(2.0 * one).got(got));
             }
         }
     }
@@ -136,8 +152,13 @@ fn difference(
     difference
 }
 
-/// The gradients of the wanted inputs, and which outputs are recorded.
-fn gradients(gpu: &Gpu, case: &Case, cotangents: &[Host]) -> Result<(Vec<Host>, Vec<bool>)> {
+/// The gradients of the wanted inputs, and which outputs are recorded, of an operation that is recorded so many times.
+fn gradients(
+    gpu: &Gpu,
+    case: &Case,
+    cotangents: &[Host],
+    times: usize,
+) -> Result<(Vec<Host>, Vec<bool>)> {
     let inputs: Vec<Tensor> = case
         .inputs
         .iter()
@@ -148,7 +169,10 @@ fn gradients(gpu: &Gpu, case: &Case, cotangents: &[Host]) -> Result<(Vec<Host>, 
         })
         .collect();
     let cx = Cx::new(gpu).with_tape();
-    let outputs = (case.run)(&cx, &inputs)?;
+    let mut outputs = Vec::new();
+    for _ in 0..times {
+        outputs.extend((case.run)(&cx, &inputs)?);
+    }
     let recorded: Vec<bool> = outputs.iter().map(|y| y.var() != Var::Constant).collect();
     // Of the pass, with guard words: an operation may hand its output's gradient on as it is.
     let seed = |g: &Host| {
@@ -156,7 +180,8 @@ fn gradients(gpu: &Gpu, case: &Case, cotangents: &[Host]) -> Result<(Vec<Host>, 
         cx.copy_into(&g.upload(gpu), &seed, 0)?;
         Ok(seed)
     };
-    let seeds = cotangents.iter().map(seed).collect::<Result<Vec<Tensor>>>()?;
+    let each = (0..times).flat_map(|_| cotangents);
+    let seeds = each.map(seed).collect::<Result<Vec<Tensor>>>()?;
     let pairs: Vec<(&Tensor, &Tensor)> = outputs
         .iter()
         .zip(&seeds)
