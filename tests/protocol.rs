@@ -12,9 +12,7 @@ use lemma_gpu::data::picture;
 use lemma_gpu::data::random::Random;
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use tempfile::TempDir;
+use std::process::{Command, Stdio};
 
 mod recount {
     //! Figures of an evaluation, counted again from its words.
@@ -307,99 +305,4 @@ fn sets_of_scene_text_are_degraded_by_their_seeds() {
         let file = at.path().join(format!("seen/SVT-seed{seed}/lr/{:06}.png", i + 1));
         assert_eq!(image::open(file).unwrap().into_rgb8(), picture::bicubic(&poor, 64, 16));
     }
-}
-
-/// A folder with copies of weights that ship, by other names.
-fn weights(at: &Path, files: &[(&str, &str)]) {
-    fs::create_dir_all(at).unwrap();
-    for (file, shipped) in files {
-        fs::copy(package(&format!("weights/{shipped}.safetensors")), at.join(file)).unwrap();
-    }
-}
-
-fn reproduce(at: &TempDir, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
-    command.current_dir(at.path()).arg("reproduce").args(args).stdin(Stdio::null());
-    if let Ok(adapter) = std::env::var("LEMMA_GPU_ADAPTER") {
-        command.args(["-g", &adapter]);
-    }
-    command.output().expect("the binary starts")
-}
-
-#[test]
-fn tables_are_filled_in_with_the_weights_that_are_there() {
-    let at = tempfile::tempdir().unwrap();
-    let test = at.path().join("TextZoom/test");
-    pairs(&test, "easy", &[("coffee", "Coffee!"), ("exit", "EXIT")]);
-    pairs(&test, "medium", &[("station", "STATION")]);
-    pairs(&test, "hard", &[("garden", "garden"), ("year", "?")]);
-    let (lemma, abinet) = ("lemma-nano", "abinet-nano");
-    weights(
-        &at.path().join("w"),
-        &[("LEMMA.safetensors", lemma), ("best-abinet.safetensors", abinet)],
-    );
-    fs::write(at.path().join("w/matrn.pth"), "no weights").unwrap();
-    let args = ["supplement1", "-d", "TextZoom", "-w", "w"];
-    let plan = said(&reproduce(&at, &[&args[..], &["--plan"]].concat()), 0);
-    for part in ["PARSeq    missing", "w/best-abinet.safetensors", "2 images, 1619 in the paper"] {
-        assert!(plan.contains(part), "no {part:?} in:\n{plan}");
-    }
-    let args = [&args[..], &["-o", "out"]].concat();
-    let output = reproduce(&at, &args);
-    let text = said(&output, 1);
-    for part in [
-        "ABINet (best-abinet.safetensors), %",
-        "PARSeq (no weights), %",
-        "missing: weights of TATT",
-        "missing: MATRN cannot be used",
-    ] {
-        assert!(text.contains(part), "no {part:?} in:\n{text}");
-    }
-    let markdown = fs::read_to_string(at.path().join("out/supplement1.md")).unwrap();
-    let row = |begins: &str| markdown.lines().find(|l| l.starts_with(begins)).expect("a row");
-    assert!(row("| TATT").starts_with("| TATT | no weights | – | 80.67 | – |"), "{markdown}");
-    let json = fs::read(at.path().join("out/supplement1.json")).unwrap();
-    let json: Value = serde_json::from_slice(&json).unwrap();
-    let ours = json["published"][0]["percent"]["easy"]["ours"].as_f64().unwrap();
-    assert!(row("| LEMMA").contains(&format!("| LEMMA.safetensors | {ours:.2} | 82.64 |")));
-    let html = fs::read_to_string(at.path().join("out/supplement1.html")).unwrap();
-    assert!(html.contains("no weights") && html.contains("<svg"), "one page");
-    assert_eq!(
-        fs::read_to_string(at.path().join("out/supplement1.words")).unwrap().lines().count(),
-        6
-    );
-    said(&reproduce(&at, &args), 2);
-    said(&reproduce(&at, &["table3", "-d", "TextZoom", "-w", "w", "-o", "out"]), 2);
-}
-
-#[test]
-fn rows_of_an_ablation_are_trained_and_evaluated_and_go_on() {
-    let at = tempfile::tempdir().unwrap();
-    pairs(at.path(), "data/train1", &[("coffee", "coffee"), ("exit", "exit"), ("year", "2026")]);
-    pairs(at.path(), "data/test/easy", &[("station", "station")]);
-    let sets = ["batch=2", "log_every=1", "eval_every=0"].iter().flat_map(|set| ["--set", *set]);
-    let args = ["table7", "--data", "data", "-o", "out", "--steps", "2"];
-    let args: Vec<&str> = args.into_iter().chain(sets).collect();
-    let plan = said(&reproduce(&at, &[&args[..], &["--plan"]].concat()), 0);
-    let row = |begins: &str| plan.lines().find(|l| l.starts_with(begins)).expect("a row");
-    assert!(row("CRNN").contains("--weights has no crnn.pth"), "{plan}");
-    assert!(row("ABINet").contains("as it is") && row("ABINet").contains("a step)"), "{plan}");
-    assert!(!at.path().join("out").exists());
-
-    let text = said(&reproduce(&at, &args), 0);
-    assert!(text.contains("read by ABINet (shipped)"), "{text}");
-    let json = fs::read(at.path().join("out/table7.json")).unwrap();
-    let json: Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["methods"][0]["name"], "ABINet");
-    assert!(json["sets"][0]["super_resolved"]["psnr"].as_f64().unwrap() > 5.0);
-    let markdown = fs::read_to_string(at.path().join("out/table7.md")).unwrap();
-    assert!(markdown.contains("| CRNN | – |") && markdown.contains("trained for 2 steps"));
-
-    // A second time trains nothing, and goes on where there is more to do.
-    said(&reproduce(&at, &args), 2);
-    let more: Vec<&str> = args.iter().map(|a| if *a == "2" { "3" } else { a }).collect();
-    let output = reproduce(&at, &[&more[..], &["--overwrite"]].concat());
-    said(&output, 0);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("step 3 of 3") && !told.contains("step 2 of 3"), "{told}");
 }

@@ -1,10 +1,11 @@
 //! The one way to standard error. What a file or a name brings along is written out, not obeyed.
 
 use crate::error::visible_lines;
+use std::io::Write;
 
-/// Writes a message of one or several lines.
+/// Writes a message of one or several lines. Where nobody listens any more, work goes on without.
 pub fn line(text: &str) {
-    std::eprintln!("{}", visible_lines(text));
+    let _gone = writeln!(std::io::stderr(), "{}", visible_lines(text));
 }
 
 /// Tells the user something on standard error: the arguments of `format!`.

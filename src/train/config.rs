@@ -358,7 +358,17 @@ impl TrainConfig {
             });
             merge(&mut merged, nested);
         }
-        let config: Self = merged.try_into().map_err(|e| wrong("settings", &e))?;
+        let config: Self = merged.clone().try_into().map_err(|e| wrong("settings", &e))?;
+        // Sizes of networks take over what they do not know from files of other versions, and would do so here.
+        let known = toml::Value::try_from(&config).map_err(|e| wrong("settings", &e))?;
+        if let Some(key) = unknown(&merged, &known) {
+            return Err(Error::new(
+                ErrorKind::Argument,
+                "configuration",
+                "a setting that there is",
+            )
+            .got(key));
+        }
         config.check()?;
         Ok(config)
     }
@@ -392,6 +402,15 @@ impl TrainConfig {
             }
         }
     }
+}
+
+/// The first key of `given` that is not in `known`.
+fn unknown(given: &toml::Value, known: &toml::Value) -> Option<String> {
+    let (given, known) = (given.as_table()?, known.as_table()?);
+    given.iter().find_map(|(key, value)| match known.get(key) {
+        None => Some(key.clone()),
+        Some(known) => unknown(value, known).map(|inner| format!("{key}.{inner}")),
+    })
 }
 
 fn merge(into: &mut toml::Value, from: toml::Value) {
@@ -434,7 +453,15 @@ mod tests {
         let factor =
             TrainConfig::read(Preset::Paper, Stage::Lemma, "", &["schedule.factor=0.3".into()]);
         assert_eq!(factor.unwrap().schedule, Schedule::Step { at: 400, factor: 0.3 });
-        for bad in ["bacht = 3", "batch = -1", "batch = 0", "dropout = 1.5", "[[x"] {
+        for bad in [
+            "bacht = 3",
+            "lemma.nonsense = 3",
+            "lemma.guidance.select = 3",
+            "batch = -1",
+            "batch = 0",
+            "dropout = 1.5",
+            "[[x",
+        ] {
             let e = TrainConfig::read(Preset::Paper, Stage::Lemma, bad, &[]).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Argument, "{bad}");
         }

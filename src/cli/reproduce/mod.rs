@@ -74,7 +74,8 @@ So crnn.pth, best-train-abinet.pth, parseq-bb5792a6.pt, RCAN_BIX2.pt and tsrn/mo
 itself demo.pth.tar is ASTER, demo.pth MORAN, and model_best_acc_0.pth LEMMA. Of several files of one network the first by name \
 is taken. Rows without weights are listed as such. An evaluation that was interrupted goes on when the command is given again.
 
-Ablations train a network for each row, one after the other, in OUTPUT/TABLE/ROW, and go on likewise. With --preset paper the folder's \
+Ablations train a network for each row, one after the other, in OUTPUT/networks, where rows of other tables that are the same \
+network find it, and go on likewise. With --preset paper the folder's \
 pretrain_transformer.pth looks for the text-focus loss, and pretrain-vision-model.pth with pretrain-language-model.pth begin inside. \
 --plan measures some steps of each row and says what all of them take.";
 

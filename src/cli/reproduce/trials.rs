@@ -4,7 +4,7 @@ use super::{ReproduceArgs, inventory};
 use crate::cli::eval::{Entrants, Found, Named, Walk, identity, network, recognizer, shipped};
 use crate::cli::paths::{make_folder, refuse_existing};
 use crate::cli::progress::seconds;
-use crate::cli::say::say;
+use crate::cli::say::{count, say};
 use crate::cli::stop::{IMAGES, PATIENCE, Stop};
 use crate::cli::train::{TrainArgs, run as train, size, timed};
 use crate::cli::weights::WeightsArgs;
@@ -13,9 +13,10 @@ use crate::cli::{Global, Outcome, print};
 use crate::data::picture::write_file;
 use crate::data::report::{Page, Table};
 use crate::engine::{Engine, Recognizer};
-use crate::eval::published::TABLE_3_JUDGES;
+use crate::eval::published::{SUPPLEMENT_1_JUDGES, TABLE_3_JUDGES};
 use crate::eval::{Ablation, Contest, Evaluation, Journal, Letters, Pairs, Subject, Trial, notes};
 use crate::train::checkpoint::{LAST, list};
+use crate::train::{Preset, Stage, TrainConfig};
 use crate::{Error, ErrorKind, Result};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,10 @@ struct Alone {
 /// Steps of a training that is only to say how long a step takes; the first ones compile kernels.
 const MEASURED: usize = 4;
 
+/// The folder of the networks below that of the results, and that of the whole one.
+const NETWORKS: &str = "networks";
+const WHOLE: &str = "whole";
+
 /// Who may have pre-trained parts: names of files, and the option of `train` that takes them.
 const PARTS: [(&str, &[&str]); 2] = [
     ("--recognizer", &["pretrain_transformer.pth"]),
@@ -39,6 +44,10 @@ const PARTS: [(&str, &[&str]); 2] = [
 
 /// Trains and evaluates the rows of an ablation.
 pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<Outcome> {
+    if !args.data.is_dir() {
+        return Err(Error::new(ErrorKind::Argument, args.data.display(), "a folder with sets")
+            .got("no such folder"));
+    }
     let data = training_data(args)?;
     let tests = inventory::sets(&args.data, &["easy", "medium", "hard"])?;
     let Some(output) = args.output.as_ref().filter(|_| !args.plan) else {
@@ -49,12 +58,13 @@ pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<
             .expected("easy, medium or hard")
             .got("none"));
     }
-    let folder = output.join(ablation.name());
     let result = |kind: &str| output.join(format!("{}.{kind}", ablation.name()));
     for kind in ["md", "json", "html", "words"] {
         refuse_existing(&result(kind), args.overwrite)?;
     }
-    make_folder(&folder)?;
+    make_folder(output)?;
+    // What is wrong with who is to read shows now, and not behind hours of training.
+    judges(global, args, &global.engine_with(args.storage.options())?).map(drop)?;
     for trial in ablation.trials() {
         let settings = match settings_of(args, &trial) {
             Ok(settings) => settings,
@@ -63,7 +73,7 @@ pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<
                 continue;
             }
         };
-        let place = folder.join(file_name(trial.name));
+        let place = place(output, args, settings)?;
         let mut given = arguments(args, settings, &data, &place);
         if !list(&place)?.is_empty() {
             given.push("--resume".into());
@@ -76,7 +86,22 @@ pub fn run(global: &Global, args: &ReproduceArgs, ablation: Ablation) -> Result<
             return Ok(Outcome::Interrupted(code));
         }
     }
-    evaluate(global, args, ablation, &folder, &tests, &result)
+    evaluate(global, args, ablation, output, &tests, &result)
+}
+
+/// The folder of the network of a row. What differs from the whole network by the same settings is one network, in whatever
+/// tables it stands.
+fn place(output: &Path, args: &ReproduceArgs, settings: &[&str]) -> Result<PathBuf> {
+    let preset = if args.preset == "paper" { Preset::Paper } else { Preset::Nano };
+    let whole = TrainConfig::read(preset, Stage::Lemma, "", &args.set)?;
+    let mut name = Vec::new();
+    for set in settings {
+        if whole.with("", &[set.to_string()])? != whole {
+            name.push(set.trim_start_matches("lemma.").trim_start_matches("guidance."));
+        }
+    }
+    let name = if name.is_empty() { WHOLE.into() } else { name.join(",") };
+    Ok(output.join(NETWORKS).join(name))
 }
 
 /// The setting that puts CRNN inside, and the file of its weights.
@@ -87,7 +112,7 @@ fn settings_of(
     args: &ReproduceArgs,
     trial: &Trial,
 ) -> std::result::Result<&'static [&'static str], String> {
-    let settings = trial.settings.ok_or("no setting makes it")?;
+    let settings = trial.settings;
     let there = crnn(args).is_some_and(|file| file.exists());
     match settings.contains(&WITH_CRNN.0) && !there {
         true => Err(format!("--weights has no {}", WITH_CRNN.1)),
@@ -151,11 +176,6 @@ fn training_data(args: &ReproduceArgs) -> Result<Vec<String>> {
     Ok(found.into_iter().map(|(_, argument)| argument).collect())
 }
 
-/// A row's name as a folder may be called.
-fn file_name(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { '-' }).collect()
-}
-
 fn told(settings: &[&str]) -> String {
     if settings.is_empty() { "as it is".into() } else { settings.join(" ") }
 }
@@ -179,9 +199,17 @@ fn plan(
             }
         };
         let (steps, each) = measured(global, args, settings, data)?;
-        all += steps as f64 * each;
-        let time = format!("{} ({} a step)", seconds(steps as f64 * each), seconds(each));
-        table.row([name.to_string(), told(settings), steps.to_string(), time]);
+        let done = match &args.output {
+            Some(output) => {
+                list(&place(output, args, settings)?)?.first().map_or(0, |(step, _)| *step)
+            }
+            None => 0,
+        };
+        let left = steps.saturating_sub(done) as f64 * each;
+        all += left;
+        let time = format!("{} ({} a step)", seconds(left), seconds(each));
+        let steps = if done == 0 { steps.to_string() } else { format!("{steps}, done {done}") };
+        table.row([name.to_string(), told(settings), steps, time]);
     }
     table.total(["all", "", "", &seconds(all)]);
     Ok(table.plain())
@@ -213,15 +241,16 @@ fn judges(
     args: &ReproduceArgs,
     engine: &Engine,
 ) -> Result<Vec<Found<Recognizer>>> {
+    let names = [TABLE_3_JUDGES, SUPPLEMENT_1_JUDGES].concat();
     let found = match &args.weights {
-        Some(folder) => inventory::weights(folder, &TABLE_3_JUDGES)?,
+        Some(folder) => inventory::weights(folder, &names)?,
         None => Vec::new(),
     };
     if found.is_empty() {
         return Ok(vec![shipped(engine)?]);
     }
     let load = |(name, path): &(&str, PathBuf)| {
-        recognizer(global, engine, Some(name), &path.as_path().into())
+        recognizer(global, engine, Some(name), &path.as_path().into()).and_then(Found::checked)
     };
     found.iter().map(load).collect()
 }
@@ -230,14 +259,14 @@ fn evaluate(
     global: &Global,
     args: &ReproduceArgs,
     ablation: Ablation,
-    folder: &Path,
+    output: &Path,
     tests: &[(&'static str, String)],
     result: &dyn Fn(&str) -> PathBuf,
 ) -> Result<Outcome> {
     let engine = global.engine_with(args.storage.options())?;
     let mut networks = Vec::new();
     for trial in ablation.trials().iter().filter(|t| settings_of(args, t).is_ok()) {
-        let file = folder.join(file_name(trial.name)).join(LAST);
+        let file = place(output, args, trial.settings)?.join(LAST);
         let what = WeightsFile::from(file.as_path());
         let named = Named { name: Some(trial.name.into()), what };
         networks.push(network(global, &engine, &named, &WeightsArgs::default())?);
@@ -300,7 +329,7 @@ fn evaluate(
 
 /// How the rows were made, and by which rules they are evaluated.
 fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> Vec<String> {
-    let steps = args.steps.map_or("the preset's steps".into(), |n| format!("{n} steps"));
+    let steps = args.steps.map_or("the preset's steps".into(), |n| count(n, "step"));
     let mut lines = vec![format!(
         "Every network was trained for {steps} with the preset {}, and evaluated with its last weights; the paper's are those \
          that read best on the test sets.",
@@ -321,7 +350,6 @@ fn lines(args: &ReproduceArgs, ablation: Ablation, evaluation: &Evaluation) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Preset, Stage, TrainConfig};
 
     const WHOLE: [f64; 4] = [67.1, 58.8, 40.6, 56.3];
 
@@ -331,8 +359,7 @@ mod tests {
         for ablation in [Location, Alignment, Modules, Expansion, Prior, K, Alpha] {
             let mut seen = Vec::new();
             for trial in ablation.trials() {
-                let Some(settings) = trial.settings else { continue };
-                let sets: Vec<String> = settings.iter().map(|s| s.to_string()).collect();
+                let sets: Vec<String> = trial.settings.iter().map(|s| s.to_string()).collect();
                 let config = TrainConfig::read(Preset::Paper, Stage::Lemma, "", &sets);
                 let config = config.unwrap_or_else(|e| panic!("{}: {e}", trial.name));
                 assert!(!seen.contains(&config), "{}: {}", ablation.title(), trial.name);

@@ -19,6 +19,8 @@ const MOST_UNITS: usize = 256;
 pub enum Alignment {
     /// They do not: the guidance is the located image feature alone.
     None,
+    /// They do not: positions alone, whatever the image shows there, ask the text.
+    Text,
     /// Text to image only.
     Uni,
     /// Image to text, then text to image.
@@ -76,6 +78,18 @@ pub struct GuidanceConfig {
     /// How image and text features meet.
     #[serde(default = "bi")]
     pub alignment: Alignment,
+}
+
+impl GuidanceConfig {
+    /// Whether the located image feature is part of the guidance.
+    pub(super) fn locates(&self) -> bool {
+        self.alignment != Alignment::Text
+    }
+
+    /// Whether there are convolutions that expand the attention.
+    pub(super) fn expands(&self) -> bool {
+        self.locates() && self.location_attention && self.expansion_conv
+    }
 }
 
 fn on() -> bool {
@@ -197,7 +211,7 @@ impl LemmaConfig {
         within([("select_num", g.select_num)], 1, PIXELS)?;
         within([("hidden_units", self.hidden_units)], 1, MOST_UNITS)?;
         divides("nhead", g.nhead, self.channels())?;
-        if g.expansion_conv && g.attn_conv[2] != self.channels() {
+        if g.expands() && g.attn_conv[2] != self.channels() {
             return Err(Error::new(ErrorKind::Format, "configuration", "attn_conv")
                 .expected(format!("{} channels at its end", self.channels()))
                 .got(g.attn_conv[2]));

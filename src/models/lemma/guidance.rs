@@ -95,16 +95,14 @@ impl GuidanceModel {
                 .map(|i| DecoderLayer::load(&s.at(format!("{name}.layers.{i}")), layer))
                 .collect()
         };
-        let expands = g.location_attention && g.expansion_conv;
         let aligned = g.alignment != Alignment::None;
         // Tables that stand in every file and take no part.
         s.leave("text_pos.pe");
         s.leave("select_pos.pe");
         GuidanceModel {
             path: s.path().into(),
-            expansion: expands.then(|| Expansion::load(&s.at("attn_conv"), g.attn_conv)),
-            region: g
-                .pixel_to_region
+            expansion: g.expands().then(|| Expansion::load(&s.at("attn_conv"), g.attn_conv)),
+            region: (g.locates() && g.pixel_to_region)
                 .then(|| Conv::load(&s.at("DWC"), d, d, Window::same(3), true)),
             positions: s.buffer("vision_pos.pe", &[PIXELS, 1, d]),
             text_project: Linear::load(&s.at("text_proj"), config.reading().num_classes, d, false),
@@ -127,7 +125,6 @@ impl GuidanceModel {
         let g = &self.config.guidance;
         let (score, _) = masked_max(cx, evidence.maps, evidence.lengths)?;
         cx.value("lem", "h_score", &score.reshape([n, 1, h, w])?, Axes::Same);
-        let located = self.locate(cx, &score, feature)?;
         let table = self.positions.reshape([PIXELS, d])?;
         for name in ["vision_pos.dropout", "vision_pos"] {
             let positions = self.positions.reshape([1, PIXELS, d])?;
@@ -138,16 +135,27 @@ impl GuidanceModel {
             Some(_) => dropout(cx, &repeat(cx, &table.reshape([1, PIXELS, d])?, n)?)?,
             None => table,
         };
-        let tokens = self.place(cx, &located, &table)?.reshape([n, PIXELS, d])?;
         let sorted = sort_descending(cx, &score)?;
         cx.value("lem", "order", &sorted.order, Axes::Same);
-        let (selected, kept) = if g.feature_selection {
-            let k = g.select_num;
-            (gather_rows(cx, &tokens, &sorted.order, k)?, keep_rows(cx, &tokens, &sorted.rank, k)?)
+        let map = if g.locates() {
+            let located = self.locate(cx, &score, feature)?;
+            let tokens = self.place(cx, &located, &table)?.reshape([n, PIXELS, d])?;
+            let k = if g.feature_selection { g.select_num } else { PIXELS };
+            let (selected, kept) = match k {
+                PIXELS => (tokens.clone(), tokens),
+                _ => (
+                    gather_rows(cx, &tokens, &sorted.order, k)?,
+                    keep_rows(cx, &tokens, &sorted.rank, k)?,
+                ),
+            };
+            self.align(cx, evidence, &table, &selected, kept)?
         } else {
-            (tokens.clone(), tokens)
+            let positions = match table.shape().rank() {
+                2 => repeat(cx, &table.reshape([1, PIXELS, d])?, n)?,
+                _ => table.clone(),
+            };
+            self.align(cx, evidence, &table, &positions, positions.clone())?
         };
-        let map = self.align(cx, evidence, &table, &selected, kept)?;
         let map = map.reshape([n, h, w, d])?;
         cx.tap(&self.path, "", &map, Axes::Image);
         cx.value("", "tp_map", &map, Axes::Image);
