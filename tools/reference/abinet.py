@@ -62,19 +62,30 @@ def _unet(net: Network, path: str, x: Tensor, sizes: Sizes) -> Tensor:
     return x
 
 
-def vision(net: Network, path: str, image: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor]:
-    """RGB in [0, 1], [N, 3, 32, 128], to class scores [N, 26, 37], attention [N, 26, 8, 32] and features [N, 26, C]."""
+def attend(net: Network, path: str, feature: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor]:
+    """The position attention: features [N, 26, C] of a map [N, C, 8, 32], and the attention [N, 26, 8, 32]."""
+    keys = _unet(net, path, feature, sizes).flatten(2)
+    queries = net.linear(f"{path}.project", net.positions(STEPS, sizes.width), sizes.width)
+    weights = (queries @ keys / sizes.width**0.5).softmax(2)
+    return weights @ feature.flatten(2).transpose(1, 2), weights.unflatten(2, CELLS)
+
+
+def look(net: Network, path: str, image: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """RGB in [0, 1], [N, 3, 32, 128], to class scores [N, 26, 37], attention [N, 26, 8, 32], features [N, 26, C] and the map
+    [N, C, 8, 32] that they are of."""
     mean, std = (torch.tensor(v, dtype=torch.float32).to(image.dtype)[:, None, None] for v in (MEAN, STD))
     x = _resnet(net, f"{path}.backbone.resnet", (image - mean) / std, sizes)
     tokens = x.flatten(2).transpose(1, 2) + net.positions(CELLS[0] * CELLS[1], sizes.width)
     for i in range(sizes.vision_layers):
         tokens = net.encoder_layer(f"{path}.backbone.transformer.layers.{i}", tokens, sizes.heads, sizes.inner)
     feature = tokens.transpose(1, 2).unflatten(2, CELLS)
-    keys = _unet(net, f"{path}.attention", feature, sizes).flatten(2)
-    queries = net.linear(f"{path}.attention.project", net.positions(STEPS, sizes.width), sizes.width)
-    weights = (queries @ keys / sizes.width**0.5).softmax(2)
-    attended = weights @ tokens
-    return net.linear(f"{path}.cls", attended, CLASSES), weights.unflatten(2, CELLS), attended
+    attended, weights = attend(net, f"{path}.attention", feature, sizes)
+    return net.linear(f"{path}.cls", attended, CLASSES), weights, attended, feature
+
+
+def vision(net: Network, path: str, image: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor]:
+    """The same without the map."""
+    return look(net, path, image, sizes)[:3]
 
 
 def lengths(logits: Tensor) -> Tensor:
