@@ -7,10 +7,11 @@ use crate::models::abinet::AbinetConfig;
 use crate::models::lemma::LemmaConfig;
 use crate::models::procedural::{Procedural, images};
 use crate::models::word::{Boxed, Loading};
-use crate::models::{abinet, crnn, lemma};
+use crate::models::{Head, WordRecognizer, abinet, crnn, lemma};
 use crate::tensor::{Cx, Tensor};
 use crate::train::{Preset, Stage, Start, TextFocus, TrainConfig, Trainer};
 use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A network.
@@ -22,6 +23,8 @@ pub enum Graph {
     Abinet,
     /// Another network that super-resolves words, at its official sizes.
     Word(ModelKind),
+    /// Another recognizer, at its official sizes: its preparation, and all that its reading needs of the device.
+    Reader(ModelKind),
 }
 
 /// Sizes of a network.
@@ -45,7 +48,7 @@ impl std::fmt::Display for Graph {
         f.write_str(match self {
             Graph::Lemma => "LEMMA",
             Graph::Abinet => "ABINet",
-            Graph::Word(kind) => kind.name(),
+            Graph::Word(kind) | Graph::Reader(kind) => kind.name(),
         })
     }
 }
@@ -63,6 +66,7 @@ enum Network {
     Lemma(Box<lemma::Network>),
     Abinet(Box<abinet::Network>),
     Word(Boxed),
+    Reader(Arc<dyn WordRecognizer>),
 }
 
 /// A network on a device.
@@ -77,7 +81,7 @@ impl Subject {
     /// Builds the network; its weights follow from their names, and those of the recognizer that guides it, if one does.
     ///
     /// # Errors
-    /// [`ErrorKind::Argument`] for a network that super-resolves no words.
+    /// [`ErrorKind::Argument`] for a network that neither super-resolves words nor reads them.
     pub fn new(gpu: &Gpu, graph: Graph, size: Size) -> Result<Self> {
         let network = match graph {
             Graph::Lemma => {
@@ -99,17 +103,19 @@ impl Subject {
             Graph::Word(kind) => {
                 let source = &Procedural { model: kind, seed: SEED };
                 let loading = Loading { source, sizes: None, warps: false, frozen: None };
-                let Some(loaded) = kind.load(gpu, loading) else {
-                    return Err(Error::new(ErrorKind::Argument, "bench", "network")
-                        .expected("one that super-resolves words")
-                        .got(kind.name()));
-                };
+                let loaded =
+                    kind.load(gpu, loading).ok_or_else(|| other(kind, "super-resolves"))?;
                 let (mut network, _) = loaded?;
                 if kind.is_guided() {
                     let weights = Procedural { model: ModelKind::Crnn, seed: SEED };
                     network.guide(crnn::Network::load(gpu, &weights)?);
                 }
                 Network::Word(network)
+            }
+            Graph::Reader(kind) => {
+                let source = &Procedural { model: kind, seed: SEED };
+                let loaded = kind.reader(gpu, source).ok_or_else(|| other(kind, "reads"))?;
+                Network::Reader(loaded?)
             }
         };
         Ok(Subject { gpu: gpu.clone(), network })
@@ -133,7 +139,7 @@ impl Subject {
                 let values: Vec<f32> = values.map(|v| v * network.white()).collect();
                 Tensor::upload(&self.gpu, [n, 16, 64, planes], &values)
             }
-            Network::Abinet(_) => {
+            Network::Abinet(_) | Network::Reader(_) => {
                 let bytes = images(SEED, "bench", n, 32, 128, 16);
                 let values: Vec<f32> = bytes.iter().map(|v| f32::from(*v) / 255.0).collect();
                 Tensor::upload(&self.gpu, [n, 32, 128, 3], &values)
@@ -141,18 +147,19 @@ impl Subject {
         }
     }
 
-    /// Records a pass; returns its last result.
+    /// Records a pass; returns its results.
     ///
     /// # Errors
     /// Errors of the device.
-    pub fn forward(&self, cx: &Cx, input: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, cx: &Cx, input: &Tensor) -> Result<Vec<Tensor>> {
         match &self.network {
-            Network::Lemma(network) => Ok(network.forward(cx, input)?.image),
-            Network::Word(network) => network.super_resolve(cx, input),
+            Network::Lemma(network) => Ok(vec![network.forward(cx, input)?.image]),
+            Network::Word(network) => Ok(vec![network.super_resolve(cx, input)?]),
+            Network::Reader(network) => network.record(cx, input, Head::Fusion),
             Network::Abinet(network) => {
                 let reading = network.forward(cx, input)?;
                 let last = reading.iterations.last();
-                Ok(last.map_or(reading.vision.logits, |i| i.alignment.clone()))
+                Ok(vec![last.map_or(reading.vision.logits, |i| i.alignment.clone())])
             }
         }
     }
@@ -163,16 +170,22 @@ impl Subject {
     /// Errors of the device.
     pub fn keep(&self, input: &Tensor) -> Result<Kept> {
         let cx = Cx::new(&self.gpu);
-        let output = self.forward(&cx, input)?;
-        Ok(Kept { gpu: self.gpu.clone(), pass: cx.into_replayable()?, output })
+        let outputs = self.forward(&cx, input)?;
+        Ok(Kept { gpu: self.gpu.clone(), pass: cx.into_replayable()?, outputs })
     }
+}
+
+fn other(kind: ModelKind, does: &str) -> Error {
+    Error::new(ErrorKind::Argument, "bench", "network")
+        .expected(format!("one that {does} words"))
+        .got(kind.name())
 }
 
 /// A pass of a network that was recorded.
 pub struct Kept {
     gpu: Gpu,
     pass: ReplayablePass,
-    output: Tensor,
+    outputs: Vec<Tensor>,
 }
 
 impl Kept {
@@ -189,7 +202,7 @@ impl Kept {
         let start = Instant::now();
         self.pass.submit()?;
         let submitted = start.elapsed().as_secs_f64();
-        self.gpu.read(&[self.output.view(0, [1])?.part()])?;
+        self.gpu.read(&[self.outputs[0].view(0, [1])?.part()])?;
         Ok(submitted)
     }
 }

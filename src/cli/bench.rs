@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
     /// Only what has this in its name, as it is printed; `model` and `profile` are names too. TSRN, PCAN and the other networks
-    /// that LEMMA is compared with are measured only where they are named
+    /// that LEMMA is compared with, and CRNN, ASTER, MORAN, PARSeq and MATRN, are measured only where they are named
     #[arg(short, long, value_name = "NAME", default_value = "", hide_default_value = true)]
     filter: String,
     /// Measure each for so many seconds, and at least three times
@@ -141,8 +141,13 @@ impl BenchArgs {
             }
         }
         // Those that the filter names: all of them would take long.
-        let others = ModelKind::all().filter(|k| *k != ModelKind::Lemma && k.enlarges());
-        for graph in others.filter(|k| self.filter.contains(k.name())).map(Graph::Word) {
+        let measured = [ModelKind::Lemma, ModelKind::Abinet];
+        let named = |k: &ModelKind| !measured.contains(k) && self.filter.contains(k.name());
+        let others = ModelKind::all().filter(named).filter_map(|kind| match kind {
+            _ if kind.enlarges() => Some(Graph::Word(kind)),
+            _ => kind.reads().then_some(Graph::Reader(kind)),
+        });
+        for graph in others {
             for batch in BATCHES {
                 if self.wants(&model_name(graph, Size::Official, batch)) {
                     let result = measure_model(gpu, graph, Size::Official, batch, self.seconds)?;
