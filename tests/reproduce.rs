@@ -155,6 +155,8 @@ fn every_row_of_every_ablation() {
             .map(|m| m["name"].as_str().unwrap())
             .collect();
         assert_eq!(found, rows, "{table}");
+        let page = fs::read_to_string(at.path().join(format!("out/{table}.md"))).unwrap();
+        assert!(page.contains("% (95 % interval)") && page.contains("word by word"), "{page}");
     }
     // Rows of several tables that are the same network were trained once.
     let networks = at.path().join("out/networks").read_dir().unwrap();

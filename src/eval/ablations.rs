@@ -2,7 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::published::{COLUMNS, ours};
-use super::report::{compared, compared_columns};
+use super::report::{compared, compared_columns, readability, test};
 use super::score::Nearness;
 use crate::data::report::{Table, number};
 
@@ -171,5 +171,12 @@ impl Ablation {
             table
         };
         evaluation.judges.iter().map(table).collect()
+    }
+
+    /// What an evaluation of its networks found of the words of each set: how many were read right, with intervals, and the rows
+    /// against each other, word by word.
+    pub fn details(self, evaluation: &Evaluation) -> Vec<Table> {
+        let judges = 0..evaluation.judges.len();
+        judges.flat_map(|judge| [readability(evaluation, judge), test(evaluation, judge)]).collect()
     }
 }

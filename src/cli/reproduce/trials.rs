@@ -305,7 +305,7 @@ fn evaluate(
     let lines = lines(args, ablation, &evaluation);
     let mut page = Page::new(ablation.title(), &format!("Computed on {}.", subject.adapter));
     let mut markdown = format!("# {}\n\nComputed on {}.\n", ablation.title(), subject.adapter);
-    for table in &tables {
+    for table in tables.iter().chain(&ablation.details(&evaluation)) {
         page.table(table);
         markdown += &format!("\n{}", table.markdown());
     }

@@ -6,7 +6,9 @@ mod tables;
 
 pub use page::page;
 pub use tables::tables;
-pub(in crate::eval) use tables::{by_length, compared, compared_columns, table_5};
+pub(in crate::eval) use tables::{
+    by_length, compared, compared_columns, readability, table_5, test,
+};
 
 /// What was evaluated, in words.
 #[derive(Debug, Clone, Default)]

@@ -86,7 +86,7 @@ fn share(tally: &Tally, version: usize) -> String {
     format!("{} ({}–{})", percent(score.rounded, 2), percent(low, 1), percent(high, 1))
 }
 
-pub(super) fn readability(evaluation: &Evaluation, judge: usize) -> Table {
+pub(in crate::eval) fn readability(evaluation: &Evaluation, judge: usize) -> Table {
     let columns = ["words", "right", "% (95 % interval)", "CER"];
     let caption = caption(evaluation, "words read right", judge);
     let mut table = Table::new(&caption, &["set", "image"], &columns);
@@ -127,7 +127,7 @@ fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { number(p, 3) }
 }
 
-pub(super) fn test(evaluation: &Evaluation, judge: usize) -> Table {
+pub(in crate::eval) fn test(evaluation: &Evaluation, judge: usize) -> Table {
     let columns = ["only SR right", "only LR right", "p"];
     let several = evaluation.methods.len() > 1;
     let columns = if several { ["only it right", "only the other right", "p"] } else { columns };
