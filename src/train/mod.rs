@@ -95,6 +95,7 @@ mod inputs;
 mod losses;
 mod memory;
 mod optimizer;
+mod overlay;
 mod reader;
 mod replay;
 mod run;
