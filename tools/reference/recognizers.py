@@ -167,7 +167,7 @@ def walked_back(history: list) -> list[int]:
                 slot = BEAMS - 1 - found % BEAMS
                 found += 1
                 # What this slot walked behind its end was another hypothesis.
-                sequences[slot] = [END] * (len(sequences[slot]) - 1) + [END]
+                sequences[slot] = [END] * len(sequences[slot])
                 at[slot], result[slot] = parents[b], scores[b]
     best = max(range(BEAMS), key=lambda b: result[b])
     return sequences[best][::-1]
@@ -290,9 +290,12 @@ def matrn(net: Recognizer, image: Tensor) -> Tensor:
 
 
 def spelled(alphabet: str, end: int):
-    """The text of classes up to the end."""
-    return lambda row: "".join(alphabet[c] for c in row[: row.index(end)] if c < len(alphabet)) if end in row else (
-        "".join(alphabet[c] for c in row if c < len(alphabet)))
+    """The text of classes up to the end, without those that are no letters."""
+    def text(row: list[int]) -> str:
+        row = row[: row.index(end)] if end in row else row
+        return "".join(alphabet[c] for c in row if c < len(alphabet))
+
+    return text
 
 
 def best_path(row: list[int]) -> str:
