@@ -20,7 +20,7 @@
 //! ```
 //!
 //! - [`Lemma::upscale_with`] takes [`Options`](engine::Options): fit, batch, progress and cancel call-backs.
-//! - [`Lemma::upscale_async`] is the same for asynchronous programs.
+//! - [`Lemma::upscale_with_async`] is the same for asynchronous programs: the task sleeps while the device computes.
 //! - [`Lemma::submit`] starts a pass and returns at once, for pipelines that decode and encode beside the device.
 //! - [`Engine::from_wgpu`] shares the wgpu device of a host program; [`Lemma::upscale_on_device`] takes and leaves images there.
 //!

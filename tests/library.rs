@@ -12,7 +12,9 @@ use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network, PriorKin
 use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::tensor::{Cx, Tensor};
 use lemma_gpu::{Engine, ErrorKind, Lemma, Recognizer, Source};
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 fn options() -> GpuOptions {
     GpuOptions { adapter: common::adapter(), ..Default::default() }
@@ -47,7 +49,7 @@ fn models_are_shared_between_threads() {
         threads.into_iter().map(|t| t.join().expect("a thread")).collect()
     });
     assert_eq!(texts, ["coffee", "harbor"]);
-    let later = pollster::block_on(lemma.upscale_async(images.clone())).expect("results");
+    let later = pollster::block_on(lemma.upscale_async(&images)).expect("results");
     assert_eq!(later.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["coffee", "harbor"]);
     assert!(lemma.upscale(&[]).expect("nothing").is_empty());
 
@@ -55,6 +57,75 @@ fn models_are_shared_between_threads() {
     shareable(&reader);
     let readings = reader.read(&images, Default::default()).expect("readings");
     assert_eq!(readings[0].text(), "coffee");
+}
+
+/// Awaits both on this thread; how often either was found pending.
+fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B, usize) {
+    let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
+    let (mut of_a, mut of_b, mut pending) = (None, None, 0);
+    let together = std::future::poll_fn(|cx| {
+        if of_a.is_none() {
+            match a.as_mut().poll(cx) {
+                Poll::Ready(value) => of_a = Some(value),
+                Poll::Pending => pending += 1,
+            }
+        }
+        if of_b.is_none() {
+            match b.as_mut().poll(cx) {
+                Poll::Ready(value) => of_b = Some(value),
+                Poll::Pending => pending += 1,
+            }
+        }
+        if of_a.is_some() && of_b.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    pollster::block_on(together);
+    (of_a.expect("a value"), of_b.expect("a value"), pending)
+}
+
+/// Tasks sleep while the device computes, several on one thread, and get what blocking calls get.
+#[test]
+fn tasks_await_the_device_on_one_thread() {
+    fn sendable<T: Send>(task: T) -> T {
+        task
+    }
+    let engine = pollster::block_on(sendable(Engine::new_async(options()))).expect("an adapter");
+    let lemma = Lemma::load(&engine, Source::Shipped).expect("the shipped model");
+    let reader = Recognizer::load(&engine, Source::Shipped).expect("the shipped reader");
+    let images = words(&["coffee", "harbor", "coffee", "harbor", "coffee"]);
+    let passes = AtomicUsize::new(0);
+    let progress = |done, all| {
+        assert_eq!(all, 5);
+        assert_eq!(done, [2, 4, 5][passes.fetch_add(1, Ordering::Relaxed)]);
+    };
+    let wanted = Wanted { text: true, attention: true };
+    let options = || Options { wanted, batch: 2, progress: Some(&progress), ..Options::default() };
+    let upscaling = sendable(lemma.upscale_with_async(&images, options()));
+    let reading = sendable(reader.read_async(&images, Head::Fusion));
+    let (upscaled, readings, pending) = both(upscaling, reading);
+    assert!(pending >= 2, "both went to sleep");
+    let upscaled = upscaled.expect("results");
+    assert_eq!(passes.swap(0, Ordering::Relaxed), 3);
+    let blocking = lemma.upscale_with(&images, options()).expect("results");
+    for (a, b) in upscaled.iter().zip(&blocking) {
+        assert_eq!((&a.image, &a.text, a.confidence), (&b.image, &b.text, b.confidence));
+    }
+    let texts = |r: Vec<lemma_gpu::engine::Reading>| r.iter().map(|r| r.text()).collect::<Vec<_>>();
+    assert_eq!(
+        texts(readings.expect("readings")),
+        texts(reader.read(&images, Head::Fusion).expect("readings"))
+    );
+
+    let stop = || true;
+    let stopped = Options { cancelled: Some(&stop), ..Options::default() };
+    let error = pollster::block_on(lemma.upscale_with_async(&images, stopped)).err();
+    assert_eq!(error.map(|e| e.kind()), Some(ErrorKind::Cancelled));
+
+    // Dropped with its pass on the way; the device and the model go on.
+    let mut left = Box::pin(lemma.upscale_async(&images[..1]));
+    let _ = left.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    drop(left);
+    let again = pollster::block_on(lemma.upscale_async(&images[..1])).expect("a result");
+    assert_eq!(again[0].image, blocking[0].image);
 }
 
 /// From the second time on that a number of windows comes, its pass is not recorded any more.
@@ -239,11 +310,11 @@ fn a_lost_device_is_an_error_everywhere() {
     for _ in 0..2 {
         lost(lemma.upscale(&images));
         lost(lemma.upscale(&[images[0].clone(), images[0].clone()]));
-        lost(pollster::block_on(lemma.upscale_async(images.clone())));
+        lost(pollster::block_on(lemma.upscale_async(&images)));
         lost(enlarge(lemma.engine(), &[0.5; 16 * 64 * 3]));
         lost(lemma.upscale_on_device(buffer.clone(), 1));
         lost(reader.read(&images, Head::Fusion));
-        lost(pollster::block_on(reader.read_async(images.clone(), Head::Vision)));
+        lost(pollster::block_on(reader.read_async(&images, Head::Vision)));
         lost(engine.gpu().read(&[BufferSlice::first(&engine.gpu().upload(&[1; 64]), 64)]));
         std::thread::scope(|s| s.spawn(|| lost(lemma.clone().upscale(&images))).join())
             .expect("no panic");

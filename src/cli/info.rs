@@ -95,6 +95,9 @@ pub fn adapters(all: &[AdapterSummary]) -> String {
     for a in all {
         let software = if a.software { ", computes on the CPU" } else { "" };
         text += &format!("{}: {} ({}, {}{software})\n", a.index, a.name, a.kind, a.backend);
+        if !a.pci.is_empty() {
+            text += &format!("    address   pci:{}\n", a.pci);
+        }
         text += &format!("    driver    {}\n", a.driver);
         text += &format!("    features  {}\n", a.features.join(", "));
         text += &format!("    subgroup  {} to {} lanes\n", a.subgroup.0, a.subgroup.1);

@@ -55,8 +55,9 @@ const EVERYWHERE: &str = "Options of every command";
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
-    /// Adapter: an index, a part of its name, or `list`
-    #[arg(short = 'g', long, alias = "gpu", global = true, value_name = "ID|NAME|list")]
+    /// Adapter: an index, a part of its name, its address as in `pci:0000:3b:00.0`, `rank` for the one that a launcher's local
+    /// rank points to, or `list`
+    #[arg(short = 'g', long, alias = "gpu", global = true, value_name = "WHICH")]
     #[arg(help_heading = EVERYWHERE)]
     adapter: Option<String>,
     /// Say nothing but errors
@@ -162,6 +163,9 @@ impl Global {
             }
         }
         let adapter = engine.adapter();
+        if let Some(remark) = adapter.remark.as_ref().filter(|_| !self.quiet) {
+            say!("note: {remark}; -g pci:ADDRESS names an adapter");
+        }
         if adapter.software && !self.quiet {
             say!("note: {} computes on the CPU; a GPU is many times faster", adapter.name);
         } else if self.verbose {

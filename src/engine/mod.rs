@@ -3,7 +3,6 @@
 //! Knows models and pictures; knows no terminal, prints nothing, keeps no global state.
 
 mod enlarge;
-mod future;
 mod memory;
 mod pass_cache;
 pub mod pipeline;
@@ -41,12 +40,21 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Opens an adapter; blocks until done.
+    ///
+    /// # Errors
+    /// As [`Engine::new_async`].
+    pub fn new(options: GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::new_async(options))
+    }
+
     /// Opens an adapter.
     ///
     /// # Errors
-    /// [`ErrorKind::NoAdapter`](crate::ErrorKind::NoAdapter) when none fits, [`ErrorKind::Device`](crate::ErrorKind::Device) when it does not open.
-    pub fn new(options: GpuOptions) -> Result<Self> {
-        Ok(Engine { gpu: Gpu::new(options)?, _kept: None })
+    /// [`ErrorKind::NoAdapter`](crate::ErrorKind::NoAdapter) when none fits, [`ErrorKind::Argument`](crate::ErrorKind::Argument)
+    /// for a rank that no launcher gave, [`ErrorKind::Device`](crate::ErrorKind::Device) when it does not open.
+    pub async fn new_async(options: GpuOptions) -> Result<Self> {
+        Ok(Engine { gpu: Gpu::new_async(options).await?, _kept: None })
     }
 
     /// Shares the device of a host program. Models then compute on it, and their images can stay there.

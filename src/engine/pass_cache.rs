@@ -1,6 +1,6 @@
 //! Caches the recorded pass of the last key that was seen twice in a row: a long run of one batch size records once.
 
-use crate::gpu::{Gpu, Readback, ReplayablePass};
+use crate::gpu::{Gpu, Readback, ReplayablePass, Waiting};
 use crate::shape::Shape;
 use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{ErrorKind, Result};
@@ -43,8 +43,8 @@ impl Coming {
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails.
-    pub(super) fn wait(self) -> Result<Vec<Host>> {
-        let bytes = self.readback.wait()?;
+    pub(super) async fn outputs(self, waiting: Waiting) -> Result<Vec<Host>> {
+        let bytes = self.readback.bytes(waiting).await?;
         let each = self.shapes.iter().zip(&bytes);
         Ok(each.map(|((shape, dtype), b)| Host::from_bytes(*shape, *dtype, b)).collect())
     }

@@ -159,7 +159,7 @@ pub fn run<W: Work>(
     })
 }
 
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Cancelled, "", "the run was stopped before this image was done")
 }
 

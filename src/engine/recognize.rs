@@ -1,10 +1,10 @@
 //! Reading word images with any recognizer.
 
-use super::future::on_thread;
 use super::pass_cache::PassCache;
 use super::{Engine, ModelKind, Source};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture::{self, RgbImage};
+use crate::gpu::Waiting;
 use crate::models::{Head, Reading, WordRecognizer, load_recognizer};
 use crate::tensor::{Cx, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -80,6 +80,23 @@ impl Recognizer {
     /// [`ErrorKind::Argument`] for a head that the network does not have, [`ErrorKind::Device`] when the device fails,
     /// [`ErrorKind::Result`] when a score is not a number.
     pub fn read(&self, images: &[RgbImage], head: Head) -> Result<Vec<Reading>> {
+        pollster::block_on(self.readings(images, head, Waiting::Blocking))
+    }
+
+    /// [`Recognizer::read`] for asynchronous callers.
+    ///
+    /// # Errors
+    /// As [`Recognizer::read`].
+    pub async fn read_async(&self, images: &[RgbImage], head: Head) -> Result<Vec<Reading>> {
+        self.readings(images, head, Waiting::Awaited).await
+    }
+
+    async fn readings(
+        &self,
+        images: &[RgbImage],
+        head: Head,
+        waiting: Waiting,
+    ) -> Result<Vec<Reading>> {
         let mut readings = Vec::with_capacity(images.len());
         let own_size = self.network.takes_any_size();
         let size = |image: &RgbImage| match own_size {
@@ -95,7 +112,8 @@ impl Recognizer {
                     false => picture::rgb_input(&picture::bicubic(image, w, h)),
                 })
                 .collect();
-            readings.extend(self.run([alike.len(), h as usize, w as usize, 3], &values, head)?);
+            let shape = [alike.len(), h as usize, w as usize, 3];
+            readings.extend(self.run(shape, &values, head, waiting).await?);
         }
         empty_blank(&mut readings, images.iter().map(picture::is_blank));
         Ok(readings)
@@ -103,11 +121,17 @@ impl Recognizer {
 
     /// Reads `values` of images and waits for it. From the second time on that as many of one size come, the pass that was
     /// recorded for them is run again.
-    fn run(&self, shape: [usize; 4], values: &[f32], head: Head) -> Result<Vec<Reading>> {
+    async fn run(
+        &self,
+        shape: [usize; 4],
+        values: &[f32],
+        head: Head,
+        waiting: Waiting,
+    ) -> Result<Vec<Reading>> {
         self.expect_head(head)?;
         let record = |cx: &Cx, input: &Tensor| self.network.record(cx, input, head);
         let coming = self.passes.run(self.engine.gpu(), (shape, head), shape, values, record)?;
-        self.decode(&coming.wait()?)
+        self.decode(&coming.outputs(waiting).await?)
     }
 
     /// Reads images that are values already: `values [n, height, width, 3]`, RGB towards [0, 1] and not clamped, of 32×128 or
@@ -118,8 +142,18 @@ impl Recognizer {
     pub fn read_values(
         &self,
         values: &[f32],
+        size: (usize, usize),
+        head: Head,
+    ) -> Result<Vec<Reading>> {
+        pollster::block_on(self.readings_of_values(values, size, head, Waiting::Blocking))
+    }
+
+    pub(super) async fn readings_of_values(
+        &self,
+        values: &[f32],
         (height, width): (usize, usize),
         head: Head,
+        waiting: Waiting,
     ) -> Result<Vec<Reading>> {
         let known = [HIGH, LOW].contains(&(height, width));
         let one = if known { height * width * 3 } else { 0 };
@@ -131,16 +165,7 @@ impl Recognizer {
         if values.is_empty() {
             return Ok(Vec::new());
         }
-        self.run([values.len() / one, height, width, 3], values, head)
-    }
-
-    /// [`Recognizer::read`] for callers that are asynchronous.
-    ///
-    /// # Errors
-    /// As [`Recognizer::read`].
-    pub async fn read_async(&self, images: Vec<RgbImage>, head: Head) -> Result<Vec<Reading>> {
-        let this = self.clone();
-        on_thread(move || this.read(&images, head)).await
+        self.run([values.len() / one, height, width, 3], values, head, waiting).await
     }
 
     /// Records the reading of `images [N, 32, 128, 3]` on the device.

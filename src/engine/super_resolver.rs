@@ -7,6 +7,7 @@ use super::result::{Wanted, WindowResult};
 use super::upscale::{Lemma, Pending, SHIPPED, window_values};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::RgbImage;
+use crate::gpu::Waiting;
 use crate::models::Head;
 use crate::models::lemma::{HIGH, LOW, PLANES};
 use crate::models::word::{Loading, WordNetwork};
@@ -130,7 +131,8 @@ impl SuperResolver {
     /// [`ErrorKind::Shape`] when the values are not those of whole images, [`ErrorKind::Device`] when the device fails.
     pub fn super_resolve(&self, values: &[f32]) -> Result<Vec<f32>> {
         let Some(coming) = self.start(values)? else { return Ok(Vec::new()) };
-        let images = coming.wait()?.remove(0).to_f32();
+        let outputs = pollster::block_on(coming.outputs(Waiting::Blocking));
+        let images = outputs?.remove(0).to_f32();
         Ok(images.chunks_exact(PLANES).flat_map(|p| [p[0], p[1], p[2]]).collect())
     }
 
@@ -215,17 +217,29 @@ enum Way {
 }
 
 impl Resolving {
-    /// Waits for the results, one for each window.
+    /// Waits for the results, one for each window; blocks until they are there.
+    ///
+    /// # Errors
+    /// As [`Resolving::ready`].
+    pub fn wait(self) -> Result<Vec<WindowResult>> {
+        pollster::block_on(self.results(Waiting::Blocking))
+    }
+
+    /// [`Resolving::wait`] for asynchronous callers.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
-    pub fn wait(self) -> Result<Vec<WindowResult>> {
+    pub async fn ready(self) -> Result<Vec<WindowResult>> {
+        self.results(Waiting::Awaited).await
+    }
+
+    async fn results(self, waiting: Waiting) -> Result<Vec<WindowResult>> {
         let (coming, reader, blank) = match self.0 {
-            Way::Lemma(pending) => return pending.wait(),
+            Way::Lemma(pending) => return pending.results(waiting).await,
             Way::Other { coming: None, .. } => return Ok(Vec::new()),
             Way::Other { coming: Some(coming), reader, blank } => (coming, reader, blank),
         };
-        let images = coming.wait()?.remove(0).to_f32();
+        let images = coming.outputs(waiting).await?.remove(0).to_f32();
         let mut results: Vec<WindowResult> = images
             .chunks_exact(HIGH.0 * HIGH.1 * PLANES)
             .map(|image| WindowResult { image: image.to_vec(), reading: None, attention: None })
@@ -233,7 +247,8 @@ impl Resolving {
         if let Some(reader) = reader {
             let rgb: Vec<f32> =
                 images.chunks_exact(PLANES).flat_map(|p| [p[0], p[1], p[2]]).collect();
-            let mut readings = reader.read_values(&rgb, HIGH, Head::Fusion)?;
+            let reading = reader.readings_of_values(&rgb, HIGH, Head::Fusion, waiting);
+            let mut readings = reading.await?;
             empty_blank(&mut readings, blank.into_iter());
             for (result, reading) in results.iter_mut().zip(readings) {
                 result.reading = Some(reading);

@@ -1,13 +1,12 @@
 //! Super-resolving word images with LEMMA.
 
-use super::future::on_thread;
 use super::pass_cache::{Coming, PassCache};
 use super::pipeline::{self, Control, Settings, Work};
 use super::recognize::{Recognizer, empty_blank};
 use super::result::{Attention, Upscaled, Wanted, WindowResult};
 use super::{Engine, ModelKind, Source};
 use crate::data::picture::{self, Fit, Plan, RgbImage};
-use crate::gpu::HostBuffer;
+use crate::gpu::{HostBuffer, Waiting};
 use crate::models::abinet;
 use crate::models::lemma::{HIGH, LOW, LemmaConfig, Network, PLANES};
 use crate::models::{Head, Reading};
@@ -109,13 +108,46 @@ impl Lemma {
         self.upscale_with(images, Options { wanted, ..Options::default() })
     }
 
-    /// [`Lemma::upscale`] for callers that are asynchronous; the waiting is done on a thread.
+    /// [`Lemma::upscale`] for asynchronous callers.
     ///
     /// # Errors
     /// As [`Lemma::upscale_with`].
-    pub async fn upscale_async(&self, images: Vec<RgbImage>) -> Result<Vec<Upscaled>> {
-        let this = self.clone();
-        on_thread(move || this.upscale(&images)).await
+    pub async fn upscale_async(&self, images: &[RgbImage]) -> Result<Vec<Upscaled>> {
+        let wanted = Wanted { text: true, attention: true };
+        self.upscale_with_async(images, Options { wanted, ..Options::default() }).await
+    }
+
+    /// [`Lemma::upscale_with`] for asynchronous callers, with the same results. Images are cut and put together, and passes
+    /// recorded, where this is awaited; while the device computes the next pass, the task sleeps. Of a future that is dropped,
+    /// nothing more is computed than was submitted.
+    ///
+    /// # Errors
+    /// As [`Lemma::upscale_with`].
+    pub async fn upscale_with_async(
+        &self,
+        images: &[RgbImage],
+        options: Options<'_>,
+    ) -> Result<Vec<Upscaled>> {
+        let plans = plans(images, &options)?;
+        let windows: Vec<&RgbImage> = plans.iter().flat_map(Plan::windows).collect();
+        let mut results = Vec::with_capacity(windows.len());
+        let mut before: Option<Pending> = None;
+        // One round more than there are passes: each waits for the pass of the round before.
+        let passes = windows.chunks(batch(&options)).map(Some).chain([None]);
+        for pass in passes {
+            if options.cancelled.is_some_and(|asked| asked()) {
+                return Err(pipeline::stopped());
+            }
+            let next = pass.map(|windows| self.submit(windows, options.wanted)).transpose()?;
+            if let Some(pending) = std::mem::replace(&mut before, next) {
+                results.extend(pending.results(Waiting::Awaited).await?);
+                if let Some(report) = options.progress {
+                    report(results.len(), windows.len());
+                }
+            }
+        }
+        let mut results = results.into_iter();
+        plans.into_iter().map(|plan| Job::from(plan).finish(&mut results)).collect()
     }
 
     /// Super-resolves images of any size; blocks until done.
@@ -124,11 +156,10 @@ impl Lemma {
     /// [`ErrorKind::Cancelled`] when asked to stop, [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a
     /// result holds a NaN or is flat where its input is not.
     pub fn upscale_with(&self, images: &[RgbImage], options: Options) -> Result<Vec<Upscaled>> {
-        let plan = |image| Plan::new(image, options.fit, !options.keep_upright);
-        let plans = images.iter().map(plan).collect::<Result<Vec<Plan>>>()?;
+        let plans = plans(images, &options)?;
         let all = plans.iter().map(|p| p.windows().len()).sum();
         let plans: Vec<_> = plans.into_iter().map(|plan| Mutex::new(Some(plan))).collect();
-        let batch = if options.batch == 0 { BATCH } else { options.batch };
+        let batch = batch(&options);
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let settings = Settings { batch, jobs: threads.min(plans.len()).max(1) };
         let work = Upscaling { lemma: self, options, all, done: 0.into(), ended: false.into() };
@@ -205,6 +236,14 @@ impl Lemma {
         cx.submit()?;
         Ok(DeviceImages { tensor })
     }
+}
+
+fn plans(images: &[RgbImage], options: &Options) -> Result<Vec<Plan>> {
+    images.iter().map(|image| Plan::new(image, options.fit, !options.keep_upright)).collect()
+}
+
+fn batch(options: &Options) -> usize {
+    if options.batch == 0 { BATCH } else { options.batch }
 }
 
 /// Values `[n, 16, 64, 4]` of windows, and which of these have nothing to read.
@@ -306,13 +345,25 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Waits for the results, one for each window.
+    /// Waits for the results, one for each window; blocks until they are there.
+    ///
+    /// # Errors
+    /// As [`Pending::ready`].
+    pub fn wait(self) -> Result<Vec<WindowResult>> {
+        pollster::block_on(self.results(Waiting::Blocking))
+    }
+
+    /// [`Pending::wait`] for asynchronous callers.
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when the device fails, [`ErrorKind::Result`] when a score is not a number.
-    pub fn wait(self) -> Result<Vec<WindowResult>> {
+    pub async fn ready(self) -> Result<Vec<WindowResult>> {
+        self.results(Waiting::Awaited).await
+    }
+
+    pub(super) async fn results(self, waiting: Waiting) -> Result<Vec<WindowResult>> {
         let Some(coming) = self.coming else { return Ok(Vec::new()) };
-        let mut hosts = coming.wait()?.into_iter();
+        let mut hosts = coming.outputs(waiting).await?.into_iter();
         let mut next = || hosts.next().expect("a host array for each tensor that was read back");
         let images = next().to_f32();
         let per_image = HIGH.0 * HIGH.1 * PLANES;

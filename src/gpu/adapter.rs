@@ -1,9 +1,10 @@
 //! The adapters of a machine, and the choice of one.
 
-use crate::{Error, ErrorKind, Result};
+use super::choose::{KINDS, Surroundings};
+use crate::Result;
 
 /// An adapter as it presents itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AdapterSummary {
     /// Index for [`GpuOptions::adapter`](super::GpuOptions::adapter).
     pub index: usize,
@@ -13,6 +14,8 @@ pub struct AdapterSummary {
     pub kind: String,
     /// `vulkan`, `metal` or `dx12`.
     pub backend: String,
+    /// Address on the PCI bus, as `0000:3b:00.0`; empty where the driver tells none.
+    pub pci: String,
     /// Driver name and version.
     pub driver: String,
     /// PCI number of its vendor; Apple's for Metal, which tells none.
@@ -25,6 +28,8 @@ pub struct AdapterSummary {
     pub limits: Vec<(&'static str, u64)>,
     /// Smallest and largest subgroup.
     pub subgroup: (u32, u32),
+    /// What whoever opened it should know of the choice.
+    pub remark: Option<String>,
 }
 
 const BACKENDS: wgpu::Backends =
@@ -39,17 +44,14 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(desc)
 }
 
-fn all_adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut all = pollster::block_on(instance.enumerate_adapters(BACKENDS));
-    let rank = |a: &wgpu::Adapter| match a.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    };
-    all.sort_by_key(rank);
+async fn all_adapters(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut all = instance.enumerate_adapters(BACKENDS).await;
+    all.sort_by_key(|a| KINDS.iter().position(|kind| *kind == kind_of(&a.get_info())));
     all
+}
+
+fn kind_of(info: &wgpu::AdapterInfo) -> String {
+    format!("{:?}", info.device_type)
 }
 
 pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
@@ -65,8 +67,9 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     AdapterSummary {
         index,
         name: info.name.clone(),
-        kind: format!("{:?}", info.device_type),
+        kind: kind_of(&info),
         backend: info.backend.to_string(),
+        pci: info.device_pci_bus_id.to_lowercase(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
         vendor: if info.backend == wgpu::Backend::Metal { APPLE } else { info.vendor },
         software: info.device_type == wgpu::DeviceType::Cpu,
@@ -83,35 +86,23 @@ pub(super) fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
             ("max_compute_workgroups_per_dimension", l.max_compute_workgroups_per_dimension.into()),
         ],
         subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        remark: None,
     }
 }
 
-/// The adapter that `want` names by index or by a part of its name, else the fastest kind present.
-pub(super) fn choose(want: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary)> {
-    let mut all = all_adapters(&instance());
-    let index = match want {
-        None => 0,
-        Some(want) => match want.parse::<usize>() {
-            Ok(i) => i,
-            Err(_) => all
-                .iter()
-                .position(|a| a.get_info().name.to_lowercase().contains(&want.to_lowercase()))
-                .unwrap_or(usize::MAX),
-        },
-    };
-    if index < all.len() {
-        let adapter = all.swap_remove(index);
-        let summary = summary(index, &adapter);
-        return Ok((adapter, summary));
-    }
-    let names: Vec<String> =
-        all.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name)).collect();
-    Err(Error::new(ErrorKind::NoAdapter, "gpu", "no such adapter")
-        .expected(want.unwrap_or("any Vulkan, Metal or DX12 adapter"))
-        .got(if names.is_empty() { "no adapter at all".to_string() } else { names.join(", ") }))
+/// The adapter that `want` names, as [`GpuOptions::adapter`](super::GpuOptions::adapter) says.
+pub(super) async fn choose(want: Option<&str>) -> Result<(wgpu::Adapter, AdapterSummary)> {
+    let mut all = all_adapters(&instance()).await;
+    let mut summaries = summaries(&all);
+    let (index, remark) = Surroundings::of_process().choose(&summaries, want)?;
+    Ok((all.swap_remove(index), AdapterSummary { remark, ..summaries.swap_remove(index) }))
+}
+
+fn summaries(all: &[wgpu::Adapter]) -> Vec<AdapterSummary> {
+    all.iter().enumerate().map(|(i, a)| summary(i, a)).collect()
 }
 
 /// The adapters of this machine, fastest kind first.
-pub(super) fn list() -> Vec<AdapterSummary> {
-    all_adapters(&instance()).iter().enumerate().map(|(i, a)| summary(i, a)).collect()
+pub(super) async fn list() -> Vec<AdapterSummary> {
+    summaries(&all_adapters(&instance()).await)
 }

@@ -2,6 +2,7 @@
 //! It knows nobody who works with it.
 
 use super::adapter::AdapterSummary;
+use super::awaiting::Watch;
 use super::buffer::{Buffer, BufferPool};
 use super::driver::Driver;
 use super::interrupt::Interrupts;
@@ -14,7 +15,10 @@ use std::sync::Arc;
 /// How a device is chosen and used.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// An index into [`Gpu::adapters`](super::Gpu::adapters), or a part of an adapter's name in any case. Default: the fastest kind present.
+    /// An index into [`Gpu::adapters`](super::Gpu::adapters), a part of an adapter's name in any case, its address as in
+    /// `pci:0000:3b:00.0`, or `rank`: the rank that a launcher gave this process on its machine, modulo the adapters of the
+    /// best kind in PCI order. Default: the fastest kind present, and of NVIDIA's what `CUDA_VISIBLE_DEVICES` shows, where its
+    /// numbers can be told ([`AdapterSummary::remark`]).
     pub adapter: Option<String>,
     /// Leave subgroup operations unused even where they exist.
     pub no_subgroups: bool,
@@ -55,6 +59,7 @@ pub(super) struct Context {
     pub(super) pool: Arc<BufferPool>,
     pub(super) throttle: SubmitThrottle,
     pub(super) interrupts: Interrupts,
+    pub(super) watch: Watch,
     /// What is bound for an optional input that is absent.
     pub(super) null: Arc<Buffer>,
     /// Where [`GpuOptions::poison`] is on: the buffer full of poison that new buffers are filled from.
@@ -109,6 +114,7 @@ impl Context {
             arenas: Mutex::default(),
             throttle: SubmitThrottle::default(),
             interrupts: Interrupts::default(),
+            watch: Watch::default(),
             null,
             poison,
         })

@@ -36,19 +36,28 @@ impl std::fmt::Debug for Gpu {
 impl Gpu {
     /// The adapters of this machine, fastest kind first.
     pub fn adapters() -> Vec<AdapterSummary> {
-        adapter::list()
+        pollster::block_on(adapter::list())
+    }
+
+    /// Opens a device; blocks until done.
+    ///
+    /// # Errors
+    /// As [`Gpu::new_async`].
+    pub fn new(options: GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::new_async(options))
     }
 
     /// Opens a device.
     ///
     /// # Errors
-    /// [`ErrorKind::NoAdapter`] when no adapter fits `options.adapter`, [`ErrorKind::Device`] when it does not open.
-    pub fn new(options: GpuOptions) -> Result<Self> {
-        let (adapter, summary) = adapter::choose(options.adapter.as_deref())?;
-        Self::from_adapter(&adapter, summary, options)
+    /// [`ErrorKind::NoAdapter`] when no adapter fits `options.adapter`, [`ErrorKind::Argument`] for a rank that no launcher
+    /// gave, [`ErrorKind::Device`] when it does not open.
+    pub async fn new_async(options: GpuOptions) -> Result<Self> {
+        let (adapter, summary) = adapter::choose(options.adapter.as_deref()).await?;
+        Self::from_adapter(&adapter, summary, options).await
     }
 
-    fn from_adapter(
+    async fn from_adapter(
         adapter: &wgpu::Adapter,
         summary: AdapterSummary,
         options: GpuOptions,
@@ -70,11 +79,13 @@ impl Gpu {
             required_limits: limits,
             ..Default::default()
         };
-        let opened = quietly(|| pollster::block_on(adapter.request_device(&desc)));
-        let (device, queue) =
-            opened.and_then(|opened| opened.map_err(|e| e.to_string())).map_err(|e| {
-                Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}"))
-            })?;
+        let opened = match quietly(|| adapter.request_device(&desc)) {
+            Ok(opening) => opening.await.map_err(|e| e.to_string()),
+            Err(panic) => Err(panic),
+        };
+        let (device, queue) = opened.map_err(|e| {
+            Error::new(ErrorKind::Device, &summary.name, format!("cannot open: {e}"))
+        })?;
         let driver = Driver::own(device, queue, &summary.name);
         Self::with_driver(driver, summary, options)
     }

@@ -19,9 +19,11 @@
 
 mod adapter;
 mod autotune;
+mod awaiting;
 mod bind;
 mod buffer;
 mod cache;
+mod choose;
 mod context;
 mod device;
 mod driver;
@@ -46,6 +48,7 @@ pub use wgpu::{
 };
 
 pub use adapter::AdapterSummary;
+pub(crate) use awaiting::Waiting;
 pub use bind::{Bind, BufferSlice, Grid};
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, SharedPool};
 pub use context::{GUARD_BYTES, GpuOptions, POISON, Precision};

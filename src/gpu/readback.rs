@@ -1,9 +1,10 @@
 //! Bringing results to the host: the only call that waits for a pass to end.
 
+use super::awaiting::{Later, Waiting, later};
 use super::bind::BufferSlice;
 use super::context::Context;
 use crate::{Error, ErrorKind, Result};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 /// Copies on their way to the host, or why there are none.
 pub struct Readback(Result<Copies>);
@@ -13,7 +14,7 @@ struct Copies {
     staging: wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
     parts: Vec<(u64, u64)>,
-    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    mapped: Later<Result<(), wgpu::BufferAsyncError>>,
 }
 
 impl Readback {
@@ -27,7 +28,12 @@ impl Readback {
     /// # Errors
     /// [`ErrorKind::Device`] when the device is lost, [`ErrorKind::Memory`] when it has no room for the copies.
     pub fn wait(self) -> Result<Vec<Vec<u8>>> {
-        self.0?.wait()
+        pollster::block_on(self.bytes(Waiting::Blocking))
+    }
+
+    /// The same, waited for in either way.
+    pub(crate) async fn bytes(self, waiting: Waiting) -> Result<Vec<Vec<u8>>> {
+        self.0?.bytes(waiting).await
     }
 }
 
@@ -48,7 +54,7 @@ impl Copies {
         };
         let device = context.device();
         let staging = context.driver.make(total, || device.create_buffer(&desc))?;
-        let (send, mapped) = mpsc::channel();
+        let (promise, mapped) = later();
         let submission = context.driver.watched(|| {
             let mut encoder = device.create_command_encoder(&Default::default());
             for (part, (offset, _)) in parts.iter().zip(&offsets) {
@@ -61,21 +67,18 @@ impl Copies {
                 );
             }
             let submission = context.driver.submit(encoder.finish())?;
-            staging.slice(..).map_async(wgpu::MapMode::Read, move |r| {
-                // The receiver is gone only when nobody wants the result any more.
-                let _ = send.send(r);
-            });
+            staging.slice(..).map_async(wgpu::MapMode::Read, move |r| promise.keep(r));
             Ok(submission)
         })?;
         Ok(Copies { context: context.clone(), staging, submission, parts: offsets, mapped })
     }
 
-    fn wait(self) -> Result<Vec<Vec<u8>>> {
+    async fn bytes(self, waiting: Waiting) -> Result<Vec<Vec<u8>>> {
         let lost = |what: String| Error::new(ErrorKind::Device, &self.context.summary.name, what);
-        self.context.driver.wait(Some(self.submission))?;
+        self.context.done(self.submission, waiting).await?;
         // The copy is done, but another thread that polls may be the one that says so, a moment later.
-        match self.mapped.recv() {
-            Ok(Ok(())) => {}
+        match self.mapped.await {
+            Some(Ok(())) => {}
             other => return Err(lost(format!("results cannot be mapped: {other:?}"))),
         }
         let view = self

@@ -52,16 +52,9 @@ mod tests {
     #[test]
     fn a_gpu_has_none_of_the_traits_of_a_cpu() {
         let adapter = |software, lanes| AdapterSummary {
-            index: 0,
-            name: "any".into(),
-            kind: "Other".into(),
-            backend: "vulkan".into(),
-            driver: String::new(),
-            vendor: 0,
             software,
-            features: Vec::new(),
-            limits: Vec::new(),
             subgroup: (lanes, lanes),
+            ..AdapterSummary::default()
         };
         let all = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_INT64;
         let gpu = Traits::of(&adapter(false, 32), all, false);
