@@ -28,6 +28,7 @@ mod mask;
 mod pages;
 mod pillow;
 mod plan;
+mod raw;
 mod room;
 mod sheet;
 mod text;
@@ -45,6 +46,7 @@ pub use maps::{character_maps, selection};
 pub use mask::{lr_input, mask, rgb_input};
 pub use pillow::{bicubic, luma};
 pub use plan::Plan;
+pub use raw::{PixelFormat, from_pixels, pixels_len};
 pub use sheet::{Reading, Sheet};
 #[cfg(feature = "synth")]
 pub(super) use text::EMBEDDED;
