@@ -5,7 +5,7 @@ mod common;
 mod skip;
 
 use lemma_gpu::data::picture::{RgbImage, decode};
-use lemma_gpu::engine::{Head, Options, Wanted, enlarge, plan_memory};
+use lemma_gpu::engine::{Head, Options, ReadOptions, Wanted, enlarge, plan_memory};
 use lemma_gpu::gpu::{BufferSlice, Gpu, GpuOptions, wgpu};
 use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma::{Alignment, Fusion, LemmaConfig, Network, PriorKind};
@@ -100,7 +100,8 @@ fn tasks_await_the_device_on_one_thread() {
     let wanted = Wanted { text: true, attention: true };
     let options = || Options { wanted, batch: 2, progress: Some(&progress), ..Options::default() };
     let upscaling = sendable(lemma.upscale_with_async(&images, options()));
-    let reading = sendable(reader.read_async(&images, Head::Fusion));
+    let by_two = ReadOptions { batch: 2, ..ReadOptions::default() };
+    let reading = sendable(reader.read_with_async(&images, by_two));
     let (upscaled, readings, pending) = both(upscaling, reading);
     assert!(pending >= 2, "both went to sleep");
     let upscaled = upscaled.expect("results");

@@ -19,7 +19,7 @@ mod upscale;
 pub use crate::models::{ARCH, Character, Head, ModelKind, Reading};
 pub use enlarge::enlarge;
 pub use memory::{MemoryPlan, plan_memory};
-pub use recognize::{Recognizer, shipped_reader};
+pub use recognize::{ReadOptions, Recognizer, shipped_reader};
 pub use result::{Attention, Upscaled, Wanted, WindowResult};
 pub use settled::{Given, configuration, settle};
 pub use super_resolver::{Resolving, SuperResolver};

@@ -1,7 +1,7 @@
 //! Reading word images with any recognizer.
 
 use super::pass_cache::PassCache;
-use super::{Engine, ModelKind, Source};
+use super::{Engine, ModelKind, Source, pipeline};
 use crate::data::checkpoint::StateDict;
 use crate::data::picture::{self, RgbImage};
 use crate::gpu::Waiting;
@@ -24,6 +24,22 @@ pub fn shipped_reader() -> Result<StateDict> {
 /// Height and width of the images that recognizers know, and of poor ones.
 const HIGH: (usize, usize) = (32, 128);
 const LOW: (usize, usize) = (16, 64);
+
+/// How [`Recognizer::read_with_async`] reads.
+#[derive(Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// Which part of the network gives the reading.
+    pub head: Head,
+    /// Most images in one pass over the network; 0 for the default.
+    pub batch: usize,
+    /// Called after each pass with the number of images done and of all.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+    /// Asked before each pass whether to stop.
+    pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
+
+/// Images in one pass unless said otherwise.
+const BATCH: usize = 16;
 
 /// A recognizer, ready to read. Cheap to clone; `Send + Sync`.
 #[derive(Clone)]
@@ -89,6 +105,28 @@ impl Recognizer {
     /// As [`Recognizer::read`].
     pub async fn read_async(&self, images: &[RgbImage], head: Head) -> Result<Vec<Reading>> {
         self.readings(images, head, Waiting::Awaited).await
+    }
+
+    /// Reads any number of images, so many in a pass, with progress and a way to stop.
+    ///
+    /// # Errors
+    /// As [`Recognizer::read`]; [`ErrorKind::Cancelled`] when asked to stop.
+    pub async fn read_with_async(
+        &self,
+        images: &[RgbImage],
+        options: ReadOptions<'_>,
+    ) -> Result<Vec<Reading>> {
+        let mut readings = Vec::with_capacity(images.len());
+        for pass in images.chunks(if options.batch == 0 { BATCH } else { options.batch }) {
+            if options.cancelled.is_some_and(|asked| asked()) {
+                return Err(pipeline::stopped());
+            }
+            readings.extend(self.readings(pass, options.head, Waiting::Awaited).await?);
+            if let Some(report) = options.progress {
+                report(readings.len(), images.len());
+            }
+        }
+        Ok(readings)
     }
 
     async fn readings(

@@ -16,6 +16,7 @@ use crate::tensor::{Cx, Dtype, Host, Tensor};
 use crate::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -130,24 +131,37 @@ impl Lemma {
     ) -> Result<Vec<Upscaled>> {
         let plans = plans(images, &options)?;
         let windows: Vec<&RgbImage> = plans.iter().flat_map(Plan::windows).collect();
-        let mut results = Vec::with_capacity(windows.len());
-        let mut before: Option<Pending> = None;
-        // One round more than there are passes: each waits for the pass of the round before.
-        let passes = windows.chunks(batch(&options)).map(Some).chain([None]);
-        for pass in passes {
-            if options.cancelled.is_some_and(|asked| asked()) {
+        let mut passes = windows.chunks(batch(&options));
+        let mut flying: Option<Pending> = None;
+        let (mut done, mut results) = (0, VecDeque::new());
+        let mut upscaled: Vec<Upscaled> = Vec::with_capacity(plans.len());
+        loop {
+            if done < windows.len() && options.cancelled.is_some_and(|asked| asked()) {
                 return Err(pipeline::stopped());
             }
-            let next = pass.map(|windows| self.submit(windows, options.wanted)).transpose()?;
-            if let Some(pending) = std::mem::replace(&mut before, next) {
-                results.extend(pending.results(Waiting::Awaited).await?);
+            // The next pass is on its way before the last one is waited for.
+            let next = passes.next().map(|windows| self.submit(windows, options.wanted));
+            let next = next.transpose()?;
+            let over = next.is_none();
+            if let Some(pending) = std::mem::replace(&mut flying, next) {
+                let of_pass = pending.results(Waiting::Awaited).await?;
+                done += of_pass.len();
+                results.extend(of_pass);
                 if let Some(report) = options.progress {
-                    report(results.len(), windows.len());
+                    report(done, windows.len());
                 }
             }
+            while let Some(plan) = plans.get(upscaled.len()) {
+                let count = plan.windows().len();
+                if results.len() < count {
+                    break;
+                }
+                upscaled.push(Job::from(plan.clone()).finish(&mut results.drain(..count))?);
+            }
+            if over {
+                return Ok(upscaled);
+            }
         }
-        let mut results = results.into_iter();
-        plans.into_iter().map(|plan| Job::from(plan).finish(&mut results)).collect()
     }
 
     /// Super-resolves images of any size; blocks until done.

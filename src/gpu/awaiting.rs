@@ -3,8 +3,7 @@
 //! Outside the browser a driver calls nobody back unless somebody polls it. So while tasks wait, one thread of the device polls
 //! for all of them; it ends when none waits any more.
 
-use super::context::Context;
-use crate::{Error, ErrorKind, Result};
+use crate::Result;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -79,50 +78,22 @@ struct Watched {
     running: bool,
 }
 
-impl Context {
-    /// Waits until a submission is done.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`] when the device is lost.
-    pub(super) async fn done(
-        self: &Arc<Self>,
-        submission: wgpu::SubmissionIndex,
-        waiting: Waiting,
-    ) -> Result<()> {
-        if waiting == Waiting::Blocking {
-            return self.driver.wait(Some(submission));
-        }
+impl Watch {
+    /// Notes that a task waits for a submission. Gives what tells of its end, and whether a thread has to be started that takes
+    /// one submission after the other ([`Watch::next`]).
+    pub(super) fn add(&self, submission: wgpu::SubmissionIndex) -> (Later<Result<()>>, bool) {
         let (promise, done) = later();
-        let start = {
-            let mut watched = self.watch.0.lock();
-            watched.queue.push_back((submission, promise));
-            !std::mem::replace(&mut watched.running, true)
-        };
-        if start {
-            let this = self.clone();
-            let thread = std::thread::Builder::new().name("lemma-gpu waits".into());
-            if thread.spawn(move || this.wait_for_tasks()).is_err() {
-                // Where the system has no thread to give, this one does its work.
-                self.wait_for_tasks();
-            }
-        }
-        let ended = || Error::new(ErrorKind::Device, &self.summary.name, "the wait was given up");
-        done.await.unwrap_or_else(|| Err(ended()))
+        let mut watched = self.0.lock();
+        watched.queue.push_back((submission, promise));
+        (done, !std::mem::replace(&mut watched.running, true))
     }
 
-    /// Waits for one submission after the other, until nobody asks for another.
-    fn wait_for_tasks(&self) {
-        loop {
-            let (submission, promise) = {
-                let mut watched = self.watch.0.lock();
-                let Some(next) = watched.queue.pop_front() else {
-                    watched.running = false;
-                    return;
-                };
-                next
-            };
-            promise.keep(self.driver.wait(Some(submission)));
-        }
+    /// The next submission to wait for, for the thread that was started; without one that thread ends.
+    pub(super) fn next(&self) -> Option<(wgpu::SubmissionIndex, Promise<Result<()>>)> {
+        let mut watched = self.0.lock();
+        let next = watched.queue.pop_front();
+        watched.running = next.is_some();
+        next
     }
 }
 

@@ -4,11 +4,8 @@
 //! Vulkan knows nothing of `CUDA_VISIBLE_DEVICES`, by which schedulers hand NVIDIA's cards out. It is followed here where its
 //! numbers can be told: CUDA counts in PCI order only if `CUDA_DEVICE_ORDER` says so.
 
-use super::adapter::AdapterSummary;
+use super::summary::{AdapterSummary, KINDS};
 use crate::{Error, ErrorKind, Result};
-
-/// Kinds of adapters, the fastest first.
-pub(super) const KINDS: [&str; 5] = ["DiscreteGpu", "IntegratedGpu", "VirtualGpu", "Other", "Cpu"];
 
 const NVIDIA: u32 = 0x10de;
 

@@ -1,11 +1,11 @@
 //! An open device as all parts of this floor see it: the driver, what was asked for, memory, and what the adapter is like.
 //! It knows nobody who works with it.
 
-use super::adapter::AdapterSummary;
 use super::awaiting::Watch;
 use super::buffer::{Buffer, BufferPool};
 use super::driver::Driver;
 use super::interrupt::Interrupts;
+use super::summary::AdapterSummary;
 use super::throttle::SubmitThrottle;
 use super::traits::Traits;
 use crate::{Error, ErrorKind, Result};

@@ -1,6 +1,6 @@
 //! Opening an adapter, and what lives as long as the device.
 
-use super::adapter::{self, AdapterSummary};
+use super::adapter;
 use super::autotune::Choices;
 use super::bind::BufferSlice;
 use super::buffer::{Buffer, BufferPool, Kind, MemoryUse, SharedPool};
@@ -12,6 +12,7 @@ use super::kernel::Variant;
 use super::pipeline::Pipelines;
 use super::readback::Readback;
 use super::record::Recorder;
+use super::summary::AdapterSummary;
 use super::traits::Traits;
 use crate::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;

@@ -37,6 +37,7 @@ mod profile;
 mod readback;
 mod record;
 mod submit;
+mod summary;
 mod throttle;
 mod traits;
 mod translate;
@@ -47,7 +48,6 @@ pub use wgpu::{
     Adapter as HostAdapter, Buffer as HostBuffer, Device as HostDevice, Queue as HostQueue,
 };
 
-pub use adapter::AdapterSummary;
 pub(crate) use awaiting::Waiting;
 pub use bind::{Bind, BufferSlice, Grid};
 pub use buffer::{Buffer, IMAGE_WIDTH, MemoryUse, SharedPool};
@@ -63,6 +63,7 @@ pub use pass::{Pass, ReplayablePass};
 pub use profile::Timing;
 pub use readback::Readback;
 pub use record::Recorder;
+pub use summary::AdapterSummary;
 pub use traits::Traits;
 pub use translate::{Footprint, Specialized, Target, Translation, translate};
 

@@ -93,3 +93,33 @@ impl Copies {
             .collect())
     }
 }
+
+impl Context {
+    /// Waits until a submission is done.
+    async fn done(
+        self: &Arc<Self>,
+        submission: wgpu::SubmissionIndex,
+        waiting: Waiting,
+    ) -> Result<()> {
+        if waiting == Waiting::Blocking {
+            return self.driver.wait(Some(submission));
+        }
+        let (done, start) = self.watch.add(submission);
+        if start {
+            let this = self.clone();
+            let thread = std::thread::Builder::new().name("lemma-gpu waits".into());
+            if thread.spawn(move || this.wait_for_tasks()).is_err() {
+                // Where the system has no thread to give, this one does its work.
+                self.wait_for_tasks();
+            }
+        }
+        let given_up = || Error::new(ErrorKind::Device, &self.summary.name, "a wait was given up");
+        done.await.unwrap_or_else(|| Err(given_up()))
+    }
+
+    fn wait_for_tasks(&self) {
+        while let Some((submission, promise)) = self.watch.next() {
+            promise.keep(self.driver.wait(Some(submission)));
+        }
+    }
+}

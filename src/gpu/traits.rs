@@ -1,6 +1,6 @@
 //! What an adapter is like, in the words of those who choose between kernels: worked out once, when it is opened.
 
-use super::adapter::AdapterSummary;
+use super::summary::AdapterSummary;
 
 /// What an adapter is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
