@@ -230,6 +230,42 @@ fn the_recognizer_reads_alone() {
         .ends(1, &["lemma-nano", "expected a checkpoint of ABINet", "got a checkpoint of LEMMA"]);
 }
 
+/// Jobs that share a folder leave together what one leaves, and start again where they were.
+#[test]
+fn parts_of_a_folder_are_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("in")).unwrap();
+    for i in 0..5 {
+        fs::write(at(&format!("in/{i}.png")), encoded(&coffee(), ImageFormat::Png)).unwrap();
+    }
+    let texts = |args: &[&str]| run(folder.path(), args).ends(0, &[]).text();
+    let parts = ["1/3", "2/3", "3/3"].map(|part| texts(&["read", "in", "--shard", part]));
+    assert_eq!(parts.concat(), texts(&["read", "in"]));
+    assert_eq!(parts.map(|part| part.lines().count()), [1, 2, 2]);
+
+    let infer = |part: &str| {
+        let args = ["infer", "in", "-o", "out", "--skip-existing", "--shard", part];
+        run(folder.path(), &args).ends(0, &[]);
+        fs::read_dir(at("out")).unwrap().count()
+    };
+    assert_eq!([infer("1/2"), infer("1/2"), infer("2/2")], [2, 2, 5]);
+    // There may be more jobs than images.
+    assert_eq!(texts(&["read", "in", "--shard", "1/9"]), "");
+    run(folder.path(), &["read", "in", "--shard", "0/2"]).ends(2, &["counted from 1"]);
+}
+
+/// Processes of one launcher would write into one folder.
+#[test]
+fn training_is_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut launched =
+        command(folder.path(), &["train", "-s", "srcnn", "-d", "synth:", "-o", "run"]);
+    launched.env("OMPI_COMM_WORLD_SIZE", "2");
+    ran(launched).ends(2, &["got 2 (OMPI_COMM_WORLD_SIZE)"]);
+    assert!(!folder.path().join("run").exists());
+}
+
 #[test]
 fn halves_read_the_same() {
     let at = folder(&[word("coffee.png")]);

@@ -3,6 +3,7 @@
 use super::left::{LeftAlone, Sort};
 use super::listed;
 use super::paths::is_dash;
+use super::shard::Shard;
 use crate::data::picture::Kind;
 use crate::{Error, ErrorKind, Result};
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,9 @@ pub struct InputArgs {
     /// With a folder: take the images of its sub-folders too
     #[arg(long)]
     pub recursive: bool,
+    /// Only the I-th of N parts of the images, as 2/8: for jobs that share them. Parts stay the same as long as the images do
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 }
 
 /// One image to read.
@@ -142,7 +146,12 @@ pub fn find(args: &InputArgs, without: &[&Path]) -> Result<Found> {
     if walk.named.is_empty() {
         return Err(Error::new(ErrorKind::Argument, "--files-from", "the list names no image"));
     }
-    Ok(Found { images: with_names(walk.named), several, left: walk.left })
+    // Names of results are those of the whole list, so that parts never meet.
+    let mut images = with_names(walk.named);
+    if let Some(shard) = args.shard {
+        images = images.drain(shard.range(images.len())).collect();
+    }
+    Ok(Found { images, several: several || args.shard.is_some(), left: walk.left })
 }
 
 /// The search below what was given.
@@ -310,6 +319,14 @@ pub(super) mod tests {
         for none in [given(&["none.png"]), given(&[])] {
             assert_eq!(find(&none, &[]).unwrap_err().kind(), ErrorKind::Argument);
         }
+        let parts = |shard: &str| {
+            let shard = Some(shard.parse().unwrap());
+            let both = InputArgs { shard, ..given(&["one", "two"]) };
+            find(&both, &[]).unwrap().images
+        };
+        let whole = find(&given(&["one", "two"]), &[]).unwrap().images;
+        assert_eq!([parts("1/2"), parts("2/2")].concat(), whole);
+        assert_eq!(parts("1/4"), [], "fewer images than parts");
         let twice = InputArgs { input: vec!["-".into()], more: vec!["-".into()], ..given(&[]) };
         assert!(find(&twice, &[]).unwrap_err().to_string().contains("read once"));
     }

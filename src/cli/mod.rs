@@ -10,6 +10,7 @@ mod habits;
 mod infer;
 mod info;
 mod kernels;
+mod launched;
 mod left;
 mod listed;
 mod names;
@@ -19,6 +20,7 @@ mod read;
 mod reproduce;
 mod results;
 mod say;
+mod shard;
 mod stop;
 mod synth;
 mod tables;
@@ -34,6 +36,7 @@ use crate::gpu::{GpuOptions, Precision, panic_is_caught};
 use crate::{Error, ErrorKind, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use say::say;
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -178,26 +181,32 @@ impl Global {
 /// Runs the command of the process's arguments.
 pub fn main() -> ExitCode {
     leave_displays_alone();
+    ExitCode::from(command(std::env::args_os().collect()))
+}
+
+/// Runs the command of `given`, the name of the program and its arguments; its exit code. Where these ask for help, or make no
+/// sense, the process ends here.
+pub fn command(given: Vec<OsString>) -> u8 {
     report_what_is_not_caught();
-    let result = match Cli::try_parse() {
+    let result = match Cli::try_parse_from(&given) {
         Ok(cli) => {
             let given: Vec<String> =
-                std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+                given.iter().map(|a| a.to_string_lossy().into_owned()).collect();
             if !cli.global.quiet {
                 habits::old_names(&given).iter().for_each(|note| say!("note: {note}"));
             }
             run(&cli)
         }
-        Err(_) if asks_for_adapters() => list_adapters(),
+        Err(_) if asks_for_adapters(&given) => list_adapters(),
         Err(e) => habits::explained(e).exit(),
     };
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::SomeFailed) => ExitCode::from(1),
-        Ok(Outcome::Interrupted(code)) => ExitCode::from(code),
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::SomeFailed) => 1,
+        Ok(Outcome::Interrupted(code)) => code,
         Err(e) => {
             say!("error: {e}");
-            ExitCode::from(match e.kind() {
+            match e.kind() {
                 ErrorKind::NoAdapter if Engine::adapters().is_empty() => {
                     say!("{}", DRIVERS.trim_end());
                     3
@@ -206,7 +215,7 @@ pub fn main() -> ExitCode {
                 ErrorKind::Argument => 2,
                 ErrorKind::Device | ErrorKind::Memory => 4,
                 _ => 1,
-            })
+            }
         }
     }
 }
@@ -238,8 +247,8 @@ fn report_what_is_not_caught() {
 }
 
 /// Whether the arguments ask for the list of adapters, and may lack whatever their command needs.
-fn asks_for_adapters() -> bool {
-    let matches = Cli::command().ignore_errors(true).try_get_matches();
+fn asks_for_adapters(given: &[OsString]) -> bool {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(given);
     let mut level = matches.as_ref().ok();
     while let Some(matches) = level {
         if matches.try_get_one::<String>("adapter").ok().flatten().is_some_and(|g| g == "list") {

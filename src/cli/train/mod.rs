@@ -11,6 +11,7 @@ use super::progress::{Mode, seconds};
 use super::stop::{A_SAVE, Stop};
 use super::weights_file::WeightsFile;
 use super::{Global, Outcome};
+use crate::cli::launched::expect_alone;
 use crate::cli::say::say;
 use crate::data::checkpoint::{StateDict, name_fits};
 use crate::data::part::sweep;
@@ -182,6 +183,7 @@ pub fn run(global: &Global, args: &TrainArgs) -> Result<Outcome> {
 /// Settings, data and weights that do not fit, files that cannot be written, and a device that fails.
 pub fn timed(global: &Global, args: &TrainArgs) -> Result<(Outcome, f64)> {
     let begun = Instant::now();
+    expect_alone("train")?;
     let note = |text: &str| {
         if !global.quiet {
             say!("note: {text}");
