@@ -1,6 +1,7 @@
 //! Which settings a run begins with: what would only show as weights that are no numbers is refused here.
 
-use super::config::{Schedule, Stage, TextFocus, TrainConfig};
+use super::config::{Schedule, TextFocus, TrainConfig};
+use super::stage::Stage;
 use crate::data::words::{Rules, STEPS};
 use crate::models::text_focus;
 use crate::{Error, ErrorKind, Result};

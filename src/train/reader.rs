@@ -1,8 +1,9 @@
 //! The loss of a recognizer in training, by its stage.
 
-use super::config::{Stage, TrainConfig};
+use super::config::TrainConfig;
 use super::inputs::Inputs;
 use super::losses::Losses;
+use super::stage::Stage;
 use crate::Result;
 use crate::models::abinet;
 use crate::ops::{Filter, add, expand, mean_absolute, mix, mul, resize, scale, slice_last};

@@ -1,13 +1,14 @@
 //! A network in training: one step from a batch to new weights.
 
 use super::averages::Averages;
-use super::config::{Stage, TextFocus, TrainConfig};
+use super::config::{TextFocus, TrainConfig};
 use super::init::Initial;
 use super::inputs::{InputBinder, Inputs, Plan, longest};
 use super::losses::Losses;
 use super::optimizer::{Collected, Optimizer};
 use super::reader;
 use super::replay::{Key, Produced, ReplayableSteps, Submit};
+use super::stage::Stage;
 use super::start::{BicubicInit, PretrainedInit, Start};
 use super::statistics::Statistics;
 use super::word::Word;

@@ -1,8 +1,8 @@
 //! Networks beside LEMMA in training: what they see of a batch, and what their authors trained them by.
 
-use super::config::Stage;
 use super::inputs::Inputs;
 use super::losses::Losses;
+use super::stage::Stage;
 use super::start::Start;
 use crate::data::checkpoint::{HostTensor, StateDict};
 use crate::gpu::Gpu;
