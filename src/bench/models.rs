@@ -29,6 +29,8 @@ pub struct ModelResult {
     pub host_seconds: f64,
     /// Images a second at the median.
     pub images_per_second: f64,
+    /// Bytes of the device that a pass takes besides weights and input.
+    pub pass_bytes: u64,
 }
 
 /// What [`measure_model`] calls its result.
@@ -63,15 +65,25 @@ pub fn measure_model(
         Ok(start.elapsed().as_secs_f64())
     })?;
     let p50_seconds = percentile(&warm, 50.0);
+    let dispatches = kept.dispatches();
+    // Weights lie on the device now: what another recording takes is the pass's own.
+    drop(kept);
+    gpu.trim();
+    let before = gpu.memory().allocated;
+    gpu.reset_memory_peaks();
+    let again = subject.keep(&input)?;
+    let pass_bytes = gpu.memory().peak_allocated - before;
+    drop(again);
     Ok(ModelResult {
         name: model_name(graph, size, batch),
         batch,
         cold_seconds,
-        dispatches: kept.dispatches(),
+        dispatches,
         passes: warm.len(),
         p50_seconds,
         host_seconds: median(&host),
         p99_seconds: percentile(&warm, 99.0),
         images_per_second: batch as f64 / p50_seconds,
+        pass_bytes,
     })
 }

@@ -113,7 +113,7 @@ impl Report {
     /// The networks as a table.
     pub fn model_table(&self) -> Table {
         let numbers =
-            ["cold ms", "p50 ms", "p99 ms", "host ms", "dispatches", "passes", "images/s"];
+            ["cold ms", "p50 ms", "p99 ms", "host ms", "dispatches", "passes", "images/s", "MiB"];
         let mut table = Table::new("", &["network"], &numbers);
         for m in &self.models {
             let ms = |seconds: f64| format!("{:.2}", seconds * 1e3);
@@ -126,6 +126,7 @@ impl Report {
                 m.dispatches.to_string(),
                 m.passes.to_string(),
                 format!("{:.1}", m.images_per_second),
+                format!("{:.1}", m.pass_bytes as f64 / f64::from(1 << 20)),
             ]);
         }
         table

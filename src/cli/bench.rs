@@ -129,6 +129,16 @@ impl BenchArgs {
         Ok(())
     }
 
+    /// Networks beside LEMMA and ABINet that the filter names: all of them would take long.
+    fn others(&self) -> impl Iterator<Item = Graph> {
+        let measured = [ModelKind::Lemma, ModelKind::Abinet];
+        let named = move |k: &ModelKind| !measured.contains(k) && self.filter.contains(k.name());
+        ModelKind::all().filter(named).filter_map(|kind| match kind {
+            _ if kind.enlarges() => Some(Graph::Word(kind)),
+            _ => kind.reads().then_some(Graph::Reader(kind)),
+        })
+    }
+
     fn models(&self, gpu: &Gpu, report: &mut Report) -> Result<()> {
         for size in Size::measured(self.official) {
             for graph in [Graph::Lemma, Graph::Abinet] {
@@ -140,14 +150,7 @@ impl BenchArgs {
                 }
             }
         }
-        // Those that the filter names: all of them would take long.
-        let measured = [ModelKind::Lemma, ModelKind::Abinet];
-        let named = |k: &ModelKind| !measured.contains(k) && self.filter.contains(k.name());
-        let others = ModelKind::all().filter(named).filter_map(|kind| match kind {
-            _ if kind.enlarges() => Some(Graph::Word(kind)),
-            _ => kind.reads().then_some(Graph::Reader(kind)),
-        });
-        for graph in others {
+        for graph in self.others() {
             for batch in BATCHES {
                 if self.wants(&model_name(graph, Size::Official, batch)) {
                     let result = measure_model(gpu, graph, Size::Official, batch, self.seconds)?;
@@ -170,9 +173,11 @@ impl BenchArgs {
         }
         let mut left_out = false;
         let (n, seconds) = (usize::from(self.batch), self.seconds);
-        for size in Size::measured(self.official) {
-            if self.wants(&forward_name(Graph::Lemma, *size, n)) {
-                let profile = profile_forward(gpu, Graph::Lemma, *size, n, seconds)?;
+        let lemmas = Size::measured(self.official).iter().map(|size| (Graph::Lemma, *size));
+        let others = self.others().map(|graph| (graph, Size::Official));
+        for (graph, size) in lemmas.chain(others) {
+            if self.wants(&forward_name(graph, size, n)) {
+                let profile = profile_forward(gpu, graph, size, n, seconds)?;
                 say(&format!("\n{}", profile.text()))?;
                 report.profiles.push(profile);
             }

@@ -79,12 +79,12 @@ class Network:
         mixed = (scores.softmax(3) @ v).transpose(1, 2).reshape(query.shape)
         return self.linear(f"{path}.out_proj", mixed, width)
 
-    def _feed_forward(self, path: str, x: Tensor, inner: int) -> Tensor:
+    def feed_forward(self, path: str, x: Tensor, inner: int) -> Tensor:
         return self.linear(f"{path}.linear2", self.linear(f"{path}.linear1", x, inner).relu(), x.shape[-1])
 
     def encoder_layer(self, path: str, x: Tensor, heads: int, inner: int) -> Tensor:
         x = self.layer_norm(f"{path}.norm1", x + self.attention(f"{path}.self_attn", x, x, x, heads))
-        return self.layer_norm(f"{path}.norm2", x + self._feed_forward(path, x, inner))
+        return self.layer_norm(f"{path}.norm2", x + self.feed_forward(path, x, inner))
 
     def decoder_layer(
         self, path: str, query: Tensor, key: Tensor, value: Tensor, heads: int, inner: int, mask: Tensor | None = None
@@ -92,7 +92,7 @@ class Network:
         """A layer of cross attention alone."""
         attended = self.attention(f"{path}.multihead_attn", query, key, value, heads, mask)
         x = self.layer_norm(f"{path}.norm2", query + attended)
-        return self.layer_norm(f"{path}.norm3", x + self._feed_forward(path, x, inner))
+        return self.layer_norm(f"{path}.norm3", x + self.feed_forward(path, x, inner))
 
     def gru(self, path: str, x: Tensor, hidden: int) -> Tensor:
         """A bidirectional layer on sequences [N, L, C]: [N, L, 2·hidden]."""

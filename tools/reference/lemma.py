@@ -56,13 +56,13 @@ def spline() -> np.ndarray:
 SPLINE = torch.from_numpy(spline())
 
 
-def straighten(net: Network, image: Tensor) -> Tensor:
-    """The spatial transformer: `image` [N, 4, 16, 64], resampled."""
+def straighten(net: Network, image: Tensor, last_pool: int | tuple[int, int] = (1, 2)) -> Tensor:
+    """The spatial transformer: `image` [N, 4, 16, 64], resampled; or a higher one, the last of whose poolings is another."""
     x = image
     for i, width in enumerate(STN_WIDTHS):
         own = f"stn_head.stn_convnet.{2 * i}"
         x = net.batch_norm(f"{own}.1", net.conv(f"{own}.0", x, width, 3)).relu()
-        x = F.max_pool2d(x, 2) if i < 4 else F.max_pool2d(x, (1, 2)) if i == 4 else x
+        x = F.max_pool2d(x, 2) if i < 4 else F.max_pool2d(x, last_pool) if i == 4 else x
     x = net.batch_norm("stn_head.stn_fc1.1", net.linear("stn_head.stn_fc1.0", x.flatten(1), 512)).relu()
     control = net.linear("stn_head.stn_fc2", 0.1 * x, control_points().size).reshape(-1, 20, 2)
     source = (SPLINE.to(control.dtype) @ control).clamp(0, 1)

@@ -1,4 +1,5 @@
-"""Weights that follow from a seed and a name, as `src/models/procedural.rs` makes them for the official sizes of recognizers."""
+"""Weights that follow from a seed and a name, as `src/models/procedural.rs` makes them for the official sizes of recognizers
+and of the networks that LEMMA is compared with."""
 
 import fnmatch
 import math
@@ -38,6 +39,14 @@ def control(b):
     return lambda x, fan_in: control_points() + b * x
 
 
+def identity(x, fan_in):
+    return np.eye(fan_in).ravel()
+
+
+def fixed(values):
+    return lambda x, fan_in: np.array(values)
+
+
 COMMON = [("*.running_mean", affine(0.0, 0.1)), ("*.running_var", affine(1.0, 0.25))]
 ABINET = [
     ("*resnet*.bn1.weight", affine(1.5, 0.2)),
@@ -57,7 +66,45 @@ ABINET = [
     ("*language.cls.weight", first_row(4.0, 0.1)),
     ("*language.cls.bias", bump(0, 7.5, 0.1)),
 ]
-RULES = {
+TRUNK = [
+    ("block*.gru*.weight_ih*", gain(0.8)),
+    ("block*.gru*.weight_hh*", gain(0.5)),
+    ("block8.1.weight", gain(0.5)),
+    ("stn_head.stn_fc2.weight", gain(0.5)),
+    ("stn_head.stn_fc2.bias", control(0.02)),
+]
+MEAN = [255.0 * v for v in (0.4488, 0.4371, 0.4040)]
+COMPARED = {
+    "srcnn": [],
+    "srres": [("block*.conv2.weight", gain(0.5)), *TRUNK[2:]],
+    "tsrn": TRUNK,
+    "tg": TRUNK,
+    "tbsrn": [("*.multihead.linears.[01].weight", gain(2.0)), *TRUNK],
+    "tatt": [
+        ("infoGen.fc_in.weight", gain(4.0)),
+        ("infoGen.init_factor.weight", affine(0.0, 1.0)),
+        ("infoGen.*in_proj_weight", gain(2.5)),
+        *TRUNK,
+    ],
+    "c3": [("infoGen*.tconv1.weight", gain(16.0)), *TRUNK],
+    "pcan": [("block*.conv_reduce.weight", gain(1.0)), *TRUNK],
+    "rcan": [
+        ("*_mean.weight", identity),
+        ("sub_mean.bias", fixed([-v for v in MEAN])),
+        ("add_mean.bias", fixed(MEAN)),
+        ("body.*.body.*.body.2.weight", gain(0.4)),
+        ("body.*.conv_du.*.weight", gain(0.1)),
+        ("body.*.body.20.weight", gain(0.5)),
+        ("body.10.weight", gain(0.5)),
+        ("tail.1.weight", gain(0.4)),
+    ],
+    "san": [
+        ("RG.*.rcab.*.conv_first.2.weight", gain(0.3)),
+        ("RG.*.conv_last.weight", gain(0.5)),
+        ("tail.1.weight", gain(0.05)),
+    ],
+}
+RULES = COMPARED | {
     "crnn": [("rnn.*.rnn.weight_ih*", gain(3.0)), ("rnn.*.embedding.weight", gain(4.0))],
     "aster": [
         ("stn_head.stn_fc2.weight", gain(0.5)),
@@ -118,7 +165,7 @@ def default(name, shape):
     """What a tensor is that no pattern names."""
     if len(shape) >= 2:
         return gain(math.sqrt(2.0) if len(shape) >= 4 else 1.0)
-    if not name.endswith("weight"):
+    if not name.endswith(("weight", "a_2")):
         return affine(0.0, 0.1)
     return affine(0.25, 0.05) if shape == (1,) else affine(1.0, 0.2)
 

@@ -63,7 +63,8 @@ def narrow(image: Tensor) -> Tensor:
     return (x * torch.tensor(LUMA, dtype=x.dtype)[:, None, None]).sum(1, keepdim=True)
 
 
-def crnn(net: Recognizer, image: Tensor) -> Tensor:
+def crnn_scores(net: Recognizer, image: Tensor) -> Tensor:
+    """Class scores [N, 26, 37]."""
     x = narrow(image)
     for i, width in enumerate((64, 128, 256, 256, 512, 512, 512)):
         size = 2 if i == 6 else 3
@@ -76,7 +77,11 @@ def crnn(net: Recognizer, image: Tensor) -> Tensor:
             x = F.max_pool2d(x, 2, (2, 1), (0, 1))
     x = x.squeeze(2).transpose(1, 2)
     x = net.linear("rnn.0.embedding", net.lstm("rnn.0.rnn", x, 256), 256)
-    return net.linear("rnn.1.embedding", net.lstm("rnn.1.rnn", x, 256), 37).argmax(2)
+    return net.linear("rnn.1.embedding", net.lstm("rnn.1.rnn", x, 256), 37)
+
+
+def crnn(net: Recognizer, image: Tensor) -> Tensor:
+    return crnn_scores(net, image).argmax(2)
 
 
 def spline(height: int, width: int) -> Tensor:
