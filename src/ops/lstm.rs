@@ -25,6 +25,8 @@ params! { struct BackwardParams { sequences: u32, steps: u32, units: u32, direct
 const MOST_UNITS: usize = 256;
 /// Rounds of a kernel's loops at most: llvmpipe ends the loops of an invocation after 65,535 of them, whatever is left to do.
 const MOST_ROUNDS: usize = 65_000;
+/// Sequences that a workgroup walks side by side, by four.
+const FOURS: [u32; 2] = [1, 2];
 /// Invocations of a workgroup: one for each unit of the models, fewer where a workgroup runs on one thread.
 const WG: [u32; 2] = [256, 64];
 
@@ -72,7 +74,9 @@ pub fn bidirectional_lstm(cx: &Cx, forward: Direction, backward: Direction) -> R
         y: y.write(),
         cells: cells.write(),
     };
-    cx.run(&FWD, &variant(cx.gpu()), Grid::linear(2 * n), &p, binds)?;
+    let fours = FOURS[usize::from(n > 4)];
+    let grid = Grid::linear(2 * n.div_ceil(4 * fours as usize));
+    cx.run(&FWD, &variant(cx.gpu()).tile("FOURS", fours), grid, &p, binds)?;
     let saved = Saved { directions: [f, b].map(Owned::of), states: y.clone(), cells, p };
     Ok(cx.record(OP, inputs, y, move |cx, dy, need| {
         let [fx, fw, fb] = saved.gradients(cx, 0, &dy, [need[0], need[1], need[2]])?;
@@ -135,11 +139,15 @@ fn of(workgroup: u32) -> Variant {
     Variant::new().set("WG", workgroup)
 }
 
+fn forward_variants() -> Vec<Variant> {
+    WG.into_iter().flat_map(|wg| FOURS.map(|fours| of(wg).tile("FOURS", fours))).collect()
+}
+
 /// The row of the table.
 pub const ROW: Row = Row {
     op: "lstm",
     kernels: &[
-        KernelUse { kernel: &FWD, variants: || WG.map(of).to_vec() },
+        KernelUse { kernel: &FWD, variants: forward_variants },
         BEFORE_USE,
         KernelUse { kernel: &BWD, variants: || WG.map(of).to_vec() },
     ],
@@ -177,8 +185,13 @@ fn cases() -> Vec<Case> {
         case("one step of one unit", [1, 1, 1]),
         case("primes", [2, 7, 5]),
         case("one above a workgroup", [1, 3, 65]).not_benched(),
-        case("more workgroups than one grid axis", [32_769, 1, 1]).not_benched(),
+        case("more workgroups than one grid axis", [262_145, 1, 1])
+            .without_gradient()
+            .not_benched(),
+        case("sequences side by side, and one more", [9, 4, 5]).not_benched(),
+        case("fewer of them than side by side", [3, 2, 66]).not_benched(),
         case("recognizer", [1, 26, 256]),
+        case("recognizer, batch 8", [8, 26, 256]).without_gradient(),
         case("as long as fits", [1, 63, 256]).not_benched(),
     ]
 }

@@ -9,7 +9,7 @@ use super::gemm::{self, Gemm, kept};
 use super::reorder::read_by;
 use super::strided::View;
 use super::tracked::Parts;
-use super::{Case, KernelUse, Row, element, linear};
+use super::{Case, KernelUse, Row, concat_last, element, linear};
 use crate::shape::{Window, to_u32};
 use crate::tensor::{Cx, Host, Seeded, Tensor};
 use crate::{Error, ErrorKind, Result, kernel, params};
@@ -36,7 +36,28 @@ pub fn conv2d(cx: &Cx, x: &Tensor, w: &Tensor, window: Window, ep: &Epilogue) ->
         let u = w.derived(cx.gpu(), "winograd", &[], [4, 4, inputs, outputs], of)?;
         return winograd(cx, x, &u, ep);
     }
+    let taps = window.kernel.0 * window.kernel.1;
+    if inputs == 3
+        && taps > 1
+        && w.is_constant()
+        && w.len() == taps * 3 * outputs
+        && !cx.tracks(&[x])
+    {
+        // By fours channels are read at once.
+        let shape = [window.kernel.0, window.kernel.1, 4, outputs];
+        let w = w.derived(cx.gpu(), "a fourth channel", &[], shape, |v| fourth(&v[0], outputs))?;
+        let nothing = x.shape().with_last(1);
+        let nothing = Tensor::upload(cx.gpu(), nothing, &vec![0.0; nothing.len()]);
+        let x = concat_last(cx, &[x, &nothing])?;
+        return convolved(cx, &x, &w, window, ep, false);
+    }
     convolved(cx, x, w, window, ep, transformed)
+}
+
+/// A weight `[KH, KW, 3, outputs]` with a fourth channel of zeros.
+fn fourth(w: &[f32], outputs: usize) -> Vec<f32> {
+    let zeros = vec![0.0; outputs];
+    w.chunks_exact(3 * outputs).flat_map(|tap| tap.iter().chain(&zeros).copied()).collect()
 }
 
 /// [`conv2d`] with its gradients in Winograd's domain where they are to be `transformed`, which takes a window of 3×3 and multiples of four
@@ -309,6 +330,11 @@ fn cases() -> Vec<Case> {
         plain("positions", [3, 4, 6, 8], 12, same(3), Parts::PLACED),
         plain("positions, 1×1", [2, 3, 5, 8], 8, same(1), Parts::PLACED.with_act(1)),
         plain("positions, few columns", [2, 3, 17, 8], 4, same(9), Parts::PLACED),
+        plain("three channels", [2, 5, 7, 3], 8, same(9), Parts::ALL),
+        plain("three channels, strides", [2, 5, 7, 3], 5, same(3).strided(2, 2), Parts::BIAS),
+        plain("few columns, five taps", [2, 6, 19, 8], 3, same(5), Parts::ALL),
+        timed("colors", [8, 32, 128, 3], 64, same(9), Parts::BIAS),
+        timed("to colors", [8, 32, 128, 32], 3, same(5), Parts::BIAS),
         shuffled("fours", [2, 5, 7, 8], 32, Parts::BIAS.with_act(3)),
         shuffled("odd channels", [1, 3, 4, 5], 16, folded),
         shuffled("in parts along K", [1, 2, 3, 120], 16, folded),

@@ -23,7 +23,7 @@ pub(super) const KERNEL: MatrixKernel = MatrixKernel {
 };
 
 const LINES: u32 = 4;
-const TAPS: [u32; 2] = [9, 3];
+const TAPS: [u32; 3] = [9, 5, 3];
 
 fn tile(adapter: &Adapter, g: &Gemm, paths: LoadPaths) -> Option<Tile> {
     let lanes = adapter.lanes().filter(|_| !g.transposed)?;
