@@ -104,6 +104,9 @@ fn rows_of_an_ablation_are_trained_and_evaluated_and_go_on() {
     let markdown = fs::read_to_string(at.path().join("out/table7.md")).unwrap();
     assert!(markdown.contains("| CRNN | – |") && markdown.contains("trained for 2 steps"));
 
+    let plan = said(&reproduce(&at, &[&args[..], &["--plan"]].concat()), 0);
+    assert!(plan.contains("2, done 2"), "{plan}");
+
     // A second time trains nothing, and goes on where there is more to do.
     said(&reproduce(&at, &args), 2);
     let more: Vec<&str> = args.iter().map(|a| if *a == "2" { "3" } else { a }).collect();
