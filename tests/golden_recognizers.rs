@@ -14,10 +14,11 @@ use lemma_gpu::data::random::Random;
 use lemma_gpu::engine::trace::{Comparison, Detail, GradMode, Subject};
 use lemma_gpu::engine::{Engine, Head, Recognizer, trace};
 use lemma_gpu::gpu::{Gpu, GpuOptions};
-use lemma_gpu::models::matrn::Hiding;
+use lemma_gpu::models::matrn::{self, Hides, Hiding};
 use lemma_gpu::models::procedural::{Procedural, Stream};
 use lemma_gpu::models::{ModelKind, parseq};
 use lemma_gpu::nn::Source;
+use lemma_gpu::ops::{clamp, lengths};
 use lemma_gpu::tensor::{Cx, Tensor};
 use reference::{golden, open};
 use std::borrow::Cow;
@@ -156,9 +157,7 @@ fn official_matrn() {
     let gpu = open();
     let apart = ["trace.", "train.", "eval."];
     check(&gpu, ModelKind::Matrn, "recognizers2", &apart, 2 * 574 + 30, 770);
-    let state = state(ModelKind::Matrn, |source| {
-        lemma_gpu::models::matrn::Network::load(&gpu, source).map(drop)
-    });
+    let state = state(ModelKind::Matrn, |source| matrn::Network::load(&gpu, source).map(drop));
     expect_reading(state, "recognizers2", "matrn");
 }
 
@@ -308,6 +307,37 @@ fn cells_that_matrn_hides() {
     assert!((150..=174).contains(&words), "{words} words");
     assert!((all as f64 / words as f64 - 9.0).abs() < 0.3, "{all} cells of {words} words");
     assert!(characters.len() > 15, "{characters:?}");
+}
+
+/// Inside the network choices hide the cells that they make of what was read, in every round.
+#[test]
+fn what_matrn_hides_in_training() {
+    let gpu = open();
+    let source = Procedural { model: ModelKind::Matrn, seed: 1 };
+    let (network, _) = matrn::Network::to_train(&gpu, &source, &|_| false).expect("loads");
+    let pixels = golden("recognizers2").tensors["input.rec_u8"].bytes()[..2 * 3 * 4096].to_vec();
+    let values: Vec<f32> = pixels.iter().map(|v| f32::from(*v) / 255.0).collect();
+    let image = Tensor::upload(&gpu, [2, 32, 128, 3], &values);
+    let choices = Hiding::drawn(&gpu, (3, 5), matrn::ROUNDS, 2);
+    let logits = |hides: &Hides| -> (Vec<Vec<f64>>, Vec<Tensor>) {
+        let cx = Cx::new(&gpu);
+        let seen = network.forward_hiding(&cx, &image, hides).expect("reads");
+        let cells = choices.iter().zip(&seen.rounds).map(|(choice, round)| {
+            let read = lengths(&cx, &round.language.logits, 26).expect("lengths");
+            let read = clamp(&cx, &read, 2, 26).expect("lengths");
+            choice.cells(&cx, &seen.vision.attention, &read).expect("cells")
+        });
+        let cells: Vec<Tensor> = cells.collect();
+        cx.submit().expect("submits");
+        let logits = seen.rounds.iter().map(|r| r.both.to_host(&gpu).expect("reads").data);
+        (logits.collect(), cells)
+    };
+    let (drawn, cells) = logits(&Hides::Drawn(&choices));
+    assert_eq!(logits(&Hides::Cells(&cells)).0, drawn);
+    let (whole, _) = logits(&Hides::Nothing);
+    assert!((0..matrn::ROUNDS).all(|i| whole[i] != drawn[i]));
+    let few = network.forward_hiding(&Cx::new(&gpu), &image, &Hides::Drawn(&choices[..2]));
+    assert!(few.is_err());
 }
 
 /// Weights of something else, and of another alphabet, are refused in a line that says so.
