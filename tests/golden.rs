@@ -18,6 +18,7 @@ use lemma_gpu::models::ModelKind;
 use lemma_gpu::models::lemma;
 use lemma_gpu::models::procedural::Procedural;
 use lemma_gpu::models::word::Loading;
+use lemma_gpu::ops::{Filter, resize};
 use lemma_gpu::tensor::{Cx, Host, Tensor};
 use reference::{golden, open};
 
@@ -171,6 +172,25 @@ fn checkpoints_of_every_network() {
         let bound = (10.0 * noise).max(1e-5);
         assert!(error <= bound, "{key}: {error:.2e} > {bound:.0e}");
     }
+}
+
+/// Bicubic as TextZoom has it among its networks: with aligned corners, unlike the enlargement that LEMMA's evaluation measures.
+#[test]
+fn official_bicubic() {
+    let gpu = open();
+    let reference = golden("baselines");
+    let values = |name: &str| {
+        let t = &reference.tensors[name];
+        let values = t.to_f32().expect("floats").into_iter().map(f64::from).collect();
+        Host::new(t.shape(), values).permute(&[0, 2, 3, 1])
+    };
+    let cx = Cx::new(&gpu);
+    let image = values("input.lr").upload(&gpu);
+    let got = resize(&cx, &image, (32, 128), Filter::Bicubic, true).expect("resizes");
+    cx.submit().expect("submits");
+    let got = got.to_host(&gpu).expect("reads").to_f32();
+    let error = relative(&values("bicubic.sr").to_f32(), &got);
+    assert!(error <= 1e-5, "{error:.2e}");
 }
 
 /// ‖got − want‖ / ‖want‖.
