@@ -122,6 +122,18 @@ fn c3() {
     learns(Stage::C3, &[], "image", 0.6, 4);
 }
 
+/// The clues of the paper's form have no gradient, and the refusal says so.
+#[test]
+fn fused_clues_are_not_trained() {
+    let gpu = open();
+    let mut weights = small(&gpu, ModelKind::C3);
+    weights.metadata.insert("arch".into(), "c3-fused".into());
+    let config = TrainConfig::read(Preset::Nano, Stage::C3, "", &[]).expect("settings");
+    let start = Start { weights: Some(weights), ..Start::default() };
+    let e = Trainer::new(&gpu, config, start).err().expect("refused").to_string();
+    assert!(e.contains("fused clues") && e.contains("deformable"), "{e}");
+}
+
 #[test]
 fn pcan() {
     learns(Stage::Pcan, &[], "mse", 0.6, 4);

@@ -1,5 +1,7 @@
 //! What a run trains, and which networks that are.
 
+use crate::Result;
+use crate::data::checkpoint::StateDict;
 use crate::models::ModelKind;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,20 @@ impl Stage {
             Stage::Vision | Stage::Language | Stage::Abinet | Stage::Lemma | Stage::Recognizer => {
                 &[]
             }
+        }
+    }
+
+    /// Which of the networks that the stage trains `state` is a checkpoint of.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) saying what it is instead.
+    pub fn expect(self, state: &StateDict, place: &str) -> Result<ModelKind> {
+        let found = ModelKind::expect_one_of(self.networks(), state, place);
+        match ModelKind::of(state) {
+            Some(ModelKind::C3Fused) if self == Stage::C3 => found.map_err(|e| {
+                e.hint("its clues' depthwise and deformable convolutions have no gradient here")
+            }),
+            _ => found,
         }
     }
 

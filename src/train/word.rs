@@ -54,7 +54,7 @@ impl Word {
     ) -> Result<(Self, Parameters)> {
         let sizes = start.weights.as_ref();
         let kind = match sizes {
-            Some(state) => ModelKind::expect_one_of(stage.networks(), state, "--init")?,
+            Some(state) => stage.expect(state, "--init")?,
             None => stage.networks()[0],
         };
         let critic = match kind.critic() {

@@ -4,7 +4,6 @@ use super::{TrainArgs, stage_name, watch};
 use crate::cli::Global;
 use crate::cli::weights::WeightsArgs;
 use crate::data::checkpoint::StateDict;
-use crate::models::ModelKind;
 use crate::models::{abinet, lemma};
 use crate::train::checkpoint::{self, BEST, EMA, LAST, Position};
 use crate::train::{Preset, Stage, TrainConfig};
@@ -131,7 +130,7 @@ fn base(
     Ok(match (weights, stage) {
         (None, _) | (_, Stage::Recognizer) => config,
         (Some(state), stage) if stage.is_compared() => {
-            ModelKind::expect_one_of(stage.networks(), state, "--init")?;
+            stage.expect(state, "--init")?;
             config
         }
         (Some(state), Stage::Lemma) => {
