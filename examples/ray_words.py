@@ -54,11 +54,14 @@ def main():
     else:
         words = ray.data.read_binary_files(args.images, include_paths=True)
         column = "bytes"
+    # Actors that take all CPUs leave none to read and write with, and Ray then waits for ever, without a word.
+    cpus = ray.cluster_resources().get("CPU", 1)
     words = words.map_batches(
         OnAdapter,
         fn_constructor_args=(Places.remote(), args.adapters),
         fn_constructor_kwargs={"column": column, "weights": args.weights},
         batch_size=args.batch,
+        num_cpus=min(1, cpus / 2 / args.actors),
         compute=ray.data.ActorPoolStrategy(size=args.actors),
     )
     words.drop_columns([column]).write_parquet(args.out)

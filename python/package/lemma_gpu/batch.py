@@ -3,8 +3,10 @@
 >>> import ray
 >>> from lemma_gpu.batch import Words
 >>> images = ray.data.read_images("crops/", include_paths=True)
->>> images.map_batches(Words, batch_size=64, compute=ray.data.ActorPoolStrategy(size=2)).write_parquet("words/")
+>>> pool = ray.data.ActorPoolStrategy(size=2)
+>>> images.map_batches(Words, batch_size=64, num_cpus=0.5, compute=pool).write_parquet("words/")
 
+Actors that take all CPUs of a machine leave none to read and write with, and Ray then waits without a word: hence num_cpus.
 With several GPUs, name an adapter for each worker: Vulkan does not know CUDA_VISIBLE_DEVICES, by which schedulers hand them
 out, unless `CUDA_DEVICE_ORDER=PCI_BUS_ID` makes its numbers those of the bus.
 """
