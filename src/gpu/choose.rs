@@ -127,10 +127,7 @@ impl Surroundings {
             let chosen = alike.get(rank % alike.len().max(1));
             chosen.map(|a| (a.index, remark.clone())).ok_or(remark)
         } else if let Some(address) = wanted.strip_prefix("pci:") {
-            let whole = match address.matches(':').count() {
-                1 => format!("0000:{address}"),
-                _ => address.to_string(),
-            };
+            let whole = whole_address(address);
             named(all.iter().find(|a| !a.pci.is_empty() && a.pci == whole)).ok_or(None)
         } else if let Ok(index) = wanted.parse::<usize>() {
             named(all.get(index)).ok_or(None)
@@ -144,6 +141,15 @@ impl Surroundings {
                 .got(if names.is_empty() { "no adapter at all".into() } else { names.join(", ") });
             remark.into_iter().fold(error, Error::detail)
         })
+    }
+}
+
+/// An address with a domain of four digits: `lspci` leaves it out, and `nvidia-smi` writes eight.
+fn whole_address(address: &str) -> String {
+    match address.split(':').collect::<Vec<_>>()[..] {
+        [domain, bus, device] => format!("{:0>4}:{bus}:{device}", domain.trim_start_matches('0')),
+        [bus, device] => format!("0000:{bus}:{device}"),
+        _ => address.into(),
     }
 }
 
@@ -203,6 +209,7 @@ mod tests {
         assert_eq!(choice(&[], Some("LLVM")), 5);
         assert_eq!(choice(&[], Some("pci:0000:3B:00.0")), 1);
         assert_eq!(choice(&[], Some("pci:c1:00.0")), 0);
+        assert_eq!(choice(&[], Some("pci:00000000:5E:00.0")), 2, "as nvidia-smi writes it");
         for unknown in ["6", "radeon", "pci:0000:01:00.0", "pci:"] {
             let error = surroundings(&[]).choose(&machine(), Some(unknown)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NoAdapter, "{unknown}");
