@@ -341,7 +341,7 @@ fn more_than_was_planned_is_taken_in_smaller_parts() {
         let label = if i == 3 { &long } else { &word.label };
         let [hr, lr] = [&word.hr, &word.lr]
             .map(|image| picture::encode(image, picture::Format::Png).expect("a PNG"));
-        store.add(label, &hr, &lr, &[]).expect("a word");
+        store.add(label, &hr, Some(&lr), &[]).expect("a word");
     }
     store.finish().expect("a set");
     let limit = (plan + (1 << 20)).to_string();

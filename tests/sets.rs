@@ -187,7 +187,7 @@ fn store(at: &Path, labels: &[&str]) {
     let mut store = Store::create(at, Layout::Lmdb).unwrap();
     for (i, label) in labels.iter().enumerate() {
         let image = word(WORDS[i % 3]);
-        store.add(label, &image, &image, &[]).unwrap();
+        store.add(label, &image, Some(&image), &[]).unwrap();
     }
     store.finish().unwrap();
 }
@@ -246,10 +246,10 @@ fn a_label_that_no_line_can_hold_is_refused() {
     let image = word("exit");
     let mut store = Store::create(&place, Layout::Folder).unwrap();
     for label in ["a\tb", "a\nb", "a\r", "\0"] {
-        let e = store.add(label, &image, &image, &[]).unwrap_err();
+        let e = store.add(label, &image, Some(&image), &[]).unwrap_err();
         assert!(e.kind() == ErrorKind::Argument && e.to_string().contains("no tab"), "{e}");
     }
-    store.add("it's \"fine\", ok", &image, &image, &[]).unwrap();
+    store.add("it's \"fine\", ok", &image, Some(&image), &[]).unwrap();
     store.finish().unwrap();
     let source = open(place.to_str().unwrap()).unwrap();
     assert_eq!((source.len(), source.get(0).unwrap().label), (1, "it's \"fine\", ok".into()));
@@ -295,4 +295,48 @@ fn sets_below_a_folder_are_evaluated_and_saved_again() {
     assert_eq!(columns.len(), 3, "{labels}");
     let again = open(root.path().join("seen/A").to_str().unwrap()).unwrap();
     assert_eq!(again.get(0).unwrap().label, "coffee");
+}
+
+/// A set goes through every form and comes back; parts are the whole; what cannot be read is left out and said.
+#[test]
+fn sets_are_packed_into_one_another() {
+    let root = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], code: i32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lemma-gpu"));
+        let ran = command.current_dir(root.path()).args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(code), "{args:?}: {said}");
+        said
+    };
+    let samples = |name: &str| {
+        let source = open(root.path().join(name).to_str().unwrap()).unwrap();
+        (0..source.len()).map(|i| source.get(i).unwrap()).collect::<Vec<_>>()
+    };
+    run(&["pack", "synth:count=7", "-o", "first.tar"], 0);
+    let first = samples("first.tar");
+    assert_eq!(first.len(), 7);
+    assert!(first.iter().all(|s| s.lr.is_some() && !s.characters.is_empty()));
+    let forms: [(&str, &str, &[&str]); 3] = [
+        ("first.tar", "lmdb", &[]),
+        ("lmdb", "folder", &["--format", "folder"]),
+        ("folder", "tars", &["--per-tar", "3"]),
+    ];
+    for (from, to, more) in forms {
+        run(&[&["pack", from, "-o", to], more].concat(), 0);
+        assert_eq!(samples(to), first, "{to}");
+    }
+    assert_eq!(fs::read_dir(root.path().join("tars")).unwrap().count(), 3);
+
+    run(&["pack", "tars", "lmdb", "-o", "a.tar", "--shard", "1/2"], 0);
+    run(&["pack", "tars", "lmdb", "-o", "b.tar", "--shard", "2/2"], 0);
+    assert_eq!([samples("a.tar"), samples("b.tar")].concat(), [first.clone(), first].concat());
+
+    labeled(&root.path().join("bad"), "gt.txt", b"coffee.png\tcoffee\nnone.png\tnone\n");
+    let said = run(&["pack", "bad", "-o", "good.tar"], 1);
+    assert!(said.contains("1 words in good.tar") && said.contains("missing image"), "{said}");
+    assert_eq!(samples("good.tar").len(), 1);
+    let said = run(&["pack", "lmdb", "-o", "a.tar"], 2);
+    assert!(said.contains("is kept"), "{said}");
+    run(&["pack", "nowhere", "-o", "c.tar"], 2);
+    assert!(!root.path().join("c.tar").exists());
 }

@@ -26,7 +26,7 @@ fn set(at: &Path, name: &str, count: u64, label: impl Fn(u64, String) -> String)
         let word = drawn.draw(i);
         let [hr, lr] = [&word.hr, &word.lr]
             .map(|image| picture::encode(image, picture::Format::Png).expect("a PNG"));
-        store.add(&label(i, word.label.clone()), &hr, &lr, &[]).expect("a word");
+        store.add(&label(i, word.label.clone()), &hr, Some(&lr), &[]).expect("a word");
     }
     store.finish().expect("a set");
 }

@@ -9,11 +9,13 @@ mod files;
 mod habits;
 mod infer;
 mod info;
+mod kept;
 mod kernels;
 mod launched;
 mod left;
 mod listed;
 mod names;
+mod pack;
 mod paths;
 mod progress;
 mod read;
@@ -128,6 +130,8 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Draw words to train on
     Synth(synth::SynthArgs),
+    /// Turn sets of words into one another: LMDBs, folders, tar files
+    Pack(pack::PackArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -289,6 +293,7 @@ fn run(cli: &Cli) -> Result<Outcome> {
         Command::Train(args) => train::run(&cli.global, args),
         Command::Trace(args) => trace::run(&cli.global, args),
         Command::Synth(args) => synth::run(&cli.global, args),
+        Command::Pack(args) => pack::run(&cli.global, args),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "lemma-gpu", &mut out);

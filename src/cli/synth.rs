@@ -1,5 +1,6 @@
 //! `lemma-gpu synth`: words drawn for training.
 
+use super::kept::SetArgs;
 use super::progress::{Mode, Progress};
 use super::stop::{A_SAVE, Stop};
 use super::{Global, Outcome};
@@ -7,7 +8,6 @@ use crate::cli::say::say;
 use crate::data::ordered::Ordered;
 use crate::data::picture::{Format, Pair, contact_sheet, encode, write_file};
 use crate::data::synth::{Drawn, Synth, SynthOptions};
-use crate::data::words::{Layout, Store};
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,9 +32,8 @@ pub struct SynthArgs {
     /// Folder of photographs to write on; drawn surfaces by default
     #[arg(long, value_name = "DIR")]
     backgrounds: Option<PathBuf>,
-    /// How the set is kept
-    #[arg(long, value_enum, default_value_t = SetFormat::Lmdb)]
-    format: SetFormat,
+    #[command(flatten)]
+    kept: SetArgs,
     /// PNG file to draw a sheet of the first words to
     #[arg(long, value_name = "FILE")]
     preview: Option<PathBuf>,
@@ -44,15 +43,6 @@ pub struct SynthArgs {
     /// Write over a preview that is there
     #[arg(long)]
     overwrite: bool,
-}
-
-/// How a set is kept.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum SetFormat {
-    /// One LMDB file, as TextZoom's
-    Lmdb,
-    /// Folders hr and lr of PNG files, labels.tsv and places.tsv
-    Folder,
 }
 
 /// Words on a preview.
@@ -69,7 +59,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
             say!("{text}");
         }
     };
-    let store = args.output.as_deref().map(|out| open(out, args.format)).transpose()?;
+    let store = args.output.as_deref().map(|out| args.kept.create(out)).transpose()?;
     let synth = Arc::new(Synth::new(&SynthOptions {
         fonts: args.fonts.clone(),
         words: args.words.clone(),
@@ -101,7 +91,7 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
             return Ok(stop.outcome());
         }
         let (word, [hr, lr]) = pair?;
-        store.add(&word.label, &hr, &lr, &word.characters)?;
+        store.add(&word.label, &hr, Some(&lr), &word.characters)?;
         progress.step(false);
         stop.beat();
     }
@@ -110,14 +100,6 @@ pub fn run(global: &Global, args: &SynthArgs) -> Result<Outcome> {
     let seconds = begun.elapsed().as_secs_f64();
     say(&format!("{} words, {:.0} a second", args.count, args.count as f64 / seconds));
     Ok(Outcome::Done)
-}
-
-fn open(out: &Path, format: SetFormat) -> Result<Store> {
-    let layout = match format {
-        SetFormat::Lmdb => Layout::Lmdb,
-        SetFormat::Folder => Layout::Folder,
-    };
-    Store::create(out, layout)
 }
 
 fn pair_of_files(word: &Drawn) -> Result<[Vec<u8>; 2]> {

@@ -1,6 +1,6 @@
 //! Sets that lie below a folder, as collections of data sets are laid out.
 
-use super::labels;
+use super::{labels, shards};
 use crate::data::lmdb::FILE;
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub enum Set {
     Lmdb,
     /// A file of labels with this name.
     Labels(&'static str),
+    /// Tar files, which are one set.
+    Shards,
 }
 
 /// The set that a folder is, if it is one.
@@ -30,7 +32,9 @@ pub fn set_in(folder: &Path) -> Option<Set> {
     if folder.join(FILE).is_file() {
         return Some(Set::Lmdb);
     }
-    labels::NAMES.into_iter().find(|name| folder.join(name).is_file()).map(Set::Labels)
+    let labels = labels::NAMES.into_iter().find(|name| folder.join(name).is_file());
+    let shards = || shards::in_folder(folder).is_ok_and(|found| !found.is_empty());
+    labels.map(Set::Labels).or_else(|| shards().then_some(Set::Shards))
 }
 
 /// The sets that a data argument names: itself, or, of a folder that is none, those below it, in the order of their names.

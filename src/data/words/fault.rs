@@ -87,7 +87,7 @@ pub struct Report {
 
 impl Report {
     /// Counts a sample.
-    pub(super) fn add(&mut self, place: Place, fault: Fault) {
+    pub fn add(&mut self, place: Place, fault: Fault) {
         let Fault { reason, detail } = fault;
         self.places.entry(reason).or_default().insert(place);
         let example = self.examples.entry(reason).or_insert_with(|| (place, detail.clone()));

@@ -1,9 +1,9 @@
 //! Several sources as one, in the order of an epoch.
 
 use super::collection::sets;
-use super::fault::Place;
+use super::fault::{Fault, Place};
 use super::identity::Identity;
-use super::source::{Source, open};
+use super::source::{Sample, Source, open};
 use crate::data::random::Shuffle;
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -89,8 +89,16 @@ impl Mix {
         &*self.0[i].source
     }
 
-    /// The sample at place `at` of all sources behind each other.
-    pub(super) fn in_order(&self, mut at: u64) -> Place {
+    /// A sample.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn sample(&self, place: Place) -> Result<Sample, Fault> {
+        self.source(place.source).get(place.index)
+    }
+
+    /// The sample at place `at`, below [`Mix::len`], of all sources behind each other.
+    pub fn in_order(&self, mut at: u64) -> Place {
         for (source, part) in self.0.iter().enumerate() {
             let len = part.source.len() as u64;
             if at < len {

@@ -3,7 +3,7 @@
 //! ```text
 //! open ──▶ Source ── get ──▶ Sample ── prepare ──▶ Prepared ─┐
 //!          LMDB, folder,     images,    16×64×4,             ├─ Loader ──▶ Batch
-//!          synth:            label      32×128×4, Encoded ───┘
+//!          tar, synth:       label      32×128×4, Encoded ───┘
 //! ```
 //!
 //! A [`Mix`] makes one course of several sources; a [`Loader`] goes through it on threads, and what it
@@ -19,8 +19,10 @@ mod loader;
 mod mix;
 mod places;
 mod prepare;
+mod shards;
 mod source;
 mod store;
+mod tar_writer;
 #[cfg(test)]
 mod tests;
 

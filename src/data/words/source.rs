@@ -2,7 +2,8 @@
 
 use super::collection::{SYNTH, Set, set_in, sets};
 use super::fault::{Fault, Reason};
-use super::{labels, places};
+use super::shards::Shards;
+use super::{labels, places, shards};
 use crate::data::lmdb::{self, Key, Reader};
 use crate::data::picture::{RgbImage, decode};
 use crate::data::synth::{Synth, SynthOptions};
@@ -58,6 +59,7 @@ pub trait Source: Send + Sync {
 ///   (or that file), and either folders `hr` and `lr` with the files that it names, or those files beside
 ///   it; where the characters stand, if that is known, in `places.tsv` (a file's name, a tab, the places on
 ///   each line);
+/// - a tar file in [WebDataset's form](super::shards), or a folder of such files;
 /// - `synth:` and options between commas, `count=N` (a million), `seed=S` (0), `fonts=DIR` (may be
 ///   repeated), `words=FILE`, `backgrounds=DIR`: words drawn as they are asked for.
 ///
@@ -72,6 +74,9 @@ pub fn open(name: &str) -> Result<Box<dyn Source>> {
         return Ok(Box::new(Drawing::new(options)?));
     }
     let path = Path::new(name);
+    if path.is_file() && shards::is_one(path) {
+        return Ok(Box::new(Shards::open(&[path.into()])?));
+    }
     if path.is_file() {
         return match is_list(path)? {
             true => Ok(Box::new(Folder::open(path)?)),
@@ -81,7 +86,7 @@ pub fn open(name: &str) -> Result<Box<dyn Source>> {
     let none = |got: String| {
         Error::new(ErrorKind::Argument, name, "a source of word images")
             .expected(format!(
-                "an LMDB folder, a folder with {}, or {SYNTH}",
+                "an LMDB folder, a folder with {}, a tar file, or {SYNTH}",
                 labels::NAMES.join(", ")
             ))
             .got(got)
@@ -89,6 +94,7 @@ pub fn open(name: &str) -> Result<Box<dyn Source>> {
     match set_in(path) {
         Some(Set::Lmdb) => Ok(Box::new(Lmdb::open(path)?)),
         Some(Set::Labels(file)) => Ok(Box::new(Folder::open(&path.join(file))?)),
+        Some(Set::Shards) => Ok(Box::new(Shards::open(&shards::in_folder(path)?)?)),
         None if !path.exists() => Err(none("nothing there".into())),
         None => match sets(name)?.as_slice() {
             [only] if only == name => Err(none("a folder without".into())),
@@ -118,7 +124,7 @@ pub(super) const PLACES: &str = "places.tsv";
 pub(super) const LABELS: &str = labels::NAMES[0];
 
 /// A sample with places from their text, where there is one.
-fn placed(sample: Sample, text: Option<Result<String, Fault>>) -> Sample {
+pub(super) fn placed(sample: Sample, text: Option<Result<String, Fault>>) -> Sample {
     let found = text.map(|text| text.and_then(|text| places::read(&text, &sample.label)));
     match found {
         None => sample,
@@ -127,7 +133,7 @@ fn placed(sample: Sample, text: Option<Result<String, Fault>>) -> Sample {
     }
 }
 
-fn image(bytes: &[u8], place: &str) -> Result<RgbImage, Fault> {
+pub(super) fn image(bytes: &[u8], place: &str) -> Result<RgbImage, Fault> {
     match decode(bytes, place) {
         Ok(decoded) => Ok(decoded.image),
         Err(e) => Err(Fault::new(Reason::Unreadable, e)),

@@ -22,7 +22,8 @@ fn png(w: u32, h: u32, seed: u32) -> Vec<u8> {
 fn set(place: &Path, layout: Layout, count: u32) {
     let mut store = Store::create(place, layout).unwrap();
     for i in 0..count {
-        store.add(&format!("word{i}"), &png(90, 30, i), &png(45, 15, i), &[]).unwrap();
+        let lr = png(45, 15, i);
+        store.add(&format!("word{i}"), &png(90, 30, i), Some(&lr), &[]).unwrap();
     }
     store.finish().unwrap();
 }
@@ -30,7 +31,13 @@ fn set(place: &Path, layout: Layout, count: u32) {
 #[test]
 fn a_set_comes_back_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, layout) in [("lmdb", Layout::Lmdb), ("folder", Layout::Folder)] {
+    let forms = [
+        ("lmdb", Layout::Lmdb),
+        ("folder", Layout::Folder),
+        ("words.tar", Layout::Tar(None)),
+        ("tars", Layout::Tar(Some(2))),
+    ];
+    for (name, layout) in forms {
         let place = folder.path().join(name);
         set(&place, layout, 5);
         let source = open(place.to_str().unwrap()).unwrap();
@@ -45,9 +52,88 @@ fn a_set_comes_back_as_it_was_written() {
         assert_eq!(again.kind(), ErrorKind::Argument, "what is there is kept");
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 2, "nothing half done lies about");
-    drop(Store::create(&folder.path().join("dropped"), Layout::Folder).unwrap());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    assert_eq!(left, 4, "nothing half done lies about");
+    for layout in [Layout::Folder, Layout::Tar(None)] {
+        drop(Store::create(&folder.path().join("dropped"), layout).unwrap());
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+    let names = std::fs::read_dir(folder.path().join("tars")).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["000000.tar", "000001.tar", "000002.tar"]);
+}
+
+/// A tar as other programs write it: files of a sample in any order, in folders, with others between.
+#[test]
+fn a_tar_of_others_is_read_and_what_is_wrong_with_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("others.TAR");
+    let [sharp, coarse] = [png(90, 30, 1), png(45, 15, 1)];
+    let places = br#"{"places": "0.1:0.4 0.5:0.9", "more": 1}"#;
+    let files: [(&str, &[u8]); 12] = [
+        ("README.md", b"words"),
+        ("a/0.txt", b"Hi\n"),
+        ("a/0.lr.png", &coarse),
+        ("a/0.hr.PNG", &sharp),
+        ("a/0.json", places),
+        ("b/0.jpg", &sharp),
+        ("b/0.cls", b"7"),
+        ("b/.hidden.png", &sharp),
+        ("c.v2/1.txt", b"no image"),
+        ("d.png", b"no image either"),
+        ("e.hr.png", &sharp),
+        ("e.json", b"{"),
+    ];
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, bytes).unwrap();
+    }
+    let bytes = tar.into_inner().unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let source = open(path.to_str().unwrap()).unwrap();
+    let names: Vec<_> = (0..source.len()).map(|i| source.file(i).unwrap()).collect();
+    assert_eq!(names, ["a/0", "b/0", "c.v2/1", "d", "e"]);
+    let pair = source.get(0).unwrap();
+    assert_eq!((pair.label.as_str(), pair.characters.len()), ("Hi", 2));
+    assert_eq!((pair.hr, pair.lr), (picture(90, 30, 1), Some(picture(45, 15, 1))));
+    let single = source.get(1).unwrap();
+    assert_eq!((single.label.as_str(), single.lr), ("", None));
+    assert_eq!(source.get(2).unwrap_err().reason, Reason::Missing);
+    assert_eq!(source.get(3).unwrap_err().reason, Reason::Unreadable);
+    assert_eq!(source.get(4).unwrap().flaw.unwrap().reason, Reason::Places);
+
+    let says = |bytes: &[u8], part: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = open(path.to_str().unwrap()).err().expect("an error");
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains(part), "{error}");
+    };
+    says(&bytes[..2600], "cut short");
+    says(&bytes[..1600], "has no end");
+    says(&bytes[..bytes.len() - 1024], "has no end");
+    says(&[7; 1024], "damaged");
+    says(&[0; 1024], "no sample");
+    says(b"", "has no end");
+}
+
+#[test]
+fn single_images_are_kept_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let sharp = png(90, 30, 3);
+    for (name, layout) in [("l", Layout::Lmdb), ("f", Layout::Folder), ("t.tar", Layout::Tar(None))]
+    {
+        let place = folder.path().join(name);
+        let mut store = Store::create(&place, layout).unwrap();
+        store.add("one", &sharp, None, &[(0.1, 0.3), (0.4, 0.5), (0.6, 0.9)]).unwrap();
+        let both = store.add("two", &sharp, Some(&sharp), &[]);
+        assert_eq!(both.is_err(), layout == Layout::Folder, "a folder has one sort");
+        store.finish().unwrap();
+        let sample = open(place.to_str().unwrap()).unwrap().get(0).unwrap();
+        assert_eq!((sample.hr, sample.lr), (picture(90, 30, 3), None));
+        assert_eq!((sample.label.as_str(), sample.characters.len()), ("one", 3));
+    }
 }
 
 #[test]
@@ -70,13 +156,19 @@ fn places_of_characters_come_back_as_they_were_drawn() {
     let drawn = open("synth:count=12,seed=3").unwrap();
     let samples: Vec<Sample> = (0..12).map(|i| drawn.get(i).unwrap()).collect();
     let mut names = vec!["synth:count=12,seed=3".to_string()];
-    for (name, layout) in [("lmdb", Layout::Lmdb), ("folder", Layout::Folder)] {
+    let forms = [
+        ("lmdb", Layout::Lmdb),
+        ("folder", Layout::Folder),
+        ("words.tar", Layout::Tar(None)),
+        ("tars", Layout::Tar(Some(2))),
+    ];
+    for (name, layout) in forms {
         let place = folder.path().join(name);
         let mut store = Store::create(&place, layout).unwrap();
         for s in &samples {
             let [hr, lr] =
                 [&s.hr, s.lr.as_ref().unwrap()].map(|image| encode(image, Format::Png).unwrap());
-            store.add(&s.label, &hr, &lr, &s.characters).unwrap();
+            store.add(&s.label, &hr, Some(&lr), &s.characters).unwrap();
         }
         store.finish().unwrap();
         let source = open(place.to_str().unwrap()).unwrap();
