@@ -6,6 +6,7 @@ mod attention_decoder;
 pub mod c3;
 mod control_points;
 pub mod crnn;
+#[cfg(feature = "train")]
 pub(crate) mod initial;
 mod kind;
 pub mod lemma;
