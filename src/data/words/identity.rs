@@ -1,6 +1,6 @@
 //! What a source is: whether a run that goes on finds the samples that it began with.
 
-use super::source::{Sample, Source};
+use super::sample::{Sample, Source};
 use crate::data::picture::RgbImage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -3,7 +3,8 @@
 use super::collection::sets;
 use super::fault::{Fault, Place};
 use super::identity::Identity;
-use super::source::{Sample, Source, open};
+use super::sample::{Sample, Source};
+use super::source::open;
 use crate::data::random::Shuffle;
 use crate::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -148,7 +149,7 @@ fn with_weight(name: &str) -> Result<(&str, f64)> {
 #[cfg(test)]
 mod tests {
     use super::super::fault::Fault;
-    use super::super::source::Sample;
+    use super::super::sample::Sample;
     use super::*;
 
     struct Empty(usize);

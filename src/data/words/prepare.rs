@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, Reason};
 use super::label::{Encoded, encoded_places};
-use super::source::Sample;
+use super::sample::Sample;
 use crate::data::augment::Augment;
 use crate::data::degrade::Degradation;
 use crate::data::letters::{Kept, kept};

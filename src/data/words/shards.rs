@@ -4,7 +4,7 @@
 //! `places` says where its characters stand. Images may be of every kind that is read; other files are passed over.
 
 use super::fault::{Fault, Reason};
-use super::source::{Sample, Source, image, placed};
+use super::sample::{Sample, Source, image, placed};
 use crate::data::picture::Kind;
 use crate::{Error, ErrorKind, Result};
 use std::fs::File;
