@@ -30,6 +30,7 @@ static int word(const LemmaModel *model, const char *path) {
     LemmaError *error = NULL;
     size_t len;
     unsigned char *bytes = whole_file(path, &len);
+    if (!bytes) return perror(path), 1;
     LemmaPicture *picture = NULL;
     LemmaStatus status = lemma_picture_decode(bytes, len, &picture, &error);
     free(bytes);
@@ -58,6 +59,7 @@ static int word(const LemmaModel *model, const char *path) {
 }
 
 int main(int argc, char **argv) {
+    if (argc < 2) return fprintf(stderr, "usage: upscale WORD.png...\n"), 2;
     if (lemma_abi_version() != LEMMA_ABI_VERSION) return fprintf(stderr, "another version of the library\n"), 1;
     LemmaError *error = NULL;
     LemmaEngine *engine = NULL;
