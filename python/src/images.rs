@@ -55,26 +55,26 @@ pub(crate) fn encode_png<'py>(
     Ok(PyBytes::new(py, &png.map_err(|e| raised(py, &e))?))
 }
 
-/// The PNG file of a sheet: an image before and after, and what was read.
+/// The PNG file of a sheet: an image before and after, how it was fitted, and what was read.
 #[pyfunction]
 pub(crate) fn sheet<'py>(
     py: Python<'py>,
-    before: Pixels<'py>,
-    after: Pixels<'py>,
-    text: &str,
-    confidence: f32,
-    characters: Vec<f32>,
+    images: (Pixels<'py>, Pixels<'py>),
+    fitted: (String, bool),
+    reading: (String, f32, Vec<f32>),
 ) -> PyResult<Bound<'py, PyBytes>> {
+    let ((before, after), (fit, keep_upright)) = (images, fitted);
+    let (text, confidence, characters) = reading;
     let draw = || -> Result<Vec<u8>> {
-        let plan = Plan::new(&image(&before)?, Fit::Auto, true)?;
+        let plan = Plan::new(&image(&before)?, fit.parse::<Fit>()?, !keep_upright)?;
         let sheet = picture::Sheet {
-            name: "",
+            name: "image",
             plan: &plan,
             super_resolved: &image(&after)?,
             others: &[],
             network: "",
             attention: None,
-            reading: Some(picture::Reading { text, confidence, characters: &characters }),
+            reading: Some(picture::Reading { text: &text, confidence, characters: &characters }),
         };
         picture::encode(&sheet.draw(), picture::Format::Png)
     };

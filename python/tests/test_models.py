@@ -56,8 +56,9 @@ def test_a_word_says_what_was_read_and_where(lemma, coffee):
     assert centers == sorted(centers) and 0 < centers[0] < centers[-1] < 1
     assert word.attention.dtype == np.float32 and word.attention.ndim == 2
     assert word.to_pil().size == (128, 32)
-    sheet = Image.open(io.BytesIO(word._repr_png_()))
-    assert sheet.width > 300
+    for fit in ("auto", "pad", "split"):
+        sheet = Image.open(io.BytesIO(lemma(coffee, fit=fit)._repr_png_()))
+        assert sheet.width > 300
     assert np.asarray(Image.open(io.BytesIO(word.to_png()))).tolist() == word.image.tolist()
     silent = lemma(coffee, text=False)
     assert (silent.text, silent.confidence, silent.attention) == ("", 0.0, None)

@@ -125,7 +125,7 @@ class Lemma(_Model):
         """
         arrays = _arrays(images)
         native = self._native.upscale(arrays, batch, fit, keep_upright, text, attention, progress)
-        return [word(one, array) for one, array in zip(native, arrays)]
+        return [word(one, array, (fit, keep_upright)) for one, array in zip(native, arrays)]
 
 
 class Recognizer(_Model):

@@ -41,6 +41,8 @@ class Word(Reading):
     """float32: where characters are, over the image; None unless it was asked for."""
     original: np.ndarray = field(kw_only=True, repr=False)
     """The image as it was given."""
+    fitted: tuple[str, bool] = field(kw_only=True, repr=False, default=("auto", False))
+    """How it met the network: `fit` and `keep_upright`."""
 
     def to_pil(self) -> Any:
         """The super-resolved image as a PIL image."""
@@ -55,7 +57,8 @@ class Word(Reading):
     def _repr_png_(self) -> bytes:
         """A sheet for notebooks: the image before and after, and the text."""
         confidences = [c.confidence for c in self.characters]
-        return _native.sheet(self.original, self.image, self.text, self.confidence, confidences)
+        read = (self.text, self.confidence, confidences)
+        return _native.sheet((self.original, self.image), self.fitted, read)
 
 
 def reading(native: tuple) -> Reading:
@@ -63,7 +66,9 @@ def reading(native: tuple) -> Reading:
     return Reading(text, confidence, [Character(*c) for c in characters])
 
 
-def word(native: tuple, original: np.ndarray) -> Word:
+def word(native: tuple, original: np.ndarray, fitted: tuple[str, bool]) -> Word:
     image, attention, (text, confidence, characters) = native
     characters = [Character(*c) for c in characters]
-    return Word(text, confidence, characters, image=image, attention=attention, original=original)
+    return Word(
+        text, confidence, characters, image=image, attention=attention, original=original, fitted=fitted
+    )
