@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 ///   (or that file), and either folders `hr` and `lr` with the files that it names, or those files beside
 ///   it; where the characters stand, if that is known, in `places.tsv` (a file's name, a tab, the places on
 ///   each line);
-/// - a tar file in [WebDataset's form](super::shards), or a folder of such files;
+/// - a tar file in WebDataset's form, or a folder of such files: `NAME.hr.png` and `NAME.lr.png`, or one image `NAME.png`, with the
+///   label in `NAME.txt`, and the places in `NAME.json` under the key `places`;
 /// - `synth:` and options between commas, `count=N` (a million), `seed=S` (0), `fonts=DIR` (may be
 ///   repeated), `words=FILE`, `backgrounds=DIR`: words drawn as they are asked for.
 ///

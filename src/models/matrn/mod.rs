@@ -89,8 +89,8 @@ impl Network {
     /// Loads a whole state dict.
     ///
     /// # Errors
-    /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) listing tensors that are missing, misshapen or left over;
-    /// [`ErrorKind::Format`](crate::ErrorKind::Format) for another alphabet.
+    /// [`ErrorKind::Shape`] listing tensors that are missing, misshapen or left over;
+    /// [`ErrorKind::Format`] for another alphabet.
     pub fn load(gpu: &Gpu, source: &dyn Source) -> Result<Self> {
         let config = AbinetConfig::default();
         let shape = [config.num_classes, config.vision.d_model];
